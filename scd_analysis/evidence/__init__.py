@@ -1,0 +1,1 @@
+"""Evidence against a target law. NumPy and SciPy only."""
