@@ -1,4 +1,4 @@
-"""The audit: does a subject sample from its target model, with stated error rates?"""
+"""The audit: whether a subject samples from its target model, with stated error rates."""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""The target model as the audit sees it: checked once, then asked for the law of every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from scd_analysis.errors import CausalityError, InputError
+from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
+from scd_analysis.evidence.catalogue import is_small
+from scd_analysis.evidence.tabulated import Tabulated, tabulate
+from scd_analysis.validate import as_array, check_at_least, check_laws
+
+SAME_LAW = 1e-3
+"""How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
+
+LAWS_AT_ONCE = 2**22
+"""Probabilities asked for in one call of the model (32 MiB as float64)."""
+
+
+class Target:
+    """A model behind the ``TargetModel`` contract.
+
+    Parameters
+    ----------
+    model : TargetModel
+        With ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``; ``grid_width``
+        (tokens in a row of an image) is used where there is one.
+
+    Raises
+    ------
+    InputError
+        If the model lacks a part of the contract.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.vocab_size = _positive(model, "vocab_size")
+        self.num_tokens = _positive(model, "num_tokens")
+        if not callable(getattr(model, "next_token_probs", None)):
+            raise InputError("model.next_token_probs is not a method: an audit needs the law of every token")
+        self.grid_width = _grid_width(model, self.num_tokens)
+        self._model = model
+        self._table: Tabulated | None = None
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Name the companion laws of every batch; empty where sequences cannot be counted."""
+        return tuple(self._table.companions) if self._table else ()
+
+    @property
+    def sequences_at_once(self) -> int:
+        """How many sequences fit in one batch, so that memory does not grow with an audit."""
+        return max(1, min(2**15, 2**24 // (self.num_tokens * self.vocab_size)))
+
+    def check(self, rng: np.random.Generator) -> None:
+        """Check laws, causality and repeatability on random tokens, and write small spaces out.
+
+        Raises
+        ------
+        LawError
+            If a law is not one.
+        CausalityError
+            If the law of a token changes with that token or later ones, or with the rest of the batch.
+        InputError
+            If laws have another shape, or change between calls.
+        """
+        tokens = rng.integers(self.vocab_size, size=(4, self.num_tokens))
+        laws = self.ask(tokens)
+        self._same(laws, self.ask(tokens), "changes from one call to the next on the same tokens", InputError)
+        self._same(laws[:2], self.ask(tokens[:2]), "depends on the other sequences of the batch", CausalityError)
+        for changed in sorted({0, self.num_tokens // 2, self.num_tokens - 2} & set(range(self.num_tokens - 1))):
+            other = tokens.copy()
+            other[:, changed:] = (other[:, changed:] + 1 + rng.integers(max(self.vocab_size - 1, 1))) % self.vocab_size
+            what = f"changes with tokens at position {changed} and later"
+            self._same(laws[:, : changed + 1], self.ask(other)[:, : changed + 1], what, CausalityError)
+        if is_small(self.vocab_size, self.num_tokens):
+            self._table = self._write_out()
+
+    def _same(self, first: Floats, second: Floats, what: str, error: type[InputError]) -> None:
+        gap = np.abs(first - second)
+        if (gap > SAME_LAW).any():
+            at = np.unravel_index(int(gap.argmax()), gap.shape)
+            where = ", ".join(str(int(i)) for i in at)
+            values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
+            raise error(f"model.next_token_probs(...)[{where}] = {values}: the law {what}")
+
+    def ask(self, tokens: Longs) -> Floats:
+        """Return Float[S, N, V], the model's own laws of the tokens Long[S, N], normalised in float64."""
+        block = max(1, LAWS_AT_ONCE // (self.num_tokens * self.vocab_size))
+        parts = [self._ask_block(tokens[start : start + block]) for start in range(0, len(tokens), block)]
+        return np.concatenate(parts)
+
+    def _ask_block(self, tokens: Longs) -> Floats:
+        prefixes = np.ascontiguousarray(tokens[:, : self.num_tokens - 1])
+        laws = as_array(self._model.next_token_probs(_as_tensor()(prefixes)), "model.next_token_probs(...)")
+        expected = (len(tokens), self.num_tokens, self.vocab_size)
+        if laws.shape != expected:
+            raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")
+        check_laws(laws, "model.next_token_probs(...)")
+        return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
+
+    def _write_out(self) -> Tabulated:
+        """Ask for the law after every prefix; token 0 fills up the rest of a prefix."""
+        every = np.arange(self.vocab_size ** (self.num_tokens - 1))
+        powers = self.vocab_size ** np.arange(self.num_tokens - 1, -1, -1)
+        laws = self.ask((every[:, None] * self.vocab_size // powers) % self.vocab_size)
+        stride = [self.vocab_size ** (self.num_tokens - 1 - j) for j in range(self.num_tokens)]
+        return tabulate(tuple(laws[::step, j] for j, step in enumerate(stride)))
+
+    def batch(self, tokens: Longs, rng: np.random.Generator) -> Batch:
+        """Return sequences Long[S, N] with their laws, ready to be bet on.
+
+        Raises
+        ------
+        InputError
+            If the model's laws are no longer those that were written out.
+        """
+        uniforms = rng.random(tokens.shape)
+        if self._table is None:
+            return make_batch(tokens, self.ask(tokens), uniforms, grid_width=self.grid_width)
+        laws, companions, cells = self._table.look_up(tokens)
+        self._same(laws[:8], self.ask(tokens[:8]), "changes from one call to the next on the same tokens", InputError)
+        return make_batch(tokens, laws, uniforms, companions, cells, self.grid_width)
+
+
+def _positive(model: Any, name: str) -> int:
+    value = getattr(model, name, None)
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(f"model.{name} = {value!r}: a model states it as an integer")
+    check_at_least(int(value), 1, f"model.{name}")
+    return int(value)
+
+
+def _grid_width(model: Any, num_tokens: int) -> int | None:
+    width = getattr(model, "grid_width", None)
+    if width is None:
+        grid = getattr(model, "grid", None)  # (rows, columns)
+        width = grid[-1] if isinstance(grid, (tuple, list)) and grid else None
+    if isinstance(width, (int, np.integer)) and 1 < width < num_tokens:
+        return int(width)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _as_tensor() -> Callable[[Longs], Any]:
+    """Tokens are handed over as a torch tensor where torch is installed, else as an array."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return lambda tokens: tokens
+    return torch.from_numpy

@@ -1,0 +1,47 @@
+"""The standard portfolio: which bettors an audit runs, and with which weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scd_analysis.evidence.directed import Directed
+from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
+from scd_analysis.evidence.features import features
+from scd_analysis.evidence.pit import PitBins, PitPairs
+from scd_analysis.evidence.portfolio import Family, Portfolio
+from scd_analysis.evidence.ridge import RidgeTilt
+
+CONCENTRATIONS = 10.0 ** np.arange(1, 6.5, 0.5)
+PRIOR_TOKENS = (30.0, 1000.0, 30_000.0)
+MOST_CELLS = 2**16
+"""Joint cells are counted up to this many; beyond it an image's worth of tokens could not fill them."""
+
+
+def is_small(vocab_size: int, num_tokens: int) -> bool:
+    """Say whether whole sequences can be counted."""
+    return bool(num_tokens * np.log(vocab_size) <= np.log(MOST_CELLS) + 1e-9)
+
+
+def standard_portfolio(
+    vocab_size: int, num_tokens: int, companions: tuple[str, ...] = (), grid_width: int | None = None
+) -> Portfolio:
+    """Build the bettors for a model of N tokens over a vocabulary of V.
+
+    Weights are by family, evenly within: half on learned directions, half on the rest.
+    """
+    directions = features(companions, grid_width)
+    families = [
+        Family("pit-rank", 1, PitBins("rank", (4, 16, 64))),
+        Family("pit-token", 1, PitBins("token", (4, 16, 64))),
+        Family("pit-pairs", 1, PitPairs((3, 6))),
+        Family("directed", 3, Directed(directions, PRIOR_TOKENS)),
+        Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)),
+    ]
+    if num_tokens <= 16:
+        families.append(Family("ridge-position", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=True)))
+    if is_small(vocab_size, num_tokens):
+        families += [
+            Family("joint-cells", 2, JointCells(vocab_size**num_tokens, CONCENTRATIONS)),
+            Family("prefix-cells", 2, PrefixCells(vocab_size, num_tokens, CONCENTRATIONS)),
+        ]
+    return Portfolio(families)

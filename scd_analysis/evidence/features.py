@@ -1,0 +1,154 @@
+"""Directions in which a decoder could lean: bounded functions of (prefix, token).
+
+Each is a function from a batch to Float[S, N, V] within its stated bounds; entry (s, j, v) depends on the tokens
+before position j, on the target's laws there, and on v. To bet along a new direction, add a function and a line in
+``features``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scd_analysis.evidence.batch import Batch, Floats
+
+LEAST_LOG_PROB = -12.0
+"""Below e^-12 the logarithm of a probability is cut, so that the direction of temperature is bounded."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One direction.
+
+    Attributes
+    ----------
+    name : str
+        As it appears in the names of arms.
+    more, less : str
+        In words, what a decoder does that leans along it, and against it.
+    values : callable
+        From a batch to Float[S, N, V].
+    low, high : float
+        Bounds of the values.
+    """
+
+    name: str
+    more: str
+    less: str
+    values: Callable[[Batch], Floats]
+    low: float = -1.0
+    high: float = 1.0
+
+
+def _sharpness(batch: Batch) -> Floats:
+    log_probs = np.log(np.maximum(batch.target_probs, np.exp(LEAST_LOG_PROB)))
+    return np.asarray(1 - log_probs / LEAST_LOG_PROB)
+
+
+def _indicator(batch: Batch, tokens: Floats | np.ndarray, known: np.ndarray) -> Floats:  # type: ignore[type-arg]
+    out = np.zeros_like(batch.target_probs)
+    np.put_along_axis(out, np.asarray(tokens)[..., None], known[..., None].astype(np.float64), axis=-1)
+    return out
+
+
+def _shifted(batch: Batch, back: int) -> Floats:
+    """One where v is the token ``back`` positions before."""
+    tokens, known = np.zeros_like(batch.tokens), np.zeros(batch.tokens.shape, dtype=bool)
+    if back < batch.tokens.shape[1]:
+        tokens[:, back:] = batch.tokens[:, :-back]
+        known[:, back:] = True
+    return _indicator(batch, tokens, known)
+
+
+def _upper(batch: Batch) -> Floats:
+    return _shifted(batch, batch.grid_width or batch.tokens.shape[1])
+
+
+def _contrast(batch: Batch, other: Floats) -> Floats:
+    """Lean to another law: the relative difference, bounded by one."""
+    total = batch.target_probs + other
+    return np.asarray(np.divide(other - batch.target_probs, total, out=np.zeros_like(total), where=total > 0))
+
+
+def _previous_row(batch: Batch) -> Floats:
+    other = batch.target_probs.copy()
+    other[:, 1:] = batch.target_probs[:, :-1]
+    return _contrast(batch, other)
+
+
+def _uniform(batch: Batch) -> Floats:
+    return _contrast(batch, np.full_like(batch.target_probs, 1 / batch.target_probs.shape[-1]))
+
+
+def _most_probable(batch: Batch) -> Floats:
+    first = batch.target_probs.argmax(axis=-1)
+    return _indicator(batch, first, np.ones(first.shape, dtype=bool))
+
+
+def _least_probable(batch: Batch) -> Floats:
+    inside = np.where(batch.target_probs > 0, batch.target_probs, np.inf)
+    last = inside.argmin(axis=-1)
+    return _indicator(batch, last, np.ones(last.shape, dtype=bool))
+
+
+def _number(batch: Batch) -> Floats:
+    values = np.linspace(0, 1, batch.target_probs.shape[-1])
+    return np.broadcast_to(values, batch.target_probs.shape)
+
+
+def _at(position: int, inner: Callable[[Batch], Floats]) -> Callable[[Batch], Floats]:
+    def values(batch: Batch) -> Floats:
+        out = np.zeros_like(batch.target_probs)
+        out[:, position] = inner(batch)[:, position]
+        return out
+
+    return values
+
+
+def _companion(name: str) -> Callable[[Batch], Floats]:
+    return lambda batch: _contrast(batch, batch.companions[name])
+
+
+def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:
+    """List the directions that make sense for a model.
+
+    Parameters
+    ----------
+    companions : tuple of str
+        Names of the companion laws of its batches.
+    grid_width : int or None
+        Tokens in a row of an image.
+    """
+    listed = [
+        Feature("sharpness", "the laws are sharper than the target's (a lower temperature, a smaller top-k or top-p)",
+                "the laws are flatter than the target's (a higher temperature, less guidance)", _sharpness, 0.0),
+        Feature("uniform", "tokens lean to the uniform law, as an initial draft does",
+                "improbable tokens come too rarely", _uniform),
+        Feature("most-probable", "the most probable token comes too often", "the most probable token comes too rarely",
+                _most_probable, 0.0),
+        Feature("least-probable", "the least probable token comes too often",
+                "the least probable token comes too rarely", _least_probable, 0.0),
+        Feature("number", "tokens of a high number come too often", "tokens of a low number come too often",
+                _number, 0.0),
+        Feature("previous-token", "tokens repeat the one before too often", "tokens repeat the one before too rarely",
+                lambda batch: _shifted(batch, 1), 0.0),
+        Feature("previous-row", "tokens lean to the law of the position before (a row shifted by one)",
+                "tokens lean away from the law of the position before", _previous_row),
+        Feature("sharpness-first", "the first token's law is too sharp", "the first token's law is too flat",
+                _at(0, _sharpness), 0.0),
+        Feature("sharpness-last", "the last token's law is too sharp", "the last token's law is too flat",
+                _at(-1, _sharpness), 0.0),
+    ]  # fmt: skip
+    if grid_width:
+        listed.append(
+            Feature("upper-neighbour", "tokens repeat the one above too often",
+                    "tokens repeat the one above too rarely", _upper, 0.0)
+        )  # fmt: skip
+    listed += [
+        Feature(name, f"tokens lean to the companion law {name!r}", f"tokens lean away from the companion law {name!r}",
+                _companion(name))
+        for name in companions
+    ]  # fmt: skip
+    return tuple(listed)

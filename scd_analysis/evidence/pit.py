@@ -1,0 +1,122 @@
+"""Randomised probability integral transforms, and bets that they are not uniform.
+
+Order the vocabulary by a rule that depends on the past only; then ``U = F(x-) + w p(x)`` with ``w`` uniform is uniform
+given the past, so under the null all U of all tokens are jointly independent and uniform [1]_.
+
+References
+----------
+.. [1] A. P. Dawid (1984). Statistical theory: the prequential approach. JRSS A 147(2), 278-292. doi:10.2307/2981683
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from scd_analysis.evidence.batch import Batch, Floats, Longs
+from scd_analysis.evidence.dirichlet import DirichletCounts
+
+Ordering = Literal["rank", "token"]
+
+
+def randomised_pit(target_probs: Floats, tokens: Longs, uniforms: Floats, ordering: Ordering = "rank") -> Floats:
+    """Transform tokens so that they are independent and uniform under the null.
+
+    Parameters
+    ----------
+    target_probs : Float[..., V]
+    tokens : Long[...]
+    uniforms : Float[...]
+        Variates w in [0, 1).
+    ordering : {"rank", "token"}
+        ``"rank"``: the most probable token first, ties by number; ``"token"``: by number.
+
+    Returns
+    -------
+    Float[...]
+        In [0, 1).
+    """
+    own = np.take_along_axis(target_probs, tokens[..., None], axis=-1)
+    number = np.arange(target_probs.shape[-1])
+    earlier = number < tokens[..., None]
+    if ordering == "rank":
+        earlier = (target_probs > own) | ((target_probs == own) & earlier)
+    below = np.where(earlier, target_probs, 0).sum(axis=-1)
+    return np.asarray(np.clip(below + uniforms * own[..., 0], 0, np.nextafter(1, 0)), dtype=np.float64)
+
+
+class PitBins:
+    """Krichevsky-Trofimov bets on the bin of U, one arm a number of bins.
+
+    Parameters
+    ----------
+    ordering : {"rank", "token"}
+    num_bins : tuple of int
+        Resolutions.
+    """
+
+    def __init__(self, ordering: Ordering, num_bins: tuple[int, ...]) -> None:
+        self._ordering: Ordering = ordering
+        self._num_bins = num_bins
+        self._counts = [DirichletCounts(1, bins) for bins in num_bins]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Name each resolution."""
+        return tuple(f"pit-{self._ordering}:{bins}" for bins in self._num_bins)
+
+    def bet(self, batch: Batch) -> Floats:
+        """Bet on the bin of every token, in order."""
+        pit = randomised_pit(batch.target_probs, batch.tokens, batch.uniforms, self._ordering)
+        return np.stack([self._growth(pit, i) for i in range(len(self._num_bins))], axis=1)
+
+    def _growth(self, pit: Floats, i: int) -> Floats:
+        bins = self._num_bins[i]
+        cell = (pit.ravel() * bins).astype(np.int64)
+        flat = np.full(cell.shape, 1 / bins)
+        bets = self._counts[i].log_bets(np.zeros_like(cell), cell, flat, np.array([[bins / 2]]))
+        return np.asarray(bets.reshape(pit.shape).sum(axis=1))
+
+    def describe(self, arm: int) -> str:
+        """Say what a win means."""
+        order = "probability under the target" if self._ordering == "rank" else "token number"
+        return f"tokens ordered by {order} are not spread as the target says ({self._num_bins[arm]} bins of the PIT)"
+
+
+class PitPairs:
+    """Krichevsky-Trofimov bets on the bin of U given the bin of the previous token's U: shared or reused noise.
+
+    Parameters
+    ----------
+    num_bins : tuple of int
+        Resolutions, one arm each.
+    """
+
+    def __init__(self, num_bins: tuple[int, ...]) -> None:
+        self._num_bins = num_bins
+        self._counts = [DirichletCounts(bins, bins * bins) for bins in num_bins]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Name each resolution."""
+        return tuple(f"pit-pairs:{bins}" for bins in self._num_bins)
+
+    def bet(self, batch: Batch) -> Floats:
+        """Bet on every token but the first of each sequence."""
+        pit = randomised_pit(batch.target_probs, batch.tokens, batch.uniforms, "token")
+        if pit.shape[1] < 2:
+            return np.zeros((len(batch), len(self._num_bins)))
+        return np.stack([self._growth(pit, i) for i in range(len(self._num_bins))], axis=1)
+
+    def _growth(self, pit: Floats, i: int) -> Floats:
+        bins = self._num_bins[i]
+        bin_of = (pit * bins).astype(np.int64)
+        context = bin_of[:, :-1].ravel()
+        cell = context * bins + bin_of[:, 1:].ravel()
+        bets = self._counts[i].log_bets(context, cell, np.full(cell.shape, 1 / bins), np.array([[bins / 2]]))
+        return np.asarray(bets.reshape(len(pit), -1).sum(axis=1))
+
+    def describe(self, arm: int) -> str:
+        """Say what a win means."""
+        return "neighbouring tokens of a sequence are not independent given the target's laws, as if noise were shared"

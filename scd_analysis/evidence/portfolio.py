@@ -1,0 +1,134 @@
+"""The mixture of all bettors: one e-process, looked at after every sequence.
+
+An average of e-processes with weights fixed beforehand is one, so no correction is paid for the number of bettors
+beyond ln(1/weight) nats, and stopping when it is convincing is allowed (Ville 1939).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scd_analysis.errors import InputError
+from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.bettor import Bettor
+
+
+@dataclass(frozen=True)
+class Family:
+    """Some bettors that share a fixed weight.
+
+    Attributes
+    ----------
+    name : str
+    weight : float
+        Divided evenly among the arms of the family.
+    bettor : Bettor
+    """
+
+    name: str
+    weight: float
+    bettor: Bettor
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a family stands.
+
+    Attributes
+    ----------
+    name, best_arm, message : str
+        The family, its richest arm, and what it means that this arm wins.
+    log_e_value : float
+        ln E (nats) of the family's own mixture.
+    """
+
+    name: str
+    best_arm: str
+    message: str
+    log_e_value: float
+
+
+class Portfolio:
+    """Run several bettors on the same data, mixed with fixed weights.
+
+    Parameters
+    ----------
+    families : sequence of Family
+        Weights are normalised to sum to one.
+
+    Raises
+    ------
+    InputError
+        If there is no bettor, or a weight is not positive.
+    """
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        if not families:
+            raise InputError("families is empty: a portfolio needs at least one bettor")
+        for i, family in enumerate(families):
+            if not family.weight > 0:
+                raise InputError(f"families[{i}].weight = {family.weight}: a weight is positive")
+        self._families = tuple(families)
+        total = sum(family.weight for family in families)
+        self.arms = tuple(arm for family in families for arm in family.bettor.arms)
+        self._log_weights = np.concatenate(
+            [np.full(len(f.bettor.arms), np.log(f.weight / total / len(f.bettor.arms))) for f in families]
+        )
+        self.log_wealth = np.zeros(len(self.arms))
+        self.impossible = False
+
+    @property
+    def log_weights(self) -> Floats:
+        """Return Float[arms], ln of the fixed weights."""
+        return self._log_weights.copy()
+
+    @property
+    def log_e_value(self) -> float:
+        """Return ln E (nats) of the mixture; ``inf`` once a token of probability zero was seen."""
+        return float("inf") if self.impossible else float(np.logaddexp.reduce(self._log_weights + self.log_wealth))
+
+    def bet(self, batch: Batch) -> Floats:
+        """Bet on a batch and return the path of ln E.
+
+        A token of target probability zero refutes outright: every law that allows it at all wins without bound.
+
+        Returns
+        -------
+        Float[S]
+            ln E after each sequence.
+
+        Raises
+        ------
+        InputError
+            If a bettor returns NaN, which would otherwise read as no evidence.
+        """
+        impossible = (batch.token_probs <= 0).any(axis=1)
+        possible = int(impossible.argmax()) if impossible.any() else len(batch)
+        path = np.full(len(batch), np.inf)
+        if not self.impossible and possible:
+            path[:possible] = self._bet_possible(batch.part(0, possible))
+        self.impossible |= bool(impossible.any())
+        return path
+
+    def _bet_possible(self, batch: Batch) -> Floats:
+        growth = np.concatenate([family.bettor.bet(batch) for family in self._families], axis=1)
+        if np.isnan(growth).any():
+            row, arm = np.argwhere(np.isnan(growth))[0]
+            raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
+        wealth = self.log_wealth + np.cumsum(growth, axis=0)
+        self.log_wealth = wealth[-1]
+        return np.asarray(np.logaddexp.reduce(self._log_weights + wealth, axis=1))
+
+    def families(self) -> tuple[Standing, ...]:
+        """Say where each family stands."""
+        out, start = [], 0
+        for family in self._families:
+            wealth = self.log_wealth[start : start + len(family.bettor.arms)]
+            best = int(wealth.argmax())
+            log_e_value = float(np.logaddexp.reduce(wealth) - np.log(len(wealth)))
+            out.append(Standing(family.name, family.bettor.arms[best], family.bettor.describe(best), log_e_value))
+            start += len(wealth)
+        return tuple(out)

@@ -1,0 +1,1 @@
+"""Tests of scd_analysis.audit."""
