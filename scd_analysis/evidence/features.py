@@ -13,9 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.pit import Ordering, mid_pit
+from scd_analysis.evidence.rules import RULES
 
 LEAST_LOG_PROB = -12.0
 """Below e^-12 the logarithm of a probability is cut, so that the direction of temperature is bounded."""
+
+CAUSES = {rule.name: rule.cause for rule in RULES}
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,19 @@ def _number(batch: Batch) -> Floats:
     return np.broadcast_to(values, batch.target_probs.shape)
 
 
+def _after(ordering: Ordering) -> Callable[[Batch], Floats]:
+    """Repeat the PIT of the token before: what a decoder does that uses the same noise twice."""
+
+    def values(batch: Batch) -> Floats:
+        mid = mid_pit(batch.target_probs, ordering)
+        own = np.take_along_axis(mid, batch.tokens[..., None], axis=-1)
+        out = np.zeros_like(mid)
+        out[:, 1:] = mid[:, 1:] * own[:, :-1]
+        return out
+
+    return values
+
+
 def _at(position: int, inner: Callable[[Batch], Floats]) -> Callable[[Batch], Floats]:
     def values(batch: Batch) -> Floats:
         out = np.zeros_like(batch.target_probs)
@@ -140,6 +157,10 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
                 _at(0, _sharpness), 0.0),
         Feature("sharpness-last", "the last token's law is too sharp", "the last token's law is too flat",
                 _at(-1, _sharpness), 0.0),
+        Feature("noise-by-rank", "a surprising token makes the next one surprising (shared noise)",
+                "a surprising token makes the next one likely (shared noise)", _after("rank")),
+        Feature("noise-by-token", "neighbouring tokens move together (shared noise)",
+                "neighbouring tokens move against each other (shared noise)", _after("token")),
     ]  # fmt: skip
     if grid_width:
         listed.append(
@@ -147,8 +168,8 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
                     "tokens repeat the one above too rarely", _upper, 0.0)
         )  # fmt: skip
     listed += [
-        Feature(name, f"tokens lean to the companion law {name!r}", f"tokens lean away from the companion law {name!r}",
-                _companion(name))
+        Feature(name, f"tokens lean to what a decoder gives when {CAUSES.get(name, name)}",
+                f"tokens lean away from what a decoder gives when {CAUSES.get(name, name)}", _companion(name))
         for name in companions
     ]  # fmt: skip
     return tuple(listed)

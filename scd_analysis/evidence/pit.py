@@ -46,6 +46,17 @@ def randomised_pit(target_probs: Floats, tokens: Longs, uniforms: Floats, orderi
     return np.asarray(np.clip(below + uniforms * own[..., 0], 0, np.nextafter(1, 0)), dtype=np.float64)
 
 
+def mid_pit(target_probs: Floats, ordering: Ordering = "rank") -> Floats:
+    """Return Float[..., V], the PIT of every token with w = 1/2, scaled to [-1, 1]; its mean under the law is zero."""
+    if ordering == "token":
+        return np.asarray(2 * target_probs.cumsum(axis=-1) - target_probs - 1)
+    order = np.argsort(-target_probs, axis=-1, kind="stable")
+    ranked = np.take_along_axis(target_probs, order, axis=-1)
+    out = np.empty_like(target_probs)
+    np.put_along_axis(out, order, 2 * ranked.cumsum(axis=-1) - ranked - 1, axis=-1)
+    return out
+
+
 class PitBins:
     """Krichevsky-Trofimov bets on the bin of U, one arm a number of bins.
 

@@ -3,8 +3,8 @@
 For a weak departure, ``n`` sequences of relative entropy KL each give a bettor a normal score with mean
 ``sqrt(2 n KL)`` and variance one along its direction. A learned one-parameter bet with shrinkage ``s = n / (n + c)``
 then has ``ln E = (s z^2 + ln(1 - s)) / 2``, and a null-centred Dirichlet mixture over K cells the same with a
-noncentral chi-square of K - 1 degrees of freedom. Total variation follows from ``TV = sqrt(KL / pi)``, exact to first order when
-the log ratio is normal, as it is for a sum over many tokens or cells.
+noncentral chi-square of K - 1 degrees of freedom. Total variation follows from ``TV = sqrt(KL / pi)``, exact to first
+order when the log ratio is normal, as it is for a sum over many tokens or cells.
 """
 
 from __future__ import annotations

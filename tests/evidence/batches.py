@@ -1,0 +1,31 @@
+"""Batches from small tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scd_analysis.evidence.batch import Batch, make_batch
+from scd_analysis.evidence.tabulated import tabulate
+from tests.evidence.decoders import Longs, Tables, draw
+
+
+def ancestral(tables: Tables, num_sequences: int, rng: np.random.Generator) -> Longs:
+    """Draw from the target itself."""
+    tokens = np.zeros((num_sequences, tables.num_tokens), dtype=np.int64)
+    for j in range(tables.num_tokens):
+        laws = tables.laws(tokens[:, : tables.num_tokens - 1])[:, j]
+        tokens[:, j] = draw(laws, rng.random(num_sequences))
+    return tokens
+
+
+def batch_of(tables: Tables, tokens: Longs, uniforms: np.ndarray) -> Batch:
+    """Look everything up."""
+    laws, companions, cells = tabulate(tables.rows).look_up(tokens)
+    return make_batch(tokens, laws, uniforms, companions, cells)
+
+
+def every_sequence(tables: Tables) -> Longs:
+    """Return all V**N sequences in the order of their cells."""
+    vocab, length = tables.vocab_size, tables.num_tokens
+    powers = vocab ** np.arange(length - 1, -1, -1)
+    return (np.arange(vocab**length)[:, None] // powers) % vocab
