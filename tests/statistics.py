@@ -52,7 +52,7 @@ def total_false_fail_rate() -> float:
 
 
 def binomial_lower_bound(hits: int, trials: int, confidence: float) -> float:
-    """Return the exact (Clopper-Pearson) lower bound on a probability; at most ``1 - confidence`` of bounds are wrong."""
+    """Return the exact (Clopper-Pearson) lower bound; it is too high with probability ``1 - confidence``."""
     return 0.0 if hits == 0 else float(stats.beta.ppf(1 - confidence, hits, trials - hits + 1))
 
 
@@ -69,7 +69,7 @@ def assert_rate_at_least(hits: int, trials: int, rate: float, *, name: str, fals
 
 
 def assert_same_law(counts: np.ndarray, law: np.ndarray, *, name: str, false_fail_rate: float) -> None:
-    """Compare counts with a law by Pearson's test, cells expected fewer than 25 times pooled (so that it is calibrated)."""
+    """Compare counts with a law by Pearson's test; cells expected fewer than 25 times are pooled."""
     ledger(name, false_fail_rate)
     expected = counts.sum() * law
     rare = expected < 25

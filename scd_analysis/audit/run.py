@@ -84,8 +84,7 @@ def audit(
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
     target = Target(model)
-    limit = max_sequences if max_sequences is not None else _default_limit(target)
-    check_at_least(limit, 1, "max_sequences")
+    limit = _limit(target, subject, max_sequences)
     for_subject, for_checks, for_pit = np.random.SeedSequence(seed).spawn(3)
     target.check(np.random.default_rng(for_checks))
     draws = Draws(subject, model, for_subject)
@@ -136,8 +135,11 @@ class _Run:
                 return
 
 
-def _default_limit(target: Target) -> int:
-    return max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // target.num_tokens))
+def _limit(target: Target, subject: Subject, max_sequences: int | None) -> int:
+    if max_sequences is None:
+        max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // target.num_tokens))
+    check_at_least(max_sequences, 1, "max_sequences")
+    return min(max_sequences, getattr(subject, "num_available", max_sequences))
 
 
 def _verdict(run: _Run, alpha: float, wanted: float, seed: int) -> Verdict:

@@ -94,8 +94,8 @@ class Target:
         return np.concatenate(parts)
 
     def _ask_block(self, tokens: Longs) -> Floats:
-        prefixes = np.ascontiguousarray(tokens[:, : self.num_tokens - 1])
-        laws = as_array(self._model.next_token_probs(_as_tensor()(prefixes)), "model.next_token_probs(...)")
+        prefixes = tokens[:, : self.num_tokens - 1]
+        laws = as_array(self._model.next_token_probs(model_input(prefixes)), "model.next_token_probs(...)")
         expected = (len(tokens), self.num_tokens, self.vocab_size)
         if laws.shape != expected:
             raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")
@@ -144,9 +144,13 @@ def _grid_width(model: Any, num_tokens: int) -> int | None:
     return None
 
 
+def model_input(tokens: Longs) -> Any:
+    """Return tokens as a model wants them: a torch tensor where torch is installed, else the array."""
+    return _converter()(np.ascontiguousarray(tokens))
+
+
 @lru_cache(maxsize=1)
-def _as_tensor() -> Callable[[Longs], Any]:
-    """Tokens are handed over as a torch tensor where torch is installed, else as an array."""
+def _converter() -> Callable[[Longs], Any]:
     try:
         import torch
     except ModuleNotFoundError:

@@ -9,6 +9,7 @@ from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
 from scd_analysis.evidence.features import features
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
+from scd_analysis.evidence.repeats import Repeats
 from scd_analysis.evidence.ridge import RidgeTilt
 
 CONCENTRATIONS = 10.0 ** np.arange(1, 6.5, 0.5)
@@ -34,6 +35,7 @@ def standard_portfolio(
         Family("pit-rank", 1, PitBins("rank", (4, 16, 64))),
         Family("pit-token", 1, PitBins("token", (4, 16, 64))),
         Family("pit-pairs", 1, PitPairs((3, 6))),
+        Family("repeats", 0.5, Repeats()),
         Family("directed", 3, Directed(directions, PRIOR_TOKENS)),
         Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)),
     ]

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.pit import Ordering, mid_pit
 from scd_analysis.evidence.rules import RULES
 
@@ -51,9 +52,9 @@ def _sharpness(batch: Batch) -> Floats:
     return np.asarray(1 - log_probs / LEAST_LOG_PROB)
 
 
-def _indicator(batch: Batch, tokens: Floats | np.ndarray, known: np.ndarray) -> Floats:  # type: ignore[type-arg]
+def _indicator(batch: Batch, tokens: Longs, known: npt.NDArray[np.bool_]) -> Floats:
     out = np.zeros_like(batch.target_probs)
-    np.put_along_axis(out, np.asarray(tokens)[..., None], known[..., None].astype(np.float64), axis=-1)
+    np.put_along_axis(out, tokens[..., None], known[..., None].astype(np.float64), axis=-1)
     return out
 
 
@@ -63,6 +64,13 @@ def _shifted(batch: Batch, back: int) -> Floats:
     if back < batch.tokens.shape[1]:
         tokens[:, back:] = batch.tokens[:, :-back]
         known[:, back:] = True
+    return _indicator(batch, tokens, known)
+
+
+def _last_sequence(batch: Batch) -> Floats:
+    """One where v is the token at this position of the sequence before."""
+    tokens, known = np.zeros_like(batch.tokens), np.zeros(batch.tokens.shape, dtype=bool)
+    tokens[1:], known[1:] = batch.tokens[:-1], True
     return _indicator(batch, tokens, known)
 
 
@@ -153,6 +161,8 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
                 lambda batch: _shifted(batch, 1), 0.0),
         Feature("previous-row", "tokens lean to the law of the position before (a row shifted by one)",
                 "tokens lean away from the law of the position before", _previous_row),
+        Feature("last-sequence", "a sequence repeats tokens of the one before it (noise shared between sequences)",
+                "a sequence avoids the tokens of the one before it", _last_sequence, 0.0),
         Feature("sharpness-first", "the first token's law is too sharp", "the first token's law is too flat",
                 _at(0, _sharpness), 0.0),
         Feature("sharpness-last", "the last token's law is too sharp", "the last token's law is too flat",

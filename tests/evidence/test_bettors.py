@@ -44,7 +44,7 @@ def test_every_arm_that_needs_no_pit_is_an_exact_martingale(tables: Tables) -> N
 
 
 def test_pit_arms_are_exact_martingales(dyadic: Tables) -> None:
-    """Integrate over the PIT variates too: a probability of 1/4 or 1/2 holds 2 or 4 of 8 bins, so 4 variates a token do."""
+    """Integrate over the PIT variates too: 1/4 or 1/2 holds 2 or 4 of 8 bins, so 4 variates a token do."""
     rng = np.random.default_rng(1)
     bettors = [PitBins("rank", (2, 8)), PitBins("token", (4, 8)), PitPairs((2, 4))]
     portfolio = Portfolio([Family(f"pit-{i}", 1, bettor) for i, bettor in enumerate(bettors)])

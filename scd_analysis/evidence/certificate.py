@@ -1,0 +1,148 @@
+"""Bounds on a total variation that hold at all times together.
+
+What is bounded: ``TV(Q, P)`` between the law Q of one sequence of the subject (or of a stated function of it) over K
+cells and its target law P, where sequences are independent draws from one Q. For any law m fixed beforehand, mixed over
+multinomials, ``m(data) / Q(data)`` is a nonnegative martingale under Q, so with probability ``1 - delta``, at all n
+together [1]_,
+
+    KL(Qn || Q) <= b_n = (ln(1/delta) + ln max_q q(data) - ln m(data)) / n,
+
+with Qn the empirical law. Every event A then obeys ``kl(Qn(A), Q(A)) <= b_n``, and ``TV = max_A Q(A) - P(A)`` is
+bounded from both sides over the events ``{Qn / P large}``. The mixture m averages null-centred Dirichlet laws, so the bound is
+tight where the subject is nearly right.
+
+References
+----------
+.. [1] H. Robbins (1970). Statistical methods related to the law of the iterated logarithm. Ann. Math. Statist. 41(5),
+       1397-1409. doi:10.1214/aoms/1177696786
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln, xlogy
+
+from scd_analysis.errors import InputError
+from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.validate import check_between, check_laws
+
+_GRID = 64
+"""Pieces into which each cell is cut when an upper bound is searched; the bound is rounded outward on each."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """``low <= TV <= high`` with confidence ``1 - delta``, at all n together.
+
+    Attributes
+    ----------
+    low, high : float
+    delta : float
+    num_sequences : int
+    what : str
+        Whose total variation, over which cells.
+    """
+
+    low: float
+    high: float
+    delta: float
+    num_sequences: int
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.low:.4g} <= TV <= {self.high:.4g} on {self.what} with confidence {1 - self.delta:g}, "
+            f"from {self.num_sequences:,} sequences"
+        )
+
+
+class TotalVariation:
+    """Count cells and bound the total variation at any time.
+
+    Parameters
+    ----------
+    target_law : Float[K]
+        P, the law of the cell under the target.
+    what : str
+        What a cell is, for the certificate: ``"whole sequences"``, ``"the last token"``.
+    concentrations : Float[C]
+        The grid of the mixture.
+    """
+
+    def __init__(self, target_law: Floats, what: str, concentrations: Floats) -> None:
+        check_laws(target_law, "target_law")
+        self._law = target_law / target_law.sum()
+        self._what, self._concentrations = what, np.asarray(concentrations, dtype=np.float64)
+        self._counts = np.zeros(len(target_law), dtype=np.int64)
+
+    def update(self, cells: Longs) -> None:
+        """Count cells Long[n]."""
+        if len(cells) and not (cells.min() >= 0 and cells.max() < len(self._law)):
+            raise InputError(f"cells has {cells.min()} ... {cells.max()}: there are {len(self._law)} cells")
+        self._counts += np.bincount(cells, minlength=len(self._law))
+
+    def certificate(self, delta: float) -> Certificate:
+        """Return the bounds at this time.
+
+        Parameters
+        ----------
+        delta : float
+            Probability, at most, that the bounds ever fail, at any time.
+        """
+        check_between(delta, 0, 1, "delta", open_ends=True)
+        n = int(self._counts.sum())
+        if n == 0:
+            return Certificate(0.0, 1.0, delta, 0, self._what)
+        radius = self._radius(n, delta)
+        seen, target = self._curve(n)
+        low = float(np.max(_kl_inverse(seen, radius, upper=False) - target))
+        fine_seen, fine_target = _refine(seen), _refine(target)
+        high = float(np.max(_kl_inverse(fine_seen[1:], radius, upper=True) - fine_target[:-1]))
+        return Certificate(max(low, 0.0), min(high, 1.0), delta, n, self._what)
+
+    def _radius(self, n: int, delta: float) -> float:
+        """Return b_n, nats a sequence."""
+        likelihood = float(xlogy(self._counts, self._counts / n).sum())
+        flat = _log_marginal(self._counts, np.full(len(self._law), 0.5))
+        possible = self._law > 0
+        if (self._counts[~possible] > 0).any():  # every null-centred mixture gives the data probability zero
+            return (math.log(2 / delta) + likelihood - flat) / n
+        counts, law = self._counts[possible], self._law[possible]
+        marginals = [_log_marginal(counts, c * law) for c in self._concentrations]
+        centred = float(np.logaddexp.reduce(marginals)) - math.log(len(marginals))
+        mixture = float(np.logaddexp(centred, flat)) - math.log(2)
+        return (math.log(1 / delta) + likelihood - mixture) / n
+
+    def _curve(self, n: int) -> tuple[Floats, Floats]:
+        """Return the events {Qn / P large}: their empirical and target probabilities, from nothing to everything."""
+        ratio = np.divide(self._counts, self._law, out=np.full(len(self._law), np.inf), where=self._law > 0)
+        order = np.argsort(-ratio, kind="stable")
+        seen = np.r_[0, np.cumsum(self._counts[order])] / n
+        return np.asarray(seen), np.r_[0, np.cumsum(self._law[order])]
+
+
+def _log_marginal(counts: Longs, prior: Floats) -> float:
+    """Return ln of the Dirichlet-multinomial probability of a sequence with these counts."""
+    total = prior.sum()
+    start = gammaln(total) - gammaln(total + counts.sum())
+    return float(start + (gammaln(prior + counts) - gammaln(prior)).sum())
+
+
+def _refine(points: Floats) -> Floats:
+    index = np.arange((len(points) - 1) * _GRID + 1) / _GRID
+    return np.interp(index, np.arange(len(points)), points)
+
+
+def _kl_inverse(observed: Floats, radius: float, *, upper: bool) -> Floats:
+    """Return the largest (or smallest) b with ``kl(observed, b) <= radius``, by bisection."""
+    inside, outside = observed.astype(np.float64), np.full(observed.shape, 1.0 if upper else 0.0)
+    for _ in range(50):
+        middle = (inside + outside) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gap = xlogy(observed, observed / middle) + xlogy(1 - observed, (1 - observed) / (1 - middle))
+        fits = np.nan_to_num(gap, nan=0.0, posinf=np.inf) <= radius
+        inside, outside = np.where(fits, middle, inside), np.where(fits, outside, middle)
+    return outside if upper else inside
