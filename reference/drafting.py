@@ -1,0 +1,200 @@
+"""Drafting rules: how a position that was not committed gets its next draft, and the law that draft is declared to have.
+
+A rule sees one sweep of the window and returns a :class:`Draft`. Exactness asks one thing of it: given everything drawn
+at earlier positions, its tokens must have the law it declares (condition *declared-law*). To add a rule, write a frozen
+dataclass with ``draft`` and the two flags, and hand ``Method("name", rule)`` to :func:`reference.decode`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from reference.draws import inverse_cdf
+from scd_analysis.validate import check_at_least, check_between
+
+
+class Sweep(NamedTuple):
+    """What a rule may use: one pass over the window, every tensor aligned with the slots.
+
+    Attributes
+    ----------
+    target_probs : Tensor
+        Float[B, L, V], the laws this pass gave, p^t.
+    previous_probs : Tensor or None
+        Float[B, L, V], p^(t-1), for rules with ``needs_previous``; equal to p^t where there was no earlier pass.
+    verified : Tensor
+        Long[B, L], the output of modified rejection sampling in every slot.
+    uniform : Tensor
+        Float64[B, L], fresh, for an independent draw.
+    coin : Tensor
+        Float64[B, L], fresh, for a choice between rules.
+    race : Tensor or None
+        Float[B, L, V], the position's own exponentials, for rules with ``needs_race``; the same at every iteration.
+    """
+
+    target_probs: Tensor
+    previous_probs: Tensor | None
+    verified: Tensor
+    uniform: Tensor
+    coin: Tensor
+    race: Tensor | None
+
+
+class Draft(NamedTuple):
+    """Next drafts, Long[B, L], and the laws declared for them, Float[B, L, V]."""
+
+    tokens: Tensor
+    probs: Tensor
+
+
+class DraftingRule(Protocol):
+    """A way to draft; see the module's first lines."""
+
+    @property
+    def needs_previous(self) -> bool:
+        """Whether ``Sweep.previous_probs`` is used."""
+
+    @property
+    def needs_race(self) -> bool:
+        """Whether ``Sweep.race`` is used."""
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Draft for every slot."""
+
+
+@dataclass(frozen=True)
+class Independent:
+    """A fresh draw from the new law, independent of the last draft.
+
+    References
+    ----------
+    Teng et al.: Accelerating auto-regressive text-to-image generation with training-free speculative Jacobi decoding.
+    ICLR 2025 (arXiv:2410.01699), Algorithm 1.
+    """
+
+    needs_previous: bool = False
+    needs_race: bool = False
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Draw by inverse CDF, one uniform a slot."""
+        return Draft(inverse_cdf(sweep.target_probs, sweep.uniform), sweep.target_probs)
+
+
+@dataclass(frozen=True)
+class Maximal:
+    """The verified token itself: MRS is a maximal coupling of the old and the new law.
+
+    References
+    ----------
+    So et al.: Speculative coupled decoding, ICML 2026 (arXiv:2510.24211), maximal coupling.
+    """
+
+    needs_previous: bool = False
+    needs_race: bool = False
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Keep what verification said, in every slot."""
+        return Draft(sweep.verified, sweep.target_probs)
+
+
+@dataclass(frozen=True)
+class Gumbel:
+    """The winner of a race with noise the position keeps for life: ``argmax_v p(v) / e(v)``, ``g = -ln e``.
+
+    References
+    ----------
+    So et al.: Speculative coupled decoding, ICML 2026 (arXiv:2510.24211), Gumbel sharing.
+    """
+
+    needs_previous: bool = False
+    needs_race: bool = True
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Run the race; a token of probability zero cannot win."""
+        assert sweep.race is not None
+        return Draft((sweep.target_probs / sweep.race).argmax(-1), sweep.target_probs)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """With probability ``alpha``, by a coin of its own for each position and iteration, ``coupled``; else independent.
+
+    Attributes
+    ----------
+    coupled : DraftingRule
+        A rule that declares the new law.
+    alpha : float
+        Between 0 (SJD) and 1 (SCD).
+
+    References
+    ----------
+    So et al.: arXiv:2510.24211, coupling strength.
+    """
+
+    coupled: DraftingRule
+    alpha: float
+
+    def __post_init__(self) -> None:
+        check_between(self.alpha, 0.0, 1.0, "alpha")
+
+    @property
+    def needs_previous(self) -> bool:
+        """As the coupled rule."""
+        return self.coupled.needs_previous
+
+    @property
+    def needs_race(self) -> bool:
+        """As the coupled rule."""
+        return self.coupled.needs_race
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Toss one coin a slot."""
+        coupled, independent = self.coupled.draft(sweep), Independent().draft(sweep)
+        return Draft(torch.where(sweep.coin < self.alpha, coupled.tokens, independent.tokens), coupled.probs)
+
+
+@dataclass(frozen=True)
+class VerificationPrediction:
+    """An independent draw from a law tilted toward tokens whose probability rose: q ~ p^t w, w = (p^t / p^(t-1))^gamma.
+
+    With ``tracked`` the tilted law is declared and the decoder is exact. Without, the draft comes from the tilt while
+    p^t is declared: not exact, kept as a known fault.
+
+    Attributes
+    ----------
+    gamma : float
+        Strength, 0 or more; 0 is SJD.
+    clip : float
+        ``w`` is clipped to ``[1 / clip, clip]``.
+    tracked : bool
+        Whether the declared law is the one drawn from.
+
+    Notes
+    -----
+    SJD-VP (arXiv:2603.27115) is known to us by its abstract; this formula is a member of that family, not the authors'.
+    """
+
+    gamma: float = 1.0
+    clip: float = 4.0
+    tracked: bool = True
+    needs_previous: bool = True
+    needs_race: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least(self.gamma, 0.0, "gamma")
+        check_at_least(self.clip, 1.0, "clip")
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Tilt, then draw by inverse CDF."""
+        assert sweep.previous_probs is not None
+        tiny = torch.finfo(sweep.target_probs.dtype).tiny
+        rise = (sweep.target_probs.clamp(min=tiny).log() - sweep.previous_probs.clamp(min=tiny).log()) * self.gamma
+        limit = math.log(self.clip)
+        tilted = sweep.target_probs * rise.clamp(-limit, limit).exp()
+        tilted = tilted / tilted.sum(-1, keepdim=True)
+        return Draft(inverse_cdf(tilted, sweep.uniform), tilted if self.tracked else sweep.target_probs)

@@ -1,0 +1,143 @@
+"""Randomness as a function of what it is for: Philox-4x32-10 keyed by the seed, counted by (sequence, position, purpose).
+
+A draw depends on nothing else, so a sequence is the same whatever batch it is decoded in, and no noise needs storing.
+
+References
+----------
+Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+GENERATOR = "Philox-4x32-10; counter = (sequence, position, 16 * iteration + purpose, block), key = seed"
+
+_LOW = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class Purpose(IntEnum):
+    """What a draw is for; part of its counter, so draws for different purposes are independent."""
+
+    VERIFY = 0
+    DRAFT = 1
+    BONUS = 2
+    INITIAL = 3
+    RACE = 4
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Four 32-bit words for every counter, each held in an int64.
+
+    Parameters
+    ----------
+    counter : tuple of Tensor
+        Four broadcastable Long tensors with values in ``[0, 2**32)``.
+    seed : int
+        The key; its lowest 64 bits are used.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = seed & _LOW, (seed >> 32) & _LOW
+    for _ in range(10):
+        left, right = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]  # int64 wraps: the 64 bits are the right ones
+        c0, c1, c2, c3 = (
+            ((right >> 32) & _LOW) ^ c1 ^ k0,
+            right & _LOW,
+            ((left >> 32) & _LOW) ^ c3 ^ k1,
+            left & _LOW,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return c0, c1, c2, c3
+
+
+def _unit(high: Tensor, low: Tensor) -> Tensor:
+    """53 random bits as a float64 in [0, 1)."""
+    return ((high << 21) | (low >> 11)).double() * 2.0**-53
+
+
+def uniform_pair(
+    seed: int, purpose: Purpose, sequence: Tensor, position: Tensor, iteration: int | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Two independent uniforms in [0, 1) for every position.
+
+    Parameters
+    ----------
+    seed : int
+        Of the run.
+    purpose : Purpose
+        What they are for.
+    sequence, position : Tensor
+        Broadcastable Long tensors.
+    iteration : int or Tensor
+        Jacobi iteration.
+
+    Returns
+    -------
+    tuple of Tensor
+        Float64, of the broadcast shape.
+    """
+    zero = torch.zeros_like(position)
+    w0, w1, w2, w3 = philox((sequence + zero, position, zero + 16 * iteration + int(purpose), zero), seed)
+    return _unit(w0, w1), _unit(w2, w3)
+
+
+def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int, dtype: torch.dtype) -> Tensor:
+    """The race noise of a position: ``vocab_size`` standard exponentials, the same at every iteration.
+
+    ``argmax_v p(v) / e(v)`` is the Gumbel-max draw with ``g = -ln e``. Small values, which win races, keep their full
+    relative precision: 53 bits for float64, 32 bits for any other type.
+
+    Parameters
+    ----------
+    seed : int
+        Of the run.
+    sequence, position : Tensor
+        Long[...], broadcastable.
+    vocab_size : int
+        V.
+    dtype : torch.dtype
+        Of the result.
+
+    Returns
+    -------
+    Tensor
+        [..., V], positive.
+    """
+    words = 2 if dtype == torch.float64 else 4  # variates a block of four words serves
+    blocks = torch.arange(-(-vocab_size // words), device=position.device)
+    zero = torch.zeros_like(blocks + position[..., None])
+    counter = (zero + sequence[..., None], zero + position[..., None], zero + int(Purpose.RACE), zero + blocks)
+    w = philox(counter, seed)
+    if dtype == torch.float64:
+        unit = torch.stack([_unit(w[0], w[1]), _unit(w[2], w[3])], dim=-1) + 2.0**-54
+    else:
+        unit = ((torch.stack(w, dim=-1).double() + 0.5) * 2.0**-32).to(torch.float32)
+    return -torch.log1p(-unit.flatten(-2)[..., :vocab_size]).to(dtype)
+
+
+def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Draw an index in proportion to ``weights`` with one uniform each.
+
+    Parameters
+    ----------
+    weights : Tensor
+        Float[..., V], nonnegative, of any positive total.
+    uniform : Tensor
+        Float64[...] in [0, 1).
+
+    Returns
+    -------
+    Tensor
+        Long[...], an index of positive weight; where the total is zero, an arbitrary index.
+    """
+    cumulative = weights.cumsum(-1)
+    total = cumulative[..., -1]
+    below_total = torch.nextafter(total, torch.zeros_like(total))  # rounding must not step past the last entry
+    threshold = torch.minimum((uniform * total).to(weights.dtype), below_total)
+    index = torch.searchsorted(cumulative, threshold[..., None], right=True)
+    return index[..., 0].clamp(max=weights.shape[-1] - 1)

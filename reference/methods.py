@@ -1,0 +1,86 @@
+"""What to decode with, as a value: a drafting rule, how positions start, and whether the target is made greedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reference.drafting import DraftingRule, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
+from scd_analysis.errors import InputError
+from scd_analysis.validate import check_known
+
+INITIAL_DRAFTS = ("uniform", "left", "upper")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A decoder's settings.
+
+    Attributes
+    ----------
+    name : str
+        For reports.
+    drafting : DraftingRule or None
+        How positions are redrafted; None drafts nothing: one token a pass, ancestral sampling.
+    initial : str
+        First draft of a position: ``"uniform"`` over the vocabulary, or a copy of the ``"left"`` or ``"upper"``
+        neighbour. However it was found, its declared law is the point mass on it.
+    greedy : bool
+        Replace every target law by the point mass on its most probable token (the first, if tied).
+    lossless : bool
+        Whether theory says that the output law is the target's.
+    """
+
+    name: str
+    drafting: DraftingRule | None
+    initial: str = "uniform"
+    greedy: bool = False
+    lossless: bool = True
+
+    def __post_init__(self) -> None:
+        check_known(self.initial, INITIAL_DRAFTS, "initial")
+
+
+_FACTORIES: dict[str, Callable[[], Method]] = {
+    "ar": lambda: Method("ar", None),
+    "jacobi": lambda: Method("jacobi", Independent(), greedy=True),
+    "sjd": lambda: Method("sjd", Independent()),
+    "scd-mc": lambda: Method("scd-mc", Maximal()),
+    "scd-gs": lambda: Method("scd-gs", Gumbel()),
+    "sjd-vp": lambda: Method("sjd-vp", VerificationPrediction()),
+    "sjd-vp-uncorrected": lambda: Method("sjd-vp-uncorrected", VerificationPrediction(tracked=False), lossless=False),
+}
+
+METHODS = tuple(_FACTORIES)
+"""Names that :func:`get_method` knows."""
+
+
+def get_method(method: str | Method) -> Method:
+    """A method by name; a configured object is returned as it is.
+
+    Raises
+    ------
+    UnknownNameError
+        Listing the names.
+    """
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str):
+        raise InputError(f"method = {method!r}: must be a name or a reference.Method")
+    check_known(method, _FACTORIES, "method")
+    return _FACTORIES[method]()
+
+
+def coupling_mixture(coupling: str, alpha: float) -> Method:
+    """``"scd-mc"`` or ``"scd-gs"`` with coupling strength ``alpha``: 0 is SJD, 1 is SCD.
+
+    Raises
+    ------
+    UnknownNameError
+        For another coupling.
+    InputError
+        For ``alpha`` outside [0, 1].
+    """
+    check_known(coupling, ("scd-mc", "scd-gs"), "coupling")
+    rule = Maximal() if coupling == "scd-mc" else Gumbel()
+    return Method(f"{coupling}(alpha={alpha:g})", Mixture(rule, alpha))

@@ -1,0 +1,170 @@
+"""The contract of a target model, and how the decoder reads laws from it.
+
+Anybody's model needs three things::
+
+    model.vocab_size, model.num_tokens
+    model.next_token_probs(tokens)   # Long[B, t] -> Float[B, t + 1, V], t < num_tokens
+
+where row k is the law of token k given ``tokens[:, :k]``::
+
+    tokens     x0   x1   x2               (t = 3)
+    row 0      law of x0, given nothing
+    row 1           law of x1 given x0
+    row 2                law of x2 given x0 x1
+    row 3                     law of x3 given x0 x1 x2
+
+after every logit processor. A model that can do less work for a window also has ``open_session``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from scd_analysis.errors import CausalityError, InputError, LawError
+from scd_analysis.validate import LAW_TOLERANCE, check_laws
+
+
+@runtime_checkable
+class TargetModel(Protocol):
+    """Whose law is to be sampled; see the module's first lines."""
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+
+    @property
+    def num_tokens(self) -> int:
+        """N, tokens of one sequence."""
+
+    def next_token_probs(self, tokens: Tensor) -> Tensor:
+        """Law of every next token: Long[B, t] -> Float[B, t + 1, V]."""
+
+
+class Session(Protocol):
+    """Laws for one batch while it is decoded; may hold a cache."""
+
+    def laws(self, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
+        """Laws of the rows asked for.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            Long[B, N], committed tokens and drafts; a row depends only on tokens before it.
+        rows : Tensor
+            Long[B, R], ascending by one from the first uncommitted position, the last row repeated past the end.
+        reach : int
+            No row is above it.
+
+        Returns
+        -------
+        Tensor
+            Float[B, R, V].
+        """
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the sequences ``index`` (Long[B']) only."""
+
+
+@runtime_checkable
+class WindowedModel(TargetModel, Protocol):
+    """A target model with a faster way to a window of laws."""
+
+    def open_session(self, num_sequences: int, device: torch.device) -> Session:
+        """Start a batch."""
+
+
+class PlainSession:
+    """A session for any model: one full call of ``next_token_probs`` a pass."""
+
+    def __init__(self, model: TargetModel) -> None:
+        self.model = model
+
+    def laws(self, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
+        """See :class:`Session`."""
+        probs = self.model.next_token_probs(tokens[:, :reach])
+        expected = (len(tokens), reach + 1, self.model.vocab_size)
+        if tuple(probs.shape) != expected:
+            raise InputError(f"next_token_probs(tokens) has shape {tuple(probs.shape)}: expected {expected}")
+        probs = probs.to(tokens.device)
+        return probs.gather(1, rows[..., None].expand(-1, -1, probs.shape[-1]))
+
+    def keep(self, index: Tensor) -> None:
+        """See :class:`Session`; there is nothing to keep."""
+
+
+def open_session(model: TargetModel, num_sequences: int, device: torch.device) -> Session:
+    """The model's own session, or a plain one."""
+    if isinstance(model, WindowedModel):
+        return model.open_session(num_sequences, device)
+    return PlainSession(model)
+
+
+def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch.dtype:
+    """Check that a model keeps the contract: sizes, shapes, laws that are laws, and no look at later tokens.
+
+    Parameters
+    ----------
+    model : TargetModel
+        Called once.
+    device : torch.device or str
+        Where the tokens it is called with lie.
+
+    Returns
+    -------
+    torch.dtype
+        In which its laws can be held: as they come, at least float32.
+
+    Raises
+    ------
+    InputError
+        Naming what is missing, or the shape.
+    LawError
+        Naming the first entry that is no probability.
+    CausalityError
+        Naming the row that changed when only later tokens did.
+    """
+    if not isinstance(model, TargetModel):
+        lacks = [n for n in ("vocab_size", "num_tokens", "next_token_probs") if not hasattr(model, n)]
+        raise InputError(f"model = {type(model).__name__}: has no {', '.join(lacks)}")
+    vocab, length = model.vocab_size, model.num_tokens - 1
+    for name, value in (("vocab_size", vocab), ("num_tokens", length + 1)):
+        if value < 1:
+            raise InputError(f"model.{name} = {value}: must be at least 1")
+    cuts = sorted({0, length // 2, max(length - 1, 0)})
+    probe = torch.zeros(1 + len(cuts), length, dtype=torch.long, device=device)
+    for row, cut in enumerate(cuts, start=1):
+        probe[row, cut:] = vocab - 1
+    probs = model.next_token_probs(probe)
+    expected = (len(probe), length + 1, vocab)
+    if tuple(probs.shape) != expected:
+        raise InputError(f"next_token_probs(tokens) has shape {tuple(probs.shape)}: expected {expected}")
+    check_laws(probs.detach().cpu().double().numpy(), "next_token_probs(tokens)")
+    for row, cut in enumerate(cuts, start=1):
+        moved = (probs[row, : cut + 1] - probs[0, : cut + 1]).abs().amax(-1)
+        if bool((moved > 10 * LAW_TOLERANCE).any()):
+            k = int(moved.argmax())
+            raise CausalityError(
+                f"next_token_probs(tokens)[:, {k}] moved by {float(moved[k]):.3g} when only tokens from {cut} on changed"
+            )
+    return torch.promote_types(probs.dtype, torch.float32)
+
+
+def bad_laws(probs: Tensor) -> Tensor:
+    """Whether any law of Float[B, R, V] is not one; a boolean scalar on the device, so that nothing waits for it."""
+    off = (probs.sum(-1) - 1).abs()
+    return ~((off <= LAW_TOLERANCE).all() & (probs >= 0).all())  # a NaN fails both comparisons
+
+
+def raise_bad_laws(probs: Tensor, iteration: int) -> None:
+    """Name the entry that :func:`bad_laws` saw.
+
+    Raises
+    ------
+    LawError
+        Always.
+    """
+    check_laws(probs.detach().cpu().double().numpy(), f"target_probs at iteration {iteration}")
+    raise LawError(f"target_probs at iteration {iteration}: not laws")

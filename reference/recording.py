@@ -1,0 +1,96 @@
+"""From what a step did to what a trace holds: scalars on the device, one transfer, masks on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from reference.kernel import SweepInfo
+from scd_analysis.laws import KERNELS
+
+Array = npt.NDArray[Any]
+
+
+def scalars(info: SweepInfo) -> dict[str, Tensor]:
+    """Every scalar of the trace that the laws decide, on the device: Float[B, L] each."""
+    target, draft = info.target_probs, info.draft_probs
+    index = info.draft_token[..., None]
+    return {
+        "draft_prob_of_token": draft.gather(-1, index)[..., 0],
+        "target_prob_of_token": target.gather(-1, index)[..., 0],
+        "total_variation": KERNELS["total_variation"](target, draft),
+        "collision_independent": KERNELS["collision_independent"](target, draft),
+        "collision_gumbel": KERNELS["collision_gumbel"](target, draft),
+        "entropy": KERNELS["entropy"](target),
+        "renyi2": KERNELS["renyi2_entropy"](target),
+    }
+
+
+def _to_host(parts: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Array]:
+    """Copy tensors of [B] and [B, L] in one transfer."""
+    columns = [part.reshape(len(part), -1).to(dtype) for part in parts.values()]
+    joined = torch.cat(columns, dim=1).cpu().numpy()
+    ends = np.cumsum([column.shape[1] for column in columns])[:-1]
+    pieces = np.split(joined, ends, axis=1)
+    return {
+        name: piece[:, 0] if parts[name].ndim == 1 else piece for name, piece in zip(parts, pieces, strict=True)
+    }
+
+
+def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
+    """What the host needs of a step: the stop decision always, a row of the trace if ``record``.
+
+    Parameters
+    ----------
+    info : SweepInfo
+        Of the step.
+    record : str or None
+        None, ``"scalars"`` or ``"laws"``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``num_committed`` (Long[B]) and ``laws_bad`` (Long[B]), and the variables of a trace, not yet masked.
+    """
+    integers = {
+        "num_committed": info.num_committed,
+        "laws_bad": info.laws_bad.expand(len(info.base)),
+    }
+    if record is None:
+        return _to_host(integers, torch.int64)
+    integers |= {
+        "base": info.base,
+        "bonus_token": info.bonus_token,
+        "draft_token": info.draft_token,
+        "next_token": info.next_token,
+        "accepted": info.accepted,
+        "committed": info.committed,
+        "residual_drawn": info.committed & ~info.accepted,
+        "age": info.age,
+    }
+    rows = _to_host(integers, torch.int64)
+    rows |= _to_host({"uniform": info.uniform, **scalars(info)}, torch.float64)
+    if record == "laws":
+        rows["draft_probs"] = info.draft_probs.float().cpu().numpy()
+        rows["target_probs"] = info.target_probs.float().cpu().numpy()
+    return rows
+
+
+def masked(rows: dict[str, Array], window: int, num_tokens: int) -> dict[str, Array]:
+    """Mask the slots past the last token, and widen to the trace's window."""
+    slots = rows["draft_token"].shape[1]
+    used = rows["base"][:, None] + np.arange(slots) < num_tokens
+    out = {}
+    for name, values in rows.items():
+        if values.ndim == 1:
+            out[name] = values
+            continue
+        unused = -1 if values.dtype == np.int64 else np.nan
+        values = np.where(used if values.ndim == 2 else used[..., None], values, unused)
+        padding = [(0, 0), (0, window - slots), *[(0, 0)] * (values.ndim - 2)]
+        out[name] = np.pad(values, padding, constant_values=unused)
+    return out

@@ -1,0 +1,141 @@
+"""The record of a decode: an xarray dataset on a Zarr store, read back and checked.
+
+:class:`TraceWriter` writes it while a decoder runs; :func:`open_trace` opens it, also after a crash; :func:`validate`
+says whether it keeps its promises. The variables are listed in :mod:`scd_analysis.schema`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.abc.store import Store
+from zarr.storage import ZipStore
+
+from scd_analysis.errors import TraceError
+from scd_analysis.schema import REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.trace_writer import TraceWriter
+
+__all__ = ["TraceWriter", "open_trace", "validate"]
+
+
+def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
+    """Open a trace lazily.
+
+    Parameters
+    ----------
+    source : path or Zarr store
+        A directory, a ``.zip``, or the store of a trace in memory.
+    check : bool
+        Whether to run :func:`validate` on the attributes and shapes (not on the data).
+
+    Returns
+    -------
+    xarray.Dataset
+        With attribute ``complete``; if False, the writer was stopped: what it had finished is there, cut to the last
+        iteration that any sequence reached.
+
+    Raises
+    ------
+    TraceError
+        If there is no trace, or it is of a later schema, or truncated.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            partial = path.with_name(path.name + ".partial")
+            hint = f"; an unfinished one is at {partial}" if partial.exists() else ""
+            raise TraceError(f"trace {path}: there is no such file or directory{hint}")
+        source = ZipStore(path, mode="r") if path.is_file() else str(path)
+    try:
+        group = zarr.open_group(source, mode="r")
+        attributes = dict(group.attrs)
+    except Exception as error:
+        raise TraceError(f"trace {source}: not a Zarr version 3 store ({type(error).__name__})") from None
+    _check_schema(attributes, str(source))
+    missing = [name for name in REQUIRED if name not in group]
+    if missing:
+        raise TraceError(f"trace {source}: lacks the variable {missing[0]!r}")
+    dataset = xr.open_zarr(source, consolidated=bool(attributes.get("complete")))
+    blocks = attributes.get("blocks", [])
+    if not attributes.get("complete"):
+        reached = max((written for _, _, written in blocks), default=0)
+        dataset = dataset.isel(iteration=slice(0, reached))
+    if check:
+        _check_shapes(dataset, str(source))
+    return dataset
+
+
+def _check_schema(attributes: dict[str, Any], source: str) -> None:
+    version = attributes.get("schema_version")
+    if not isinstance(version, int):
+        raise TraceError(f"trace {source}: has no schema_version, so it is not a trace")
+    if version > SCHEMA_VERSION:
+        raise TraceError(f"trace {source}: schema_version = {version} is later than {SCHEMA_VERSION}, which this reads")
+
+
+def _check_shapes(trace: xr.Dataset, source: str) -> None:
+    for dim, attribute in (("slot", "window"), ("position", "num_tokens")):
+        if trace.sizes[dim] != trace.attrs[attribute]:
+            raise TraceError(f"trace {source}: {dim} has size {trace.sizes[dim]}, {attribute} = {trace.attrs[attribute]}")
+    for name in REQUIRED:
+        if trace[name].dims != VARIABLES[name].dims:
+            raise TraceError(f"trace {source}: {name} has dimensions {trace[name].dims}, not {VARIABLES[name].dims}")
+
+
+def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None:
+    if bool(bad.any()):
+        index = [int(i) for i in np.argwhere(bad.values)[0]]
+        value = values.values[tuple(index)]
+        raise TraceError(f"{name}{index} = {value}: {what}")
+
+
+def validate(trace: xr.Dataset, chunk: int = 256) -> None:
+    """Check that a trace does not contradict itself, a few sequences at a time.
+
+    Tokens lie in the vocabulary, probabilities in [0, 1], flags are 0 or 1, the window moves by what was committed,
+    commits are a prefix of the window, and a committed token is the finished sequence's.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        As :func:`open_trace` gives it.
+    chunk : int
+        Sequences read at a time.
+
+    Raises
+    ------
+    TraceError
+        Naming the variable, the index (within its group of ``chunk`` sequences) and the value.
+    """
+    _check_schema(trace.attrs, "dataset")
+    _check_shapes(trace, "dataset")
+    vocab = trace.attrs["vocab_size"]
+    for start in range(0, trace.sizes["sequence"], chunk):
+        part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(["draft_probs", "target_probs"], errors="ignore")
+        part = part.load()
+        for name in ("draft_token", "next_token", "bonus_token", "tokens"):
+            _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
+        for name in ("draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_gumbel", "uniform"):
+            _fail(name, (part[name] < -1e-5) | (part[name] > 1 + 1e-5), part[name], "must lie between 0 and 1")
+        for name in ("accepted", "committed", "residual_drawn"):
+            values = part[name]
+            _fail(name, values.notnull() & (values != 0) & (values != 1), values, "must be 0 or 1")
+        _fail("draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0")
+        _check_window(part)
+
+
+def _check_window(part: xr.Dataset) -> None:
+    moved = part.base.shift(iteration=-1) - part.base
+    _fail("base", moved.notnull() & (moved != part.num_committed), part.base, "moves by other than num_committed")
+    flags = part.committed.fillna(0)
+    _fail("committed", (flags.diff("slot") > 0), part.committed, "commits are not the first slots of the window")
+    in_pass = flags.sum("slot") + part.bonus_token.notnull()
+    _fail("num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts")
+    position = (part.base + part.slot).fillna(0).astype(int).clip(max=part.sizes["position"] - 1)
+    final = part.tokens.isel(position=position)
+    wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)
+    _fail("next_token", wrong, part.next_token, "committed, but the finished sequence holds another token")

@@ -1,0 +1,373 @@
+"""Writes a trace while a decoder runs, so that a stopped run loses at most its last chunk."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import warnings
+import zipfile
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.store import Store
+from zarr.storage import LocalStore, MemoryStore
+
+from scd_analysis.errors import InputError
+from scd_analysis.laws import KERNELS
+from scd_analysis.schema import LAWS, REQUIRED, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES
+from scd_analysis.validate import as_array, check_at_least, check_laws, check_tokens
+
+Array = npt.NDArray[Any]
+
+_CHUNK_BYTES = 2**24
+"""Largest chunk of one variable, before compression."""
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what took part, for the attributes of a trace or a result."""
+    found = {"python": platform.python_version()}
+    for name in ("scd-analysis", "numpy", "torch", "xarray", "zarr"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class TraceWriter:
+    """The recorder. In anybody's loop::
+
+        with scd_analysis.TraceWriter("run.zarr", vocab_size=V, num_tokens=N, window=L, decoder="mine") as trace:
+            while ...:                                   # one forward pass of the batch
+                trace.append(base=base, draft_token=drafts, next_token=after, accepted=accepted,
+                             draft_probs=q, target_probs=p)
+
+    Parameters
+    ----------
+    path : path, Zarr store or None
+        A new directory, a new ``.zip``, or None to keep the trace in memory.
+    vocab_size, num_tokens, window : int
+        V, N and L.
+    decoder : str
+        A name.
+    laws : bool
+        Whether to store ``draft_probs`` and ``target_probs``; their scalars are stored anyway.
+    chunk : int
+        Iterations a chunk: what a crash can cost; by default 16, or fewer where a decode cannot take so many.
+    overwrite : bool
+        Whether an existing trace at ``path`` may be replaced.
+    **attributes
+        Anything else worth keeping: method, model, seed, device, dtype.
+
+    Raises
+    ------
+    InputError
+        If a size is below one, or ``path`` exists and ``overwrite`` is False.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        vocab_size: int,
+        num_tokens: int,
+        window: int,
+        decoder: str,
+        laws: bool = False,
+        chunk: int | None = None,
+        overwrite: bool = False,
+        **attributes: Any,
+    ) -> None:
+        chunk = min(16, num_tokens) if chunk is None else chunk
+        for name, value in (("vocab_size", vocab_size), ("num_tokens", num_tokens), ("window", window), ("chunk", chunk)):
+            check_at_least(value, 1, name)
+        self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
+        self._zip = Path(path) if path is not None and str(path).endswith(".zip") else None
+        self.store = self._make_store(path, overwrite)
+        self._names = [*REQUIRED, *(LAWS if laws else ())]
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._attributes = {
+            "schema_version": SCHEMA_VERSION,
+            "complete": False,
+            "blocks": [],
+            "decoder": decoder,
+            "vocab_size": vocab_size,
+            "num_tokens": num_tokens,
+            "window": window,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": library_versions(),
+            **attributes,
+        }
+        self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
+        self._blocks: list[list[int]] = []
+        self._buffer: dict[str, Array] = {}
+        self._filled = 0
+        self._iterations = 0
+        self._sequence_chunk = 0
+        self._closed = False
+
+    def _make_store(self, path: str | Path | None, overwrite: bool) -> Store:
+        if path is None:
+            return MemoryStore()
+        path = Path(path)
+        folder = path.with_name(path.name + ".partial") if self._zip else path
+        for old in (path, folder):
+            if old.exists():
+                if not overwrite:
+                    raise InputError(f"path = {old}: exists already; pass overwrite=True to replace it")
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        return LocalStore(folder)
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def begin_batch(self, num_sequences: int) -> None:
+        """Start the next batch of sequences; called by the first :meth:`append` if not before."""
+        check_at_least(num_sequences, 1, "num_sequences")
+        self._flush()
+        start = self._blocks[-1][1] if self._blocks else 0
+        self._blocks.append([start, start + num_sequences, 0])
+        self._iterations = 0
+        if not self._arrays:
+            self._sequence_chunk = num_sequences
+            for name in self._names:
+                self._arrays[name] = self._create(name)
+        for name in self._names:
+            self._grow(name)
+
+    def _shape(self, name: str, sequences: int, iterations: int) -> tuple[int, ...]:
+        sizes = {
+            "sequence": sequences,
+            "iteration": iterations,
+            "slot": self.window,
+            "vocab": self.vocab_size,
+            "position": self.num_tokens,
+        }
+        return tuple(sizes[dim] for dim in VARIABLES[name].dims)
+
+    def _create(self, name: str) -> zarr.Array[Any]:
+        variable = VARIABLES[name]
+        chunks = list(self._shape(name, self._sequence_chunk, self.chunk))
+        while np.prod(chunks) * np.dtype(variable.dtype).itemsize > _CHUNK_BYTES and chunks[0] > 1:
+            chunks[0] = -(-chunks[0] // 2)
+        fill: int | float = -1 if variable.is_integer else float("nan")
+        attributes: dict[str, Any] = {"units": variable.units, "description": variable.description, "_FillValue": fill}
+        if not variable.is_integer:
+            del attributes["_FillValue"]  # xarray takes NaN as missing without being told
+        return self._group.create_array(
+            name,
+            shape=self._shape(name, 0, 0),
+            chunks=tuple(chunks),
+            dtype=variable.dtype,
+            fill_value=fill,
+            dimension_names=variable.dims,
+            attributes=attributes,
+        )
+
+    def _grow(self, name: str) -> None:
+        iterations = max((-(-block[2] // self.chunk) * self.chunk for block in self._blocks), default=0)
+        shape = self._shape(name, self._blocks[-1][1], max(iterations, self.chunk))
+        if self._arrays[name].shape != shape:
+            self._arrays[name].resize(shape)
+
+    # -- recording -------------------------------------------------------------------------------------------------
+
+    def append(
+        self, *, base: Any, draft_token: Any, next_token: Any, accepted: Any, sequence: Any = None, **more: Any
+    ) -> None:
+        """Record one iteration of a batch.
+
+        Parameters
+        ----------
+        base : array_like
+            Long[B], tokens committed before the pass.
+        draft_token, next_token : array_like
+            Long[B, L], the drafts verified, and the tokens afterwards.
+        accepted : array_like
+            Bool[B, L].
+        sequence : array_like, optional
+            Long[B], which sequences of the batch these are, counted from its first; all of them by default.
+        **more
+            Any other variable of :mod:`scd_analysis.schema`, as array_like. Scalars of the laws are computed here from
+            ``draft_probs`` and ``target_probs`` (Float[B, L, V]) if these are given; ``committed`` is, by default, the
+            slots up to and including the first that was not accepted.
+
+        Raises
+        ------
+        InputError
+            For a shape that disagrees, an unknown variable, or a token outside the vocabulary.
+        LawError
+            For a law that is not one, or a draft of probability zero.
+        """
+        rows = self._rows({"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more})
+        index = np.arange(len(rows["base"])) if sequence is None else as_array(sequence, "sequence", np.int64)
+        if not self._blocks or self._blocks[-1][2] < 0:
+            self.begin_batch(len(index))
+        start, stop, _ = self._blocks[-1]
+        if len(index) and (index.min() < 0 or index.max() >= stop - start):
+            raise InputError(f"sequence = {index.max()}: the batch has {stop - start} sequences")
+        self.write_rows(index, rows)
+
+    def write_rows(self, index: Array, rows: dict[str, Array]) -> None:
+        """Record one iteration that is known to be right; the checked way in is :meth:`append`.
+
+        Parameters
+        ----------
+        index : ndarray
+            Long[B], rows of the batch.
+        rows : dict of str to ndarray
+            Variables, each with leading dimension B; unused slots already masked.
+        """
+        if not self._buffer:
+            start, stop, _ = self._blocks[-1]
+            for name in self._names:
+                if "iteration" in VARIABLES[name].dims:
+                    shape = self._shape(name, stop - start, self.chunk)
+                    fill = -1 if VARIABLES[name].is_integer else np.nan
+                    self._buffer[name] = np.full(shape, fill, dtype=VARIABLES[name].dtype)
+        for name, values in rows.items():
+            if name in self._buffer:
+                self._buffer[name][index, self._filled] = values
+        self._filled += 1
+        if self._filled == self.chunk:
+            self._flush()
+
+    def _rows(self, given: dict[str, Any]) -> dict[str, Array]:
+        """Check one iteration, derive what follows from it and mask the unused slots."""
+        base = as_array(given.pop("base"), "base", np.int64)
+        batch, rows = len(base), {}
+        for name, value in given.items():
+            if name not in VARIABLES or "iteration" not in VARIABLES[name].dims:
+                raise InputError(f"{name}: not a variable of a trace; known: {', '.join(VARIABLES)}")
+            array = as_array(value, name, np.float64 if not VARIABLES[name].is_integer else np.int64)
+            expected = self._shape(name, batch, 1)
+            expected = expected[:1] + expected[2:]
+            if array.shape != expected:
+                raise InputError(f"{name} has shape {array.shape}: expected {expected}")
+            rows[name] = array
+        used = base[:, None] + np.arange(self.window) < self.num_tokens
+        for name in ("draft_token", "next_token"):
+            rows[name] = np.where(used, rows[name], 0)
+            check_tokens(rows[name], self.vocab_size, name)
+        rows.update(_scalars_of_laws(rows, used))
+        rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
+        rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
+        rows.setdefault("num_committed", (rows["committed"] * used).sum(1) + (rows.get("bonus_token", -np.ones(batch)) >= 0))
+        for name, array in rows.items():
+            if "slot" in VARIABLES[name].dims:
+                mask = used if array.ndim == 2 else used[..., None]
+                rows[name] = np.where(mask, array, -1 if VARIABLES[name].is_integer else np.nan)
+        return {"base": base, **rows}
+
+    def finish_batch(self, *, tokens: Any = None, nfe: Any = None) -> None:
+        """End the batch: write what is buffered, with the finished sequences if they are known.
+
+        Parameters
+        ----------
+        tokens : array_like, optional
+            Long[B, N].
+        nfe : array_like, optional
+            Long[B], forward passes until each sequence was complete.
+        """
+        if not self._blocks:
+            return
+        self._flush()
+        start, stop, _ = self._blocks[-1]
+        if tokens is not None:
+            self._arrays["tokens"][start:stop] = as_array(tokens, "tokens", np.int64)
+        if nfe is not None:
+            self._arrays["nfe"][start:stop] = as_array(nfe, "nfe", np.int64)
+        self._blocks[-1][2] = self._iterations
+        self._group.attrs.update({"blocks": self._blocks})
+
+    def _flush(self) -> None:
+        if self._filled == 0:
+            self._buffer = {}
+            return
+        block = self._blocks[-1]
+        first, done = self._iterations, self._iterations + self._filled
+        self._iterations = block[2] = done
+        for name, values in self._buffer.items():
+            self._grow(name)
+            self._arrays[name][block[0] : block[1], first:done] = values[:, : self._filled]
+        self._group.attrs.update({"blocks": self._blocks})  # only now does a reader count the chunk as there
+        self._buffer, self._filled = {}, 0
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Finish the trace: cut it to the iterations there are, mark it complete, pack a ``.zip``."""
+        if self._closed:
+            return
+        self._flush()
+        self._closed = True
+        if not self._arrays:
+            self.begin_batch(1)
+            self._blocks = [[0, 0, 0]]
+        iterations = max((block[2] for block in self._blocks), default=0)
+        for name, array in self._arrays.items():
+            array.resize(self._shape(name, self._blocks[-1][1], iterations))
+        self._group.attrs.update({"blocks": self._blocks, "complete": True})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # consolidated metadata is not in the specification yet; xarray wants it
+            zarr.consolidate_metadata(self.store)
+        if self._zip is not None:
+            self._pack(self._zip)
+
+    def _pack(self, path: Path) -> None:
+        assert isinstance(self.store, LocalStore)
+        folder, temporary = Path(self.store.root), path.with_name(path.name + ".tmp")
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder))
+        temporary.replace(path)
+        shutil.rmtree(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._arrays:
+            self._flush()  # keep what there is; the trace stays marked incomplete
+
+
+def _leading(accepted: Array) -> Array:
+    """The slots up to and including the first that is not accepted."""
+    before = np.cumprod(np.concatenate([np.ones_like(accepted[:, :1]), accepted[:, :-1]], axis=1), axis=1)
+    return before.astype(np.int64)
+
+
+def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
+    """What the trace stores of the laws, where the caller gave them and not the scalars."""
+    if not all(name in rows for name in LAWS):
+        return {}
+    shape = rows["draft_probs"].shape
+    flat = np.full(shape, 1.0 / shape[-1])
+    draft, target = (np.where(used[..., None], rows[name], flat) for name in LAWS)
+    check_laws(draft, "draft_probs")
+    check_laws(target, "target_probs")
+    token = rows["draft_token"][..., None]
+    of_token = np.take_along_axis(draft, token, -1)[..., 0]
+    if (of_token <= 0).any():
+        first = [int(i) for i in np.argwhere(of_token <= 0)[0]]
+        raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
+    derived = {
+        "draft_prob_of_token": of_token,
+        "target_prob_of_token": np.take_along_axis(target, token, -1)[..., 0],
+        "total_variation": KERNELS["total_variation"](target, draft),
+        "collision_independent": KERNELS["collision_independent"](target, draft),
+        "collision_gumbel": KERNELS["collision_gumbel"](target, draft),
+        "entropy": KERNELS["entropy"](target),
+        "renyi2": KERNELS["renyi2_entropy"](target),
+    }
+    return {name: derived[name] for name in SCALARS_OF_LAWS if name not in rows}

@@ -1,0 +1,337 @@
+"""What a trace says: acceptance, collisions, distances between drafts, passes.
+
+A trace is read a few sequences at a time, so that its size does not matter. A *surviving* draft is one whose position
+was in the window at one pass and is still uncommitted at the next: the positions on which drafts can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import stats
+
+from scd_analysis.errors import InputError
+from scd_analysis.validate import check_at_least, check_between, check_known
+
+FloatArray = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+PREDICTED_BY = {"independent": "collision_independent", "maximal": "total_variation", "gumbel": "collision_gumbel"}
+"""Variable of the trace that predicts collisions under each coupling (one minus it, for the maximal one)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its confidence interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Point and ends.
+    level : float
+        Confidence.
+    n : int
+        Independent units (sequences) it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, n = {self.n})"
+
+
+def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of independent values with Student's interval; values that are NaN are left out.
+
+    Parameters
+    ----------
+    values : array_like
+        One per sequence.
+    level : float
+        Confidence, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If ``level`` is out of range or no value is left.
+
+    References
+    ----------
+    Student: The probable error of a mean. Biometrika 6, 1908.
+    """
+    check_between(level, 0.0, 1.0, "level", open_ends=True)
+    kept = np.asarray(values, dtype=np.float64)
+    kept = kept[~np.isnan(kept)]
+    if kept.size == 0:
+        raise InputError("values: none is left to average")
+    if kept.size == 1:
+        return Estimate(float(kept[0]), float("-inf"), float("inf"), level, 1)
+    half = float(stats.t.ppf((1 + level) / 2, kept.size - 1) * kept.std(ddof=1) / np.sqrt(kept.size))
+    return Estimate(float(kept.mean()), float(kept.mean()) - half, float(kept.mean()) + half, level, kept.size)
+
+
+def speedup(trace: xr.Dataset, level: float = 0.95) -> Estimate:
+    """Passes of ancestral sampling (N) over mean passes; the interval is that of the mean, inverted.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    level : float
+        Confidence.
+
+    Returns
+    -------
+    Estimate
+        Ratio, 1 for ancestral sampling.
+    """
+    passes = mean_interval(trace["nfe"].values, level)
+    length = trace.sizes["position"]
+    low = length / passes.high
+    high = length / passes.low if passes.low > 0 else float("inf")
+    return Estimate(length / passes.value, low, high, level, passes.n)
+
+
+def read(trace: xr.Dataset, names: tuple[str, ...], chunk: int = 64) -> Iterator[Arrays]:
+    """Load some variables, ``chunk`` sequences at a time, as NumPy arrays with unused entries NaN."""
+    check_at_least(chunk, 1, "chunk")
+    for start in range(0, trace.sizes["sequence"], chunk):
+        part = trace[list(names)].isel(sequence=slice(start, start + chunk)).load()
+        yield {name: part[name].values for name in names}
+
+
+def by_position(base: npt.NDArray[Any], values: npt.NDArray[Any], num_tokens: int) -> FloatArray:
+    """Lay values of slots out by position: [S, T], [S, T, L] -> [S, T, N]; NaN outside the window."""
+    sequences, iterations, window = values.shape
+    out = np.full((sequences, iterations, num_tokens + window), np.nan)
+    start = np.nan_to_num(base, nan=num_tokens).astype(np.int64)
+    index = start[..., None] + np.arange(window)
+    np.put_along_axis(out, index, values.astype(np.float64), axis=2)
+    return out[..., :num_tokens]
+
+
+def acceptance_trajectories(trace: xr.Dataset, chunk: int = 64) -> Iterator[FloatArray]:
+    """Acceptance probability ``1 - TV`` of every position at every pass it was in the window for.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder that records ``total_variation``.
+    chunk : int
+        Sequences read at a time.
+
+    Yields
+    ------
+    ndarray
+        Float[S, T, N], NaN outside the window.
+    """
+    for part in read(trace, ("base", "total_variation"), chunk):
+        yield 1 - by_position(part["base"], part["total_variation"], trace.sizes["position"])
+
+
+def acceptance_by_token(trace: xr.Dataset, chunk: int = 64) -> xr.Dataset:
+    """Mean and variance over a token's trajectory of its acceptance probability, with the initial draft left out.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    chunk : int
+        Sequences read at a time.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``mean``, ``variance`` (population), ``passes``, and ``accepted``, the share of those passes that accepted;
+        dims (sequence, position), NaN for a token that was never redrafted.
+    """
+    columns: dict[str, list[FloatArray]] = {"mean": [], "variance": [], "passes": [], "accepted": []}
+    names = ("base", "total_variation", "accepted", "age")
+    for part in read(trace, names, chunk):
+        drafted = np.where(part["age"] > 0, 1.0, np.nan)
+        laid = {
+            "p": by_position(part["base"], (1 - part["total_variation"]) * drafted, trace.sizes["position"]),
+            "a": by_position(part["base"], part["accepted"] * drafted, trace.sizes["position"]),
+        }
+        passes = (~np.isnan(laid["p"])).sum(1).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.nansum(laid["p"], axis=1) / passes
+            square = np.nansum((laid["p"] - mean[:, None]) ** 2, axis=1) / passes
+            share = np.nansum(laid["a"], axis=1) / passes
+        for name, value in zip(columns, (mean, square, passes, share), strict=True):
+            columns[name].append(value)
+    dims = ("sequence", "position")
+    return xr.Dataset({name: (dims, np.concatenate(values)) for name, values in columns.items()})
+
+
+@dataclass(frozen=True)
+class Collisions:
+    """How often a redrafted position kept its token, and how often theory says it does.
+
+    Attributes
+    ----------
+    measured : Estimate
+        Share of redrafts that kept the token, averaged by sequence.
+    predicted : Estimate
+        Mean probability of that under the coupling named.
+    coupling : str
+        Of the prediction.
+    difference : Estimate
+        Measured minus predicted, by sequence.
+    """
+
+    measured: Estimate
+    predicted: Estimate
+    coupling: str
+    difference: Estimate
+
+
+def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float = 0.95) -> Collisions:
+    """Compare measured collisions ``x^(t+1) = x^t`` of surviving drafts with a coupling's collision probability.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    coupling : str
+        ``"independent"``, ``"maximal"`` or ``"gumbel"``.
+    chunk : int
+        Sequences read at a time.
+    level : float
+        Confidence of the intervals.
+
+    Raises
+    ------
+    UnknownNameError
+        For another coupling.
+
+    References
+    ----------
+    So et al.: arXiv:2510.24211, collision probability.
+    """
+    check_known(coupling, PREDICTED_BY, "coupling")
+    name = PREDICTED_BY[coupling]
+    totals = []
+    for part in read(trace, ("draft_token", "next_token", "committed", name), chunk):
+        redrafted = part["committed"] == 0
+        probability = 1 - part[name] if coupling == "maximal" else part[name]
+        same = (part["draft_token"] == part["next_token"]) & redrafted
+        count = redrafted.sum((1, 2))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            expected = np.where(redrafted, probability, 0).sum((1, 2)) / count
+            totals.append(np.stack([same.sum((1, 2)) / count, expected]))
+    measured, predicted = np.concatenate(totals, axis=1)
+    return Collisions(
+        mean_interval(measured, level),
+        mean_interval(predicted, level),
+        coupling,
+        mean_interval(measured - predicted, level),
+    )
+
+
+def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatArray:
+    """Share of positions in the window at passes t - lag and t whose drafts differ, by sequence.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    lag : int
+        Passes apart, 1 or more.
+    chunk : int
+        Sequences read at a time.
+
+    Returns
+    -------
+    ndarray
+        Float[S], NaN for a sequence without such a pair.
+
+    Raises
+    ------
+    InputError
+        For a lag below 1.
+
+    References
+    ----------
+    So et al.: arXiv:2510.24211, Hamming distance between iterations.
+    """
+    check_at_least(lag, 1, "lag")
+    shares = []
+    for part in read(trace, ("base", "draft_token"), chunk):
+        drafts = by_position(part["base"], part["draft_token"], trace.sizes["position"])
+        before, after = drafts[:, :-lag], drafts[:, lag:]
+        both = ~np.isnan(before) & ~np.isnan(after)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares.append((both & (before != after)).sum((1, 2)) / both.sum((1, 2)))
+    return np.concatenate(shares)
+
+
+def mean_token_difference(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
+    """Share of surviving drafts that change in a pass, by sequence: the Hamming distance at lag one.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    chunk : int
+        Sequences read at a time.
+
+    Returns
+    -------
+    ndarray
+        Float[S].
+    """
+    return hamming_distance(trace, 1, chunk)
+
+
+def instability(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
+    """Draft changes a token between entering the window and commit, the commit's own change included, by sequence.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    chunk : int
+        Sequences read at a time.
+
+    Returns
+    -------
+    ndarray
+        Float[S], changes a token.
+    """
+    changes = []
+    for part in read(trace, ("draft_token", "next_token"), chunk):
+        used = ~np.isnan(part["draft_token"])
+        changes.append((used & (part["draft_token"] != part["next_token"])).sum((1, 2)) / trace.sizes["position"])
+    return np.concatenate(changes)
+
+
+def commit_lengths(trace: xr.Dataset, chunk: int = 64) -> npt.NDArray[np.int64]:
+    """Histogram of tokens committed a pass: entry k counts the passes that committed k.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Of any decoder.
+    chunk : int
+        Sequences read at a time.
+
+    Returns
+    -------
+    ndarray
+        Int[L + 2].
+    """
+    counts = np.zeros(trace.sizes["slot"] + 2, dtype=np.int64)
+    for part in read(trace, ("num_committed",), chunk):
+        values = part["num_committed"]
+        counts += np.bincount(values[~np.isnan(values)].astype(np.int64), minlength=len(counts))
+    return counts

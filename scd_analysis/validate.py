@@ -1,0 +1,125 @@
+"""One small check for every recurring argument. NumPy only; tensors are converted at the edge.
+
+Messages read ``argument[index] = value: what is wrong``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scd_analysis.errors import InputError, LawError, UnknownNameError
+
+LAW_TOLERANCE = 1e-4
+"""How far from one a law's sum may be: float32 softmax over 65,536 entries stays within 1e-5."""
+
+
+def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
+
+    Raises
+    ------
+    InputError
+        If ``value`` cannot be converted.
+    """
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        value = value.detach().cpu().numpy() if str(value.dtype) != "torch.bfloat16" else value.float().cpu().numpy()
+    try:
+        return np.asarray(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not an array of numbers: {error}") from None
+
+
+def _at(index: Iterable[Any]) -> str:
+    inside = ", ".join(str(int(i)) for i in index)
+    return f"[{inside}]" if inside else ""
+
+
+def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None:
+    """Check that ``laws`` are probabilities that sum to one along ``axis``.
+
+    Raises
+    ------
+    LawError
+        Naming the first offending entry or sum.
+    """
+    if laws.ndim == 0 or laws.shape[axis] == 0:
+        raise LawError(f"{name} has shape {laws.shape}: a law needs at least one entry along axis {axis}")
+    for bad, what in ((np.isnan(laws), "is NaN"), (laws < 0, "is negative"), (np.isinf(laws), "is infinite")):
+        if bad.any():
+            first = np.argwhere(bad)[0]
+            raise LawError(f"{name}{_at(first)} = {laws[tuple(first)]}: a probability {what}")
+    total = laws.sum(axis=axis)
+    off = np.abs(total - 1) > LAW_TOLERANCE
+    if off.any():
+        first = np.argwhere(off)[0]
+        value = total[tuple(first)] if total.ndim else total
+        raise LawError(f"{name}{_at(first)} sums to {float(value):.6g}: a law sums to 1 within {LAW_TOLERANCE:g}")
+
+
+def check_same_shape(first: npt.NDArray[Any], second: npt.NDArray[Any], names: tuple[str, str]) -> None:
+    """Check that two arrays agree in shape, so that nothing is broadcast by accident.
+
+    Raises
+    ------
+    InputError
+        Naming both shapes.
+    """
+    if first.shape != second.shape:
+        raise InputError(f"{names[0]} has shape {first.shape} but {names[1]} has shape {second.shape}")
+
+
+def check_tokens(tokens: npt.NDArray[np.int64], vocab_size: int, name: str) -> None:
+    """Check that every token lies in ``0 ... vocab_size - 1``.
+
+    Raises
+    ------
+    InputError
+        Naming the first token outside the vocabulary.
+    """
+    bad = (tokens < 0) | (tokens >= vocab_size)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise InputError(f"{name}{_at(first)} = {tokens[tuple(first)]}: not a token of a vocabulary of {vocab_size}")
+
+
+def check_at_least(value: int | float, low: int | float, name: str) -> None:
+    """Check ``value >= low``.
+
+    Raises
+    ------
+    InputError
+        Naming the value.
+    """
+    if not value >= low:
+        raise InputError(f"{name} = {value}: must be at least {low}")
+
+
+def check_between(value: float, low: float, high: float, name: str, *, open_ends: bool = False) -> None:
+    """Check ``low <= value <= high``, or ``low < value < high`` with ``open_ends``.
+
+    Raises
+    ------
+    InputError
+        Naming the value.
+    """
+    inside = low < value < high if open_ends else low <= value <= high
+    if not inside:
+        ends = "strictly between" if open_ends else "between"
+        raise InputError(f"{name} = {value}: must lie {ends} {low} and {high}")
+
+
+def check_known(value: str, known: Iterable[str], name: str) -> None:
+    """Check that ``value`` is one of the ``known`` names.
+
+    Raises
+    ------
+    UnknownNameError
+        Listing them.
+    """
+    names = list(known)
+    if value not in names:
+        raise UnknownNameError(f"{name}={value!r} is not known; known: {', '.join(names)}")

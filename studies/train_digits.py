@@ -1,0 +1,99 @@
+"""How well can a 0.8 M-parameter transformer model 8x8 digits? Trains the shipped model ``digits``.
+
+Run ``python -m studies.train_digits`` (needs the extra ``train``). A fifth of the images is held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from reference.models.transformer import TokenTransformer, TransformerConfig
+from studies import data
+from studies.train_photos import WEIGHTS
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, train
+
+NUM_LEVELS = 17
+
+
+def training_batches(
+    tokens: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """Images drawn uniformly, half of them moved by up to one pixel, as the scans are."""
+    while True:
+        index = rng.integers(len(tokens), size=size)
+        images = tokens[index].reshape(size, 8, 8)
+        for i in np.flatnonzero(rng.random(size) < 0.5):
+            images[i] = _shifted(images[i], *rng.integers(-1, 2, size=2))
+        yield torch.from_numpy(images.reshape(size, 64).copy()), torch.from_numpy(labels[index])
+
+
+def _shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    padded = np.pad(image, 1)
+    return padded[1 - down : 9 - down, 1 - right : 9 - right]
+
+
+def main() -> None:
+    """Train, then write weights and numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
+    torch.manual_seed(args.seed)  # parameter initialisation and dropout
+    tokens, labels, held_tokens, held_labels = data.load_digits(args.seed)
+    held = (torch.from_numpy(held_tokens), torch.from_numpy(held_labels))
+    config = TransformerConfig(NUM_LEVELS, 8, 8, num_classes=10, d_model=128, num_layers=4, num_heads=4)
+    level = torch.linspace(-1, 1, NUM_LEVELS)
+    features = torch.stack([level, level.square(), (level <= -1).float(), (level >= 1).float()], dim=1)
+    model = PixelPrior(TokenTransformer(config, args.dropout), features)
+    nn.init.zeros_(model.net.head.weight)
+    num_parameters = sum(p.numel() for p in model.net.parameters())
+    print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    def save(averaged: nn.Module, bits: float, step: int) -> None:
+        assert isinstance(averaged, PixelPrior)
+        card = {
+            "model": "digits",
+            "config": config.to_dict(),
+            "classes": [str(c) for c in range(10)],
+            "pixel_shape": [8, 8, 1],
+            "num_parameters": num_parameters,
+            "bits_per_token_held_out": bits,
+            "bits_per_token_null_class": float(
+                bits_per_token(averaged, held[0], torch.full_like(held[1], config.num_classes)).mean()
+            ),
+            "num_held_out_images": len(held[0]),
+            "seed": args.seed,
+            "steps": step,
+            "of_steps": args.steps,
+            "batch": args.batch,
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+        }
+        net = averaged.bake()
+        tensors = {f"net.{k}": v.contiguous().clone() for k, v in net.state_dict().items()}
+        save_file(tensors, args.out / "digits.safetensors", metadata={"card": json.dumps(card)})
+        (args.out / "digits.json").write_text(json.dumps(card, indent=1) + "\n")
+        np.savez(args.out / "digits_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))
+
+    training = TrainingConfig(steps=args.steps, null_share=0.2)
+    generator = torch.Generator().manual_seed(args.seed)
+    batches = training_batches(tokens, labels, args.batch, rng)
+    train(model, batches, held, training, config.num_classes, generator, save=save)
+
+
+if __name__ == "__main__":
+    main()
