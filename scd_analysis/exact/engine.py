@@ -1,0 +1,164 @@
+"""``exact_law``: the exact law of an unmodified sampler."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from scd_analysis.errors import InputError
+from scd_analysis.exact.arithmetic import ArithmeticName
+from scd_analysis.exact.context import active
+from scd_analysis.exact.draws import EnumeratedDraws
+from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
+from scd_analysis.exact.interception import intercepted
+from scd_analysis.exact.law import ExactLaw
+from scd_analysis.exact.loop import Loop, law_of_loop
+from scd_analysis.exact.progress import reporting
+from scd_analysis.exact.workers import explore_in_processes
+from scd_analysis.validate import check_at_least, check_between, check_known
+
+
+def exact_law(
+    sampler: Callable[..., Any] | Loop,
+    *,
+    state_key: Callable[[Any], Hashable] | None = None,
+    arithmetic: ArithmeticName = "float64",
+    mass_floor: float = 0.0,
+    max_branches: int | None = None,
+    max_seconds: float | None = None,
+    workers: int = 1,
+    progress: bool | None = None,
+    slack: float = 1e-12,
+) -> ExactLaw:
+    """Compute the exact law of a sampler's outcome by replaying its random choices.
+
+    The sampler is run once for every path of choices. Discrete draws branch on their support; a uniform variate decides
+    only when it is compared, which splits the interval it is known to lie in; exponential and Gumbel noise decides
+    races, each of which cuts a cell of the simplex. Theory, section 7.
+
+    Parameters
+    ----------
+    sampler
+        ``sampler()``, giving a hashable outcome (tensors, arrays and lists become tuples), drawing from PyTorch, NumPy
+        and Python's random in any way; or ``sampler(draws)``, written against `scd_analysis.exact.Draws`; or a
+        `Loop`, whose equal states are merged. It must do the same thing every time it is run with the same draws.
+    state_key
+        For a `Loop`: what of a state decides the future. Default: the loop's own ``state_key``, else the state itself.
+    arithmetic
+        "float64", or "rational" for samplers that take ``draws`` and compute in Fractions.
+    mass_floor
+        Paths of smaller probability are not run; their mass is reported.
+    max_branches, max_seconds
+        Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing.
+    workers
+        Processes; the sampler and its outcomes must survive a fork.
+    progress
+        Show progress on stderr; None shows it on a terminal only.
+    slack
+        How much total variation may be passed over, and counted, for guards such as ``log(u + 1e-20)`` inside a race.
+
+    Returns
+    -------
+    ExactLaw
+        Probabilities that sum to one within 1e-12, less the mass that was left out.
+
+    Raises
+    ------
+    CannotEnumerate
+        If the sampler uses a variate in a way that cannot be followed, naming the operation and the line; or if it does
+        not repeat itself.
+
+    Notes
+    -----
+    A uniform variate is a real number in [0, 1), not a multiple of 2^-24: ``u < 0`` never holds, ``u <= 0`` has
+    probability zero, ``u < 1`` is sure. Constants have the value that the audited code gives them: in float32 code, the
+    float32 value; weights of discrete draws are normalised in float64. Seeds and generators are ignored, with a note.
+
+    Examples
+    --------
+    >>> import torch
+    >>> law = exact_law(lambda: bool(torch.rand(()) * 0.5 < 0.1))
+    >>> round(law[True], 12)
+    0.2
+    """
+    limits = _checked(arithmetic, mass_floor, max_branches, max_seconds, slack, workers)
+    if isinstance(sampler, Loop):
+        with intercepted() as watch, reporting(progress) as report:
+            return law_of_loop(sampler, state_key, limits, watch.check, report)
+    if state_key is not None:
+        raise InputError("state_key: only a Loop has states to merge; this sampler is a function")
+    with intercepted() as watch, reporting(progress) as report:
+        explorer = Explorer(runner(sampler, limits.rational), limits, watch.check)
+        if workers > 1:
+            explore_in_processes(explorer, limits, workers, report)
+        else:
+            explorer.run(lambda: report(explorer.tally.branches, explorer.waiting))
+        explorer.leave_rest()
+    return law_from(explorer.tally)
+
+
+def _checked(
+    arithmetic: str,
+    mass_floor: float,
+    max_branches: int | None,
+    max_seconds: float | None,
+    slack: float,
+    workers: int,
+) -> Limits:
+    if active() is not None:
+        raise InputError("sampler: it calls exact_law itself; enumerate the inner sampler on its own")
+    check_known(arithmetic, ("float64", "rational"), "arithmetic")
+    check_between(mass_floor, 0, 1, "mass_floor")
+    check_between(slack, 0, 1, "slack")
+    check_at_least(workers, 1, "workers")
+    if max_branches is not None:
+        check_at_least(max_branches, 1, "max_branches")
+    if max_seconds is not None:
+        check_at_least(max_seconds, 0, "max_seconds")
+    return Limits(arithmetic == "rational", mass_floor, max_branches, max_seconds, slack)
+
+
+def takes_draws(sampler: Callable[..., Any]) -> bool:
+    """Tell whether a sampler has a parameter without default, for ``draws``."""
+    try:
+        parameters = inspect.signature(sampler).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [
+        p
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        raise InputError(f"sampler has {len(needed)} parameters: it takes none, or draws; bind the others first")
+    return bool(needed)
+
+
+def runner(sampler: Callable[..., Any], rational: bool) -> RunOnce:
+    """Give what one run calls.
+
+    Raises
+    ------
+    InputError
+        If rational arithmetic is asked of a sampler that does not take draws.
+    """
+    if takes_draws(sampler):
+        return lambda run: sampler(EnumeratedDraws(run))
+    if rational:
+        raise InputError('arithmetic="rational": only a sampler(draws) computes in Fractions; tensors hold floats')
+    return lambda run: sampler()
+
+
+def law_from(tally: Tally) -> ExactLaw:
+    """Turn the sums of an exploration into a law."""
+    notes = set(tally.notes)
+    if tally.slack:
+        notes.add(f"guards inside races were passed over; total variation at most {tally.slack:.3g}")
+    return ExactLaw(
+        {outcome: mass.value for outcome, mass in tally.masses.items()},
+        tally.branches,
+        tally.left_out.value,
+        tally.slack,
+        tuple(sorted(notes)),
+    )

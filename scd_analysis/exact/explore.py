@@ -1,0 +1,210 @@
+"""Run the sampler along every branch and add up what comes out."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+
+from scd_analysis.errors import CannotEnumerate, InputError
+from scd_analysis.exact.arithmetic import Number, Sum
+from scd_analysis.exact.context import activate, refuse
+from scd_analysis.exact.conversions import StartOver
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.terms import is_random
+from scd_analysis.exact.torch_shadow import random_ids
+from scd_analysis.exact.tree import Abandoned, Pending, Walk
+from scd_analysis.exact.world import World
+
+RunOnce = Callable[[Run], Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far to go.
+
+    Attributes
+    ----------
+    rational
+        Arithmetic of the probabilities.
+    mass_floor
+        Branches of smaller probability are not run.
+    max_branches, max_seconds
+        When to stop; None means never.
+    slack
+        Total variation that may be passed over for guards inside races.
+    """
+
+    rational: bool = False
+    mass_floor: float = 0.0
+    max_branches: int | None = None
+    max_seconds: float | None = None
+    slack: float = 1e-12
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has come out so far."""
+
+    masses: dict[Hashable, Sum] = field(default_factory=dict)
+    branches: int = 0
+    left_out: Sum = field(default_factory=Sum)
+    slack: float = 0.0
+    notes: set[str] = field(default_factory=set)
+
+    def add(self, outcome: Hashable, parts: Iterable[Number]) -> None:
+        """Add probability to an outcome."""
+        found = self.masses.get(outcome)
+        if found is None:
+            found = self.masses[outcome] = Sum()
+        for part in parts:
+            found.add(part)
+
+
+def frozen(outcome: Any) -> Hashable:
+    """Make an outcome hashable: tensors, arrays and lists become (nested) tuples of Python numbers.
+
+    Raises
+    ------
+    CannotEnumerate
+        If it holds a variate that was never decided.
+    InputError
+        If it cannot be hashed.
+    """
+    if is_random(outcome):
+        refuse("returning a variate", "the outcome has infinitely many values")
+    if isinstance(outcome, torch.Tensor):
+        if random_ids(outcome) is not None:
+            refuse("returning a tensor of variates", "the outcome has infinitely many values")
+        return frozen(outcome.tolist())
+    if isinstance(outcome, (np.ndarray, np.generic)):
+        return frozen(outcome.tolist())
+    if isinstance(outcome, (list, tuple)):
+        return tuple(frozen(item) for item in outcome)
+    if isinstance(outcome, dict):
+        return tuple((key, frozen(value)) for key, value in outcome.items())
+    try:
+        hash(outcome)
+    except TypeError:
+        raise InputError(f"sampler() returned a {type(outcome).__name__}: an outcome is hashable") from None
+    return outcome  # type: ignore[no-any-return]
+
+
+class Explorer:
+    """The branches of one sampler still to be run, and what has come of the others.
+
+    Parameters
+    ----------
+    run_once
+        Runs the sampler and gives its outcome.
+    limits
+        How far to go.
+    check
+        Called now and then, and at the end, to see that no draw has escaped.
+    """
+
+    def __init__(self, run_once: RunOnce, limits: Limits, check: Callable[[], None]) -> None:
+        self._run_once = run_once
+        self._limits = limits
+        self._check = check
+        self._order = 0
+        self._lightest_last = limits.max_branches is not None or limits.max_seconds is not None
+        self._heap: list[tuple[float, int, Pending]] = []
+        self.tally = Tally()
+        self.put([Pending(Fraction(1) if limits.rational else 1.0, None, 0)])
+
+    def put(self, branches: Iterable[Pending]) -> None:
+        """Add branches to be run: depth first, or with a budget the heaviest first."""
+        for branch in branches:
+            self._order += 1
+            weight = -float(branch.mass) if self._lightest_last else 0.0
+            heapq.heappush(self._heap, (weight, -self._order, branch))
+
+    def share(self, limits: Limits) -> Explorer:
+        """Give an explorer of the same sampler with nothing to run yet."""
+        other = Explorer(self._run_once, limits, self._check)
+        other.take_all()
+        return other
+
+    def take_all(self) -> list[Pending]:
+        """Take out all branches still to be run, heaviest first."""
+        found = sorted((branch for _, _, branch in self._heap), key=lambda branch: -branch.mass)
+        self._heap = []
+        return found
+
+    @property
+    def waiting(self) -> int:
+        """How many branches are known and not run yet."""
+        return len(self._heap)
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Run branches until none is left, the budget is spent, or ``stop()``."""
+        started = time.monotonic()
+        limits = self._limits
+        while self._heap and not stop():
+            if limits.max_branches is not None and self.tally.branches >= limits.max_branches:
+                break
+            if limits.max_seconds is not None and time.monotonic() - started >= limits.max_seconds:
+                break
+            self._branch(heapq.heappop(self._heap)[2])
+        self._check()
+
+    def leave_rest(self) -> None:
+        """Count what was not run as left out."""
+        for branch in self.take_all():
+            self.tally.left_out.add(branch.mass)
+
+    def _branch(self, start: Pending) -> None:
+        walk, outcome = self._walked(start)
+        self.put(walk.found)
+        for part in walk.left_out.parts():
+            self.tally.left_out.add(part)
+        if outcome is Abandoned:
+            return
+        self.tally.branches += 1
+        self.tally.add(outcome, [walk.mass])
+        if self.tally.branches & (self.tally.branches - 1) == 0:  # at 1, 2, 4, 8, ... branches
+            self._repeat(walk.end, outcome)
+            self._check()
+
+    def _walked(self, start: Pending) -> tuple[Walk, Hashable]:
+        for _ in range(1000):
+            walk = Walk(start, rational=self._limits.rational, floor=self._limits.mass_floor)
+            try:
+                return walk, self._once(walk)
+            except Abandoned:
+                return walk, Abandoned
+            except StartOver:
+                continue
+        raise AssertionError("the sampler was started over a thousand times: an error of the exact engine")
+
+    def _once(self, walk: Walk) -> Hashable:
+        run = Run(walk, World(walk, self._limits.slack), self.tally.notes)
+        try:
+            with activate(run):
+                outcome = self._run_once(run)
+                outcome = frozen(outcome)
+        except CannotEnumerate:
+            raise
+        except Exception as error:
+            error.add_note(f"raised by the sampler on a branch of probability {float(walk.mass):.3g}")
+            raise
+        walk.check_finished()
+        self.tally.slack = max(self.tally.slack, run.world.slack)
+        return outcome
+
+    def _repeat(self, end: Pending, outcome: Hashable) -> None:
+        """Replay a finished path: the same choices must give the same outcome."""
+        walk = Walk(end, rational=self._limits.rational, floor=0.0, explore=False)
+        again = self._once(walk)
+        if again != outcome:
+            raise CannotEnumerate(
+                f"the sampler does not repeat itself: the same choices gave first {outcome!r}, then {again!r}; "
+                "something other than the intercepted draws decides (a clock, a cache, a global state, threads)"
+            )

@@ -1,0 +1,161 @@
+"""Intercept every draw of PyTorch, NumPy and Python for as long as a context lasts, and leave no trace of it."""
+
+from __future__ import annotations
+
+import gc
+import random as python_random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from scd_analysis.errors import CannotEnumerate
+from scd_analysis.exact import conversions, numpy_draws, python_draws
+from scd_analysis.exact.context import active, drawing
+from scd_analysis.exact.patches import Patches
+from scd_analysis.exact.torch_modes import DispatchMode, FunctionMode
+
+_MOST_GENERATORS = 64
+
+
+def _guarded(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave other threads, and modules that are being imported, alone."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if drawing() is None else replacement(*args, **kwargs)
+
+    function.__name__ = getattr(original, "__name__", "function")
+    return function
+
+
+def _torch_seed(name: str, result: Callable[[], Any]) -> Callable[..., Any]:
+    def ignore(*_: Any, **__: Any) -> Any:
+        run = active()
+        if run is not None:
+            run.note(f"torch.{name} was called and ignored")
+        return result()
+
+    return ignore
+
+
+Pair = tuple[Any, Any]
+"""An object and what stands in for it."""
+
+
+def _replacements() -> list[Pair]:
+    """Give what stands in for what in every imported module."""
+    found: list[Pair] = []
+    legacy = numpy_draws.methods_of(np.random.RandomState, numpy_draws.LEGACY)
+    legacy.update({name: numpy_draws.LEGACY[name] for name in ("sample", "ranf")})
+    for name, function in legacy.items():
+        original = getattr(np.random, name, None)
+        if original is not None:
+            found.append((original, _guarded(original, function)))
+    generator = numpy_draws.symbolic_class(np.random.Generator, numpy_draws.GENERATOR)
+    found.append((np.random.Generator, generator))
+    found.append((np.random.default_rng, _guarded(np.random.default_rng, lambda *args, **kw: generator(*args, **kw))))
+    found.append((np.random.RandomState, numpy_draws.symbolic_class(np.random.RandomState, numpy_draws.LEGACY)))
+    found += python_draws.module_functions(python_random)
+    found += python_draws.math_functions()
+    for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):
+        found.append((getattr(torch, name), _guarded(getattr(torch, name), _torch_seed(name, result))))
+    for name in ("manual_seed", "manual_seed_all", "seed", "seed_all"):
+        original = getattr(torch.cuda, name)
+        found.append((original, _guarded(original, _torch_seed(f"cuda.{name}", lambda: None))))
+    return found
+
+
+class Watch:
+    """The states of all real generators: none may change, or a draw has escaped."""
+
+    def __init__(self, foreign: list[Any]) -> None:
+        self._foreign = foreign
+        self._before = self._states()
+
+    def _states(self) -> tuple[Any, ...]:
+        keys = np.random.get_state(legacy=False)
+        return (
+            torch.get_rng_state().numpy().tobytes(),
+            (keys["state"]["key"].tobytes(), keys["state"]["pos"]),  # type: ignore[call-overload, index]
+            python_random.getstate(),
+            tuple(_state_of(generator) for generator in self._foreign),
+        )
+
+    def check(self) -> None:
+        """Check that no real generator has advanced.
+
+        Raises
+        ------
+        CannotEnumerate
+            Naming whose generator did.
+        """
+        owners = ("PyTorch's generator", "numpy.random", "Python's random", "a numpy generator made outside the sampler")
+        for owner, before, now in zip(owners, self._before, self._states(), strict=True):
+            if before != now:
+                raise CannotEnumerate(
+                    f"the sampler drew from {owner} in a way that is not intercepted (compiled code, or a generator "
+                    "hidden in a tuple, a default argument or another object): its draws cannot be enumerated"
+                )
+
+
+def _state_of(generator: Any) -> Any:
+    source = getattr(generator, "bit_generator", None) or generator._bit_generator
+    return repr(source.state)
+
+
+def _foreign_generators() -> list[Any]:
+    """Find the NumPy generators that live in this process, other than the global one."""
+    kinds = (np.random.Generator, np.random.RandomState)
+    shared = np.random.mtrand._rand  # type: ignore[attr-defined]
+    found = [value for value in gc.get_objects() if type(value) in kinds and value is not shared]
+    return found[:_MOST_GENERATORS]
+
+
+@contextmanager
+def _restored_states(foreign: list[Any]) -> Iterator[None]:
+    torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), python_random.getstate()
+    sources = [getattr(g, "bit_generator", None) or g._bit_generator for g in foreign]
+    states = [source.state for source in sources]
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)
+        python_random.setstate(python_state)
+        for source, state in zip(sources, states, strict=True):
+            source.state = state
+
+
+def _apply(patches: Patches, replacements: list[Pair], foreign: list[Any]) -> None:
+    if foreign:
+        stand_ins = {original: stand_in for original, stand_in in replacements if isinstance(original, type)}
+        patches.references({id(value): stand_ins[type(value)]() for value in foreign}, foreign)
+    for owner in (python_random.Random, python_random.SystemRandom):
+        for name, method in python_draws.random_methods(owner).items():
+            patches.attribute(owner, name, method)
+    patches.everywhere({id(original): stand_in for original, stand_in in replacements})
+
+
+def _give_back(replacements: list[Pair]) -> None:
+    """Give the originals to modules that were imported in the meantime and picked the stand-ins up."""
+    Patches().everywhere({id(stand_in): original for original, stand_in in replacements})
+
+
+@contextmanager
+def intercepted() -> Iterator[Watch]:
+    """Intercept all draws made on this thread while a run is active; give a watch over the real generators."""
+    foreign = _foreign_generators()
+    patches = Patches()
+    with ExitStack() as stack:
+        stack.enter_context(_restored_states(foreign))
+        watch = Watch(foreign)
+        stack.callback(conversions.unbind)
+        replacements = _replacements()
+        stack.callback(_give_back, replacements)
+        stack.callback(patches.restore)
+        _apply(patches, replacements, foreign)
+        stack.enter_context(DispatchMode())
+        stack.enter_context(FunctionMode())
+        yield watch

@@ -1,0 +1,252 @@
+"""NumPy's generators, old and new, with their draws enumerated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from scd_analysis.exact import discrete
+from scd_analysis.exact.arithmetic import normalised
+from scd_analysis.exact.context import active, refuse
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.terms import is_random
+
+Draw = Callable[..., Any]
+
+
+def _running() -> Run:
+    run = active()
+    if run is None:
+        refuse("a draw", "its enumeration is over, or runs on another thread")
+    return run
+
+
+def _shaped(size: Any, draw: Callable[[], Any], *, symbolic: bool = False) -> Any:
+    """Draw once, or fill an array; variates stand in arrays of objects."""
+    if size is None:
+        return draw()
+    out = np.empty(size, dtype=object if symbolic else np.int64)
+    flat = out.reshape(-1)
+    for place in range(flat.size):
+        flat[place] = draw()
+    return flat.reshape(out.shape)
+
+
+def _broadcast(size: Any, *parameters: Any) -> tuple[Any, list[tuple[Any, ...]]]:
+    arrays = np.broadcast_arrays(*(np.asarray(parameter) for parameter in parameters))
+    shape = arrays[0].shape if size is None else np.empty(size, dtype=bool).shape
+    rows = zip(*(np.broadcast_to(array, shape).reshape(-1).tolist() for array in arrays), strict=True)
+    return (None if size is None and not shape else shape), list(rows)
+
+
+def _filled(size: Any, values: Sequence[Any], *, symbolic: bool = True) -> Any:
+    values = iter(values)  # type: ignore[assignment]
+    return _shaped(size, lambda: next(values), symbolic=symbolic)  # type: ignore[call-overload]
+
+
+def random(size: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Uniform variates on [0, 1)."""
+    del dtype
+    if out is not None:
+        refuse("random(out=...)", "an array of floats cannot hold variates")
+    run = _running()
+    return _shaped(size, run.uniform, symbolic=True)
+
+
+def uniform(low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+    """Uniform variates on [low, high)."""
+    run = _running()
+    shape, rows = _broadcast(size, low, high)
+    return _filled(shape, [a + (b - a) * run.uniform() for a, b in rows])
+
+
+def exponential(scale: Any = 1.0, size: Any = None) -> Any:
+    """Exponential variates of mean ``scale``."""
+    run = _running()
+    shape, rows = _broadcast(size, scale)
+    return _filled(shape, [run.uniform().log() * -mean for (mean,) in rows])
+
+
+def standard_exponential(size: Any = None, dtype: Any = None, method: Any = None, out: Any = None) -> Any:
+    """Exponential variates of mean one."""
+    del dtype, method
+    if out is not None:
+        refuse("standard_exponential(out=...)", "an array of floats cannot hold variates")
+    return exponential(1.0, size)
+
+
+def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+    """Gumbel variates."""
+    run = _running()
+    shape, rows = _broadcast(size, loc, scale)
+    return _filled(shape, [(-(run.uniform().log())).log() * -width + centre for centre, width in rows])
+
+
+def integers(low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False) -> Any:
+    """Integers, all equally likely."""
+    run = _running()
+    if high is None:
+        low, high = 0, low
+    shape, rows = _broadcast(size, low, high)
+    values = [int(a) + discrete.fair(run, int(b) - int(a) + bool(endpoint)) for a, b in rows]
+    found = _filled(shape, values, symbolic=False)
+    return np.dtype(dtype).type(found) if shape is None else found.astype(dtype)
+
+
+def random_integers(low: int, high: int | None = None, size: Any = None) -> Any:
+    """Integers from ``low`` to ``high`` inclusive."""
+    return integers(1, low, size, endpoint=True) if high is None else integers(low, high, size, endpoint=True)
+
+
+def choice(a: Any, size: Any = None, replace: bool = True, p: Any = None, axis: int = 0, shuffle: bool = True) -> Any:
+    """Elements of ``a`` (or of ``range(a)``), with or without replacement."""
+    del shuffle
+    run = _running()
+    population = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
+    number = population.shape[axis]
+    if number == 0:
+        raise ValueError("a cannot be empty unless no samples are taken")
+    weights = [1] * number if p is None else np.asarray(p).reshape(-1).tolist()
+    if any(is_random(weight) for weight in weights):
+        refuse("choice", "its weights are themselves random and undecided")
+    if len(weights) != number or abs(float(sum(weights)) - (number if p is None else 1)) > 1e-6:
+        raise ValueError("probabilities do not sum to 1, or 'a' and 'p' differ in size")
+    law = normalised(weights, run.walk.rational, "p")
+    count = 1 if size is None else int(np.prod(size))
+    if replace:
+        found = [discrete.categorical(run, law) for _ in range(count)]
+    elif sum(weight > 0 for weight in weights) < count:
+        raise ValueError("Cannot take a larger sample than population when replace is False")
+    else:
+        found = discrete.without_replacement(run, law, count)
+    index = np.asarray(found[0] if size is None else found, dtype=np.int64)
+    return population.take(index if size is None else index.reshape(size), axis=axis)
+
+
+def multinomial(n: int, pvals: Any, size: Any = None) -> Any:
+    """Counts of ``n`` independent draws."""
+    run = _running()
+    table = np.asarray(pvals, dtype=np.float64)
+    if table.ndim != 1:
+        refuse("multinomial", "only one law at a time is followed")
+    law = normalised(table.tolist(), run.walk.rational, "pvals")
+    if size is None:
+        return np.asarray(discrete.counts(run, int(n), law), dtype=np.int64)
+    shape = np.empty(size, dtype=bool).shape
+    rows = [discrete.counts(run, int(n), law) for _ in range(int(np.prod(shape)))]
+    return np.asarray(rows, dtype=np.int64).reshape(*shape, len(law))
+
+
+def binomial(n: Any, p: Any, size: Any = None) -> Any:
+    """Numbers of successes."""
+    run = _running()
+    shape, rows = _broadcast(size, n, p)
+    return _filled(shape, [discrete.binomial(run, int(k), q) for k, q in rows], symbolic=False)
+
+
+def permutation(x: Any, axis: int = 0) -> Any:
+    """A permuted copy."""
+    run = _running()
+    array = np.arange(x) if np.ndim(x) == 0 else np.asarray(x)
+    return array.take(discrete.permutation(run, array.shape[axis]), axis=axis)
+
+
+def shuffle(x: Any, axis: int = 0) -> None:
+    """Permute in place."""
+    run = _running()
+    if axis != 0:
+        refuse("shuffle", "only along the first axis is followed")
+    order = discrete.permutation(run, len(x))
+    if isinstance(x, np.ndarray):
+        x[...] = x[order]
+    else:
+        x[:] = [x[place] for place in order]
+
+
+def seed(*_: Any, **__: Any) -> None:
+    """Ignore a seed."""
+    _running().note("np.random.seed was called and ignored")
+
+
+def rand(*shape: int) -> Any:
+    """Uniform variates of the given shape."""
+    return random(shape or None)
+
+
+_COMMON: dict[str, Draw] = {
+    "random": random,
+    "uniform": uniform,
+    "exponential": exponential,
+    "standard_exponential": standard_exponential,
+    "gumbel": gumbel,
+    "choice": choice,
+    "multinomial": multinomial,
+    "binomial": binomial,
+    "permutation": permutation,
+    "shuffle": shuffle,
+}
+GENERATOR: dict[str, Draw] = {**_COMMON, "integers": integers}
+LEGACY: dict[str, Draw] = {
+    **_COMMON,
+    "rand": rand,
+    "random_sample": random,
+    "randint": lambda low, high=None, size=None, dtype=np.int64: integers(low, high, size, dtype),
+    "random_integers": random_integers,
+    "seed": seed,
+}
+LEGACY["sample"] = LEGACY["ranf"] = LEGACY["random_sample"]
+_PLAIN = frozenset({"bit_generator", "spawn", "get_state", "set_state", "get_bit_generator", "set_bit_generator"})
+
+
+def refusal(name: str) -> Draw:
+    """Make a method that refuses."""
+
+    def refused(*_: Any, **__: Any) -> Any:
+        _running()
+        refuse(f"numpy's {name}", "its values can be enumerated neither by branching nor as uniform variates")
+
+    return refused
+
+
+def methods_of(original: type, followed: dict[str, Draw]) -> dict[str, Draw]:
+    """Give every public drawing method of a generator class: the followed ones, and refusals for the others."""
+    names = [name for name in dir(original) if not name.startswith("_") and name not in _PLAIN]
+    return {name: followed.get(name) or refusal(name) for name in names}
+
+
+def _method(function: Draw) -> Draw:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        del self
+        return function(*args, **kwargs)
+
+    return method
+
+
+class _AcceptsOriginals(type):
+    """``isinstance(rng, np.random.Generator)`` holds for originals too while the class is replaced."""
+
+    _original: type
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls._original)
+
+
+def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
+    """Make a subclass of ``original`` whose draws are enumerated; arguments of its constructor are ignored."""
+
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        run = active()
+        if run is not None and (args or kwargs):
+            run.note(f"the seed of a numpy {original.__name__} was ignored")
+
+    def new(cls: type, *_: Any, **__: Any) -> Any:
+        return original.__new__(cls)
+
+    def spawn(self: Any, n_children: int) -> list[Any]:
+        return [type(self)() for _ in range(n_children)]
+
+    methods = {name: _method(function) for name, function in methods_of(original, followed).items()}
+    space = {**methods, "__init__": make, "__new__": new, "spawn": spawn, "_original": original}
+    return _AcceptsOriginals(original.__name__, (original,), space)

@@ -1,0 +1,73 @@
+"""Replacing functions for a while, wherever they have been imported to, and putting everything back."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Mapping
+from types import CellType, ModuleType
+from typing import Any
+
+_OWN = "scd_analysis.exact"
+
+
+class Patches:
+    """A pile of replacements; `restore` undoes them, last first."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """Replace an attribute of a class or module."""
+        own = vars(owner)
+        if name in own:
+            before = own[name]
+            self._undo.append(lambda: setattr(owner, name, before))
+        else:
+            self._undo.append(lambda: delattr(owner, name))
+        setattr(owner, name, value)
+
+    def everywhere(self, replacements: Mapping[int, Any]) -> None:
+        """Replace objects, given by ``id``, in the namespace of every imported module but this package's."""
+        for name, module in list(sys.modules.items()):
+            if name.startswith(_OWN) or not isinstance(module, ModuleType):
+                continue
+            space = module.__dict__
+            for key, value in list(space.items()):
+                if id(value) in replacements:
+                    self._entry(space, key, replacements[id(value)])
+
+    def references(self, replacements: Mapping[int, Any], originals: list[Any]) -> None:
+        """Replace objects in the closures, namespaces, lists and attributes that refer to them."""
+        for holder in gc.get_referrers(*originals):
+            if holder is originals or holder is replacements:
+                continue
+            if isinstance(holder, CellType):
+                self._cell(holder, replacements)
+            elif isinstance(holder, dict):
+                for key, value in list(holder.items()):
+                    if id(value) in replacements:
+                        self._entry(holder, key, replacements[id(value)])
+            elif isinstance(holder, list):
+                for place, value in enumerate(holder):
+                    if id(value) in replacements:
+                        self._entry(holder, place, replacements[id(value)])
+            elif hasattr(holder, "__dict__") and not isinstance(holder, (type, ModuleType)):
+                for key, value in list(vars(holder).items()):
+                    if id(value) in replacements:
+                        self._entry(vars(holder), key, replacements[id(value)])
+
+    def _entry(self, space: Any, key: Any, value: Any) -> None:
+        before = space[key]
+        space[key] = value
+        self._undo.append(lambda: space.__setitem__(key, before))
+
+    def _cell(self, cell: CellType, replacements: Mapping[int, Any]) -> None:
+        before = cell.cell_contents
+        cell.cell_contents = replacements[id(before)]
+        self._undo.append(lambda: setattr(cell, "cell_contents", before))
+
+    def restore(self) -> None:
+        """Undo all replacements."""
+        while self._undo:
+            self._undo.pop()()

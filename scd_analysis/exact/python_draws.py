@@ -1,0 +1,89 @@
+"""Python's ``random``, and the functions of ``math`` that audited code applies to variates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from scd_analysis.exact import algebra, discrete
+from scd_analysis.exact.context import drawing
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.terms import is_random
+
+_PLAIN_LOG, _PLAIN_POW = math.log, math.pow
+
+
+def _with_run(name: str, original: Callable[..., Any], draw: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        run = drawing()
+        return original(*args, **kwargs) if run is None else draw(run, *args, **kwargs)
+
+    function.__name__ = name
+    return function
+
+
+def _bits(run: Run, k: int) -> int:
+    return discrete.fair(run, 1 << k)
+
+
+def _exponential(run: Run, rate: float = 1.0) -> Any:
+    return run.uniform().log() / -rate
+
+
+def _seeded(run: Run, *_: Any, **__: Any) -> None:
+    run.note("random.seed was called and ignored, or a random.Random was made with a seed")
+
+
+def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
+    """Give replacements for the methods of ``random.Random`` (or SystemRandom) that all others are built on."""
+
+    def bound(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
+        return _with_run(name, getattr(owner, name), lambda run, self, *args, **kwargs: draw(run, *args, **kwargs))
+
+    return {
+        "random": bound("random", lambda run: run.uniform()),
+        "getrandbits": bound("getrandbits", _bits),
+        "_randbelow": bound("_randbelow", discrete.fair),
+        "expovariate": bound("expovariate", _exponential),
+        "seed": bound("seed", _seeded),
+        "setstate": bound("setstate", _seeded),
+    }
+
+
+def module_functions(module: Any) -> list[tuple[Any, Any]]:
+    """Give stand-ins for the functions of ``random`` that are not written in Python."""
+    draws: dict[str, Callable[..., Any]] = {"random": lambda run: run.uniform(), "getrandbits": _bits}
+    originals = {name: getattr(module, name) for name in draws}
+    return [(originals[name], _with_run(name, originals[name], draw)) for name, draw in draws.items()]
+
+
+def math_functions() -> list[tuple[Any, Any]]:
+    """Give stand-ins for functions of ``math`` that also take variates."""
+    found: list[tuple[Any, Any]] = [(math.log, _log), (math.pow, _pow), (math.isfinite, _answer(math.isfinite, True))]
+    for name in ("log2", "log10", "log1p", "exp", "exp2", "expm1", "sqrt", "fabs"):
+        found.append((getattr(math, name), _unary("abs" if name == "fabs" else name, getattr(math, name))))
+    return found + [(original, _answer(original, False)) for original in (math.isnan, math.isinf)]
+
+
+def _unary(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def function(x: Any, /) -> Any:
+        return algebra.unary(name, x) if is_random(x) else original(x)
+
+    return function
+
+
+def _answer(original: Callable[..., Any], answer: bool) -> Callable[..., Any]:
+    return lambda x, /: answer if is_random(x) else original(x)
+
+
+def _log(x: Any, *base: Any) -> Any:
+    if not is_random(x):
+        return _PLAIN_LOG(x, *base)
+    return algebra.unary("log", x) / _PLAIN_LOG(*base) if base else algebra.unary("log", x)
+
+
+def _pow(x: Any, y: Any, /) -> Any:
+    return algebra.binary("pow", x, y) if is_random(x) or is_random(y) else _PLAIN_POW(x, y)
+
+

@@ -1,0 +1,52 @@
+"""One run of the sampler: its walk, its variates, and what it was noted to do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scd_analysis.exact.tree import Walk
+from scd_analysis.exact.world import World
+
+if TYPE_CHECKING:
+    from scd_analysis.exact.terms import Term, Variate
+    from scd_analysis.exact.torch_shadow import Shadow
+
+
+@dataclass(eq=False)
+class Run:
+    """Everything that belongs to one run.
+
+    Attributes
+    ----------
+    walk, world
+        The path through the tree of choices, and the variates met on it.
+    terms
+        Variates that stand in tensors, by the number written in the tensor's shadow.
+    shadow
+        Which tensor storages hold variates; None until the first tensor draw.
+    notes
+        Remarks for the law, such as "a seed was ignored".
+    drawn
+        Draws of our own interface, by key.
+    """
+
+    walk: Walk
+    world: World
+    notes: set[str]
+    terms: list[Term] = field(default_factory=lambda: [0.0])
+    shadow: Shadow | None = None
+    thread: int = field(default_factory=threading.get_ident)
+    drawn: dict[Hashable, list[int]] = field(default_factory=dict)
+
+    def note(self, text: str) -> None:
+        """Keep a remark; repeated remarks are kept once."""
+        self.notes.add(text)
+
+    def uniform(self) -> Variate:
+        """Draw a new uniform variate."""
+        from scd_analysis.exact.terms import Variate
+
+        return Variate(self.world, self.world.source(), ())

@@ -1,0 +1,87 @@
+"""The law a lossless decoder must have: ancestral sampling from the model, multiplied out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Protocol
+
+import torch
+
+from scd_analysis.exact.arithmetic import ArithmeticName, Number, normalised
+from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
+
+MOST_OUTCOMES = 2_000_000
+_BATCH = 4096
+
+
+class TargetModel(Protocol):
+    """What a model offers: the law of every next token given its prefix."""
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of a sequence."""
+        ...
+
+    def next_token_probs(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Long[B, t] -> Float[B, t+1, V]; row k is the law of token k given ``tokens[:, :k]``."""
+        ...
+
+
+def exact_target_law(model: TargetModel, *, arithmetic: ArithmeticName = "float64") -> dict[tuple[int, ...], Number]:
+    """Compute the law of a model's sequences.
+
+    Parameters
+    ----------
+    model
+        ``vocab_size`` V, ``num_tokens`` N, and ``next_token_probs``: Long[B, t] -> Float[B, t+1, V].
+    arithmetic
+        "float64", or "rational": the exact rational value of each entry, normalised in Fractions.
+
+    Returns
+    -------
+    dict
+        N-tuples of tokens to probabilities, those of probability zero left out. Each conditional law is normalised in
+        float64 (or in Fractions) from the entries as given.
+
+    Raises
+    ------
+    InputError
+        If there are more than two million sequences.
+    LawError
+        If a conditional law has a NaN, a negative entry, or a sum off by more than 1e-4.
+    """
+    check_known(arithmetic, ("float64", "rational"), "arithmetic")
+    check_at_least(MOST_OUTCOMES, model.vocab_size**model.num_tokens, "the number of outcomes that can be listed")
+    rational = arithmetic == "rational"
+    law: dict[tuple[int, ...], Number] = {(): Fraction(1) if rational else 1.0}
+    for _ in range(model.num_tokens):
+        prefixes = list(law)
+        longer: dict[tuple[int, ...], Number] = {}
+        for start in range(0, len(prefixes), _BATCH):
+            batch = prefixes[start : start + _BATCH]
+            for prefix, row in zip(batch, _next_laws(model, batch), strict=True):
+                for token, p in enumerate(normalised(row, rational, "next_token_probs")):
+                    if p > 0:
+                        longer[(*prefix, token)] = law[prefix] * p
+        law = longer
+    return law
+
+
+def _next_laws(model: TargetModel, prefixes: list[tuple[int, ...]]) -> Any:
+    length = len(prefixes[0])
+    tokens = torch.tensor(prefixes, dtype=torch.long).reshape(len(prefixes), length)
+    with torch.no_grad():
+        probs = as_array(model.next_token_probs(tokens), "next_token_probs")
+    expected = (len(prefixes), length + 1, model.vocab_size)
+    if probs.shape != expected:
+        from scd_analysis.errors import InputError
+
+        raise InputError(f"next_token_probs gives shape {probs.shape} for {length} tokens: expected {expected}")
+    laws = probs[:, length]
+    check_laws(laws, "next_token_probs")
+    return laws.tolist()

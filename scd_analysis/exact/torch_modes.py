@@ -1,0 +1,153 @@
+"""The two modes under which audited PyTorch code runs: every operation passes through here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from scd_analysis.exact.context import active, drawing, refuse, site
+from scd_analysis.errors import CannotEnumerate
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.terms import Unknown, is_random
+from scd_analysis.exact.torch_draws import drawn
+from scd_analysis.exact.torch_elementwise import RULES, divided, elementwise
+from scd_analysis.exact.torch_movement import MOVES, move
+from scd_analysis.exact.torch_order import HANDLERS
+from scd_analysis.exact.torch_scalars import SCALARS
+from scd_analysis.exact.torch_shadow import fill_random, shadow_of, tensors_in, with_tensors
+
+_VALUE_FREE = frozenset(
+    """
+    empty_like zeros_like ones_like full_like new_empty new_zeros new_ones new_full new_empty_strided sym_size
+    sym_numel sym_stride is_same_size resize_as_ set_ size stride numel dim is_pinned
+    """.split()
+)
+
+
+@lru_cache(maxsize=None)
+def _is_draw(func: Any) -> bool:
+    return torch.Tag.nondeterministic_seeded in func.tags
+
+
+class DispatchMode(TorchDispatchMode):
+    """Draws, and operations on tensors that hold variates; everything else passes untouched."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first operation imports torch._dynamo, which takes seconds
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        run = active()
+        if run is None:
+            return func(*args, **kwargs)
+        if _is_draw(func) and drawing() is not None and not _is_deterministic(func, args, kwargs):
+            return drawn(run, func, args, kwargs)
+        if run.shadow is None or not _touches(run, (*args, *kwargs.values())):
+            return func(*args, **kwargs)
+        return followed(run, func, args, kwargs)
+
+
+def _is_deterministic(func: Any, args: Any, kwargs: Any) -> bool:
+    """Operations that can draw but were asked not to: dropout in evaluation, attention without dropout."""
+    for argument, value in zip(func._schema.arguments, args, strict=False):
+        kwargs = {**kwargs, argument.name: value}
+    if kwargs.get("train") is False or kwargs.get("training") is False:
+        return True
+    defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
+    return {**defaults, **kwargs}.get("dropout_p") == 0.0
+
+
+def _touches(run: Run, values: Any) -> bool:
+    shadow = shadow_of(run)
+    return any(shadow.knows(tensor) for tensor in tensors_in(values))
+
+
+def _holds(run: Run, values: Any) -> bool:
+    shadow = shadow_of(run)
+    return any(shadow.ids(tensor) is not None for tensor in tensors_in(values))
+
+
+def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
+    """Do an operation on tensors that may hold variates."""
+    name = func._schema.name.partition("::")[2]
+    if name in _VALUE_FREE:
+        return func(*args, **kwargs)
+    target = kwargs.get("out")
+    if not _holds(run, (*args, *(value for key, value in kwargs.items() if key != "out"))):
+        if target is None:
+            return func(*args, **kwargs)
+    if target is not None:
+        rest = {key: value for key, value in kwargs.items() if key != "out"}
+        return copy_out(run, followed(run, _without_out(func), args, rest), target)
+    return _handled(run, func, name, args, kwargs)
+
+
+def _handled(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    if name in MOVES:
+        return move(run, func, args, kwargs)
+    if plain == "div":
+        return divided(run, func, args, kwargs)
+    if plain in RULES:
+        return elementwise(run, func, args, kwargs, RULES[plain])
+    if plain in HANDLERS:
+        out = HANDLERS[plain](run, func, args, kwargs)
+        return out if plain == name else copy_out(run, out, args[0])
+    return _lost(run, func, name, args, kwargs)
+
+
+def _lost(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """Views share the shadow; any other operation loses sight of the variates it computes with."""
+    if func._schema.is_mutable:
+        refuse(name, "writing what it computes from variates is not followed")
+    try:
+        out = func(*args, **kwargs)
+    except RuntimeError as error:
+        raise CannotEnumerate(f"{name} at {site()}: it is not followed on variates ({error})") from error
+    shadow = shadow_of(run)
+    outputs = list(tensors_in(out))
+    if outputs and all(shadow.knows(tensor) for tensor in outputs):
+        return out
+    if not outputs or any(not tensor.dtype.is_floating_point for tensor in outputs):
+        refuse(name, "what it computes from variates is not followed")
+    for tensor in outputs:
+        fill_random(run, tensor, [Unknown(name, "what it computes from variates is not followed")])
+    return out
+
+
+def _without_out(func: Any) -> Any:
+    """Find the functional form of an operation that writes to ``out``."""
+    packet, overload = func.overloadpacket, func._overloadname
+    guesses = [overload.removesuffix("_out"), "Tensor", "default", "self"]
+    names = [a.name for a in func._schema.arguments if a.name != "out"]
+    for guess in guesses:
+        found = getattr(packet, guess, None) if guess in packet.overloads() or guess == "default" else None
+        if found is not None and [a.name for a in found._schema.arguments] == names:
+            return found
+    return refuse(str(packet), f"its form {overload} is not followed on variates")
+
+
+def copy_out(run: Run, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Write a result to ``out=``, or over an operand."""
+    if target.shape != value.shape:
+        target.resize_(value.shape)
+    move(run, torch.ops.aten.copy_.default, (target, value), {})
+    return target
+
+
+class FunctionMode(TorchFunctionMode):
+    """What never reaches the dispatcher: conversions to Python numbers and to NumPy, and tensors made of variates."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        handler = SCALARS.get(func)
+        if handler is not None and active() is not None:
+            return handler(func, args, kwargs)
+        if any(is_random(value) for value in args):
+            args = with_tensors(args)
+        return func(*args, **kwargs)

@@ -1,0 +1,70 @@
+"""PyTorch operations that only move, select or overwrite entries: done once on the values and once on the shadow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.torch_elementwise import converted
+from scd_analysis.exact.torch_shadow import Shadow, shadow_of, tensors_in
+
+MOVES = frozenset(
+    """
+    clone _to_copy copy copy_ cat concat stack index _unsafe_index index_select gather where masked_select masked_fill
+    masked_fill_ masked_scatter masked_scatter_ index_put index_put_ _index_put_impl_ _unsafe_index_put scatter scatter_
+    index_copy index_copy_ index_fill index_fill_ fill fill_ zero zero_ flip roll repeat repeat_interleave
+    constant_pad_nd take take_along_dim tril triu tril_ triu_ slice_scatter select_scatter diagonal_scatter diag_embed
+    unfold_copy view_copy expand_copy permute_copy slice_copy select_copy t_copy transpose_copy unsqueeze_copy
+    squeeze_copy detach_copy alias_copy split_copy unbind_copy split_with_sizes_copy as_strided_copy narrow_copy
+    reshape_copy _reshape_copy block_diag rot90 tile put put_ _unsafe_masked_index contiguous lift lift_fresh_copy
+    channel_shuffle pixel_shuffle pixel_unshuffle reflection_pad1d replication_pad1d im2col unsafe_split
+    unsafe_split_with_sizes unsafe_chunk chunk _pin_memory moveaxis movedim combinations cartesian_prod
+    """.split()
+)
+"""Operations that copy entries and compute nothing."""
+
+_DATA = frozenset({"self", "tensors", "tensor", "input", "other", "src", "source", "value", "values", "fill_value"})
+_DROPPED = frozenset({"dtype", "layout", "device", "pin_memory", "non_blocking", "memory_format"})
+
+
+def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do a movement on tensors that hold variates."""
+    shadow = shadow_of(run)
+    schema = func._schema
+    if schema.name == "aten::copy_" and not args[0].dtype.is_floating_point:
+        return converted(run, func, args, kwargs)
+    if schema.name == "aten::_to_copy" and not kwargs.get("dtype", torch.float32).is_floating_point:
+        return converted(run, func, args, kwargs)
+    names = [argument.name for argument in schema.arguments]
+    in_place = schema.arguments[0].alias_info is not None and schema.arguments[0].alias_info.is_write
+    shadow_args = [_as_shadow(shadow, name, value, target=in_place and place == 0)
+                   for place, (name, value) in enumerate(zip(names, args, strict=False))]
+    shadow_kwargs = {
+        name: _as_shadow(shadow, name, value, target=False) for name, value in kwargs.items() if name not in _DROPPED
+    }
+    if schema.name in ("aten::copy_", "aten::clone", "aten::copy"):
+        shadow_args = shadow_args[: 1 if schema.name == "aten::clone" else 2]
+    out = func(*args, **kwargs)
+    ids = func(*shadow_args, **shadow_kwargs)
+    if in_place:
+        return out
+    for tensor, number in zip(tensors_in(out), tensors_in(ids), strict=True):
+        if bool(number.any()):
+            shadow.writable(tensor).copy_(number)
+    return out
+
+
+def _as_shadow(shadow: Shadow, name: str, value: Any, *, target: bool) -> Any:
+    """Replace data by its shadow; indices and masks stay, on the CPU."""
+    if isinstance(value, torch.Tensor):
+        if target:
+            return shadow.writable(value)
+        if name not in _DATA:
+            return value.cpu()
+        ids = shadow.ids(value)
+        return torch.zeros(value.shape, dtype=torch.int64) if ids is None else ids
+    if isinstance(value, (list, tuple)):
+        return [_as_shadow(shadow, name, item, target=target) for item in value]
+    return 0 if name in _DATA and isinstance(value, (int, float)) else value

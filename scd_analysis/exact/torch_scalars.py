@@ -1,0 +1,130 @@
+"""From tensors to Python and NumPy, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from scd_analysis.exact import decisions
+from scd_analysis.exact.context import active, refuse
+from scd_analysis.exact.conversions import to_float
+from scd_analysis.exact.terms import is_random
+from scd_analysis.exact.torch_shadow import random_ids, read_terms, scalar_term, write_terms
+
+
+def _item(func: Any, args: Any, kwargs: Any) -> Any:
+    term = scalar_term(args[0])
+    return func(*args, **kwargs) if term is None else term
+
+
+def _float(func: Any, args: Any, kwargs: Any) -> Any:
+    term = scalar_term(args[0])
+    return func(*args, **kwargs) if term is None else to_float(term)
+
+
+def _int(func: Any, args: Any, kwargs: Any) -> Any:
+    term = scalar_term(args[0])
+    return func(*args, **kwargs) if term is None else int(term)  # type: ignore[arg-type]
+
+
+def _bool(func: Any, args: Any, kwargs: Any) -> Any:
+    term = scalar_term(args[0])
+    return func(*args, **kwargs) if term is None else decisions.compare("ne", term, 0)
+
+
+def _nested(entries: list[Any], shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return entries[0]
+    if len(shape) == 1:
+        return entries
+    step = len(entries) // shape[0] if shape[0] else 0
+    return [_nested(entries[k * step : (k + 1) * step], shape[1:]) for k in range(shape[0])]
+
+
+def _tolist(func: Any, args: Any, kwargs: Any) -> Any:
+    if random_ids(args[0]) is None:
+        return func(*args, **kwargs)
+    run = active()
+    assert run is not None  # noqa: S101 -- it has a shadow
+    return _nested(read_terms(run, args[0]), tuple(args[0].shape))
+
+
+def _numpy(func: Any, args: Any, kwargs: Any) -> Any:
+    """Give a read-only array of objects: writing to it would not reach the tensor."""
+    if random_ids(args[0]) is None:
+        return func(*args, **kwargs)
+    run = active()
+    assert run is not None  # noqa: S101 -- it has a shadow
+    array = np.empty(args[0].numel(), dtype=object)
+    array[:] = read_terms(run, args[0])
+    array = array.reshape(tuple(args[0].shape))
+    array.setflags(write=False)
+    return array
+
+
+def _any_random(data: Any) -> bool:
+    if isinstance(data, np.ndarray):
+        return data.dtype == object and any(is_random(entry) for entry in data.flat)
+    if isinstance(data, (list, tuple)):
+        return any(_any_random(entry) for entry in data)
+    return is_random(data)
+
+
+def _make(func: Any, args: Any, kwargs: Any) -> Any:
+    """Make a tensor of numbers and variates."""
+    data = args[0] if args else kwargs.get("data")
+    run = active()
+    if run is None or not _any_random(data):
+        return func(*args, **kwargs)
+    array = np.array(data, dtype=object)
+    options = {name: kwargs[name] for name in ("dtype", "device") if kwargs.get(name) is not None}
+    if not options.get("dtype", torch.float64).is_floating_point:
+        refuse("torch.tensor", "variates do not fit into a tensor of integers")
+    flat = [entry if is_random(entry) else float(entry) for entry in array.reshape(-1)]
+    from_numpy = isinstance(data, np.ndarray) and "dtype" not in options
+    if from_numpy:
+        options["dtype"] = torch.float64
+    out = torch.zeros(array.shape, **options)
+    write_terms(run, out, range(len(flat)), flat)
+    return out
+
+
+def _refused(func: Any, args: Any, kwargs: Any) -> Any:
+    if args and isinstance(args[0], torch.Tensor) and random_ids(args[0]) is not None:
+        refuse(getattr(func, "__name__", str(func)), "it looks at the value of a variate")
+    return func(*args, **kwargs)
+
+
+def _shown(func: Any, args: Any, kwargs: Any) -> Any:
+    if isinstance(args[0], torch.Tensor) and random_ids(args[0]) is not None:
+        return f"tensor(<random>, shape={tuple(args[0].shape)})"
+    return func(*args, **kwargs)
+
+
+_Tensor = torch.Tensor
+
+SCALARS: dict[Any, Callable[[Any, Any, Any], Any]] = {
+    _Tensor.item: _item,
+    _Tensor.__float__: _float,
+    _Tensor.__int__: _int,
+    _Tensor.__index__: _int,
+    _Tensor.__bool__: _bool,
+    _Tensor.tolist: _tolist,
+    _Tensor.numpy: _numpy,
+    _Tensor.__array__: _numpy,
+    _Tensor.__repr__: _shown,
+    _Tensor.__format__: _shown,
+    _Tensor.__complex__: _refused,
+    _Tensor.__reduce_ex__: _refused,
+    _Tensor.__deepcopy__: _refused,
+    _Tensor.data_ptr: _refused,
+    _Tensor.__dlpack__: _refused,
+    torch.tensor: _make,
+    torch.as_tensor: _make,
+    torch.asarray: _make,
+    torch.from_numpy: _make,
+}
+"""Functions that are answered here."""

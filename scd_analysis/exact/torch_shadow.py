@@ -1,0 +1,150 @@
+"""Shadow memory: which entries of which tensors are random.
+
+A tensor that holds variates is an ordinary tensor, with NaN where a variate stands. For its storage the shadow keeps an
+integer of the same index for every entry: 0 for a number, else the place of a term in `Run.terms`. Views share storage,
+so they share the shadow; nothing about the tensor's type, device or layout changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from scd_analysis.exact.context import active, refuse
+from scd_analysis.exact.run import Run
+from scd_analysis.exact.terms import Term, is_random
+
+
+class Shadow:
+    """The shadows of all storages of one run that hold, or held, a variate."""
+
+    def __init__(self) -> None:
+        self._flat: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the tensor is kept alive: addresses stay unique
+
+    def ids(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """Give the shadow of ``tensor``, on the CPU, sharing memory with its storage's; None when nothing is random."""
+        try:
+            found = self._flat.get(tensor.untyped_storage().data_ptr())
+        except (RuntimeError, NotImplementedError):  # no storage: a sparse or wrapped tensor
+            return None
+        if found is None:
+            return None
+        flat, owner = found
+        if tensor.dtype != owner.dtype:
+            refuse("reinterpreting the bits of a variate", f"{owner.dtype} as {tensor.dtype}")
+        ids = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+        return ids if bool(ids.any()) else None
+
+    def writable(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Give the shadow of ``tensor``, made if need be."""
+        storage = tensor.untyped_storage()
+        key = storage.data_ptr()
+        if key not in self._flat:
+            entries = storage.nbytes() // tensor.element_size()
+            self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor)
+        flat = self._flat[key][0]
+        return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """Tell whether the tensor's storage has a shadow."""
+        try:
+            return tensor.untyped_storage().data_ptr() in self._flat
+        except (RuntimeError, NotImplementedError):
+            return False
+
+
+def shadow_of(run: Run) -> Shadow:
+    """Give the run's shadow memory, made on first use."""
+    if run.shadow is None:
+        run.shadow = Shadow()
+    return run.shadow
+
+
+def register(run: Run, term: Term) -> int:
+    """Give a random term a number to be written into shadows."""
+    run.terms.append(term)
+    return len(run.terms) - 1
+
+
+def fill_random(run: Run, tensor: torch.Tensor, terms: Sequence[Term]) -> torch.Tensor:
+    """Write one random term per entry (row-major), or one for all; the tensor itself gets NaN there."""
+    if tensor.numel() == 0:
+        return tensor
+    tensor.fill_(float("nan"))
+    numbers = torch.tensor([register(run, term) for term in terms], dtype=torch.int64)
+    shadow_of(run).writable(tensor).copy_(numbers.expand(tensor.numel()).reshape(tensor.shape))
+    return tensor
+
+
+def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Sequence[Term]) -> None:
+    """Write terms, random or not, at row-major ``places`` of ``tensor``; its other entries hold numbers."""
+    if not tensor.numel():
+        return
+    values = tensor.reshape(-1).clone()
+    numbers = torch.zeros(tensor.numel(), dtype=torch.int64)
+    for place, term in zip(places, terms, strict=True):
+        if is_random(term):
+            numbers[place] = register(run, term)
+            values[place] = float("nan")
+        else:
+            values[place] = float(term)  # type: ignore[arg-type]
+    tensor.copy_(values.view(tensor.shape))
+    shadow = shadow_of(run)
+    if bool(numbers.any()) or shadow.knows(tensor):
+        shadow.writable(tensor).copy_(numbers.view(tensor.shape))
+
+
+def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
+    """Give the entries of a tensor, row-major: plain numbers, or terms where they are random."""
+    values: list[Any] = tensor.detach().reshape(-1).tolist()
+    ids = run.shadow.ids(tensor) if run.shadow is not None else None
+    if ids is not None:
+        for place, number in enumerate(ids.reshape(-1).tolist()):
+            if number:
+                values[place] = run.terms[number]
+    return values
+
+
+def random_ids(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Give the shadow of ``tensor`` in the run being replayed; None when nothing in it is random."""
+    run = active()
+    return run.shadow.ids(tensor) if run is not None and run.shadow is not None else None
+
+
+def scalar_term(tensor: torch.Tensor) -> Term | None:
+    """Give the random entry of a one-entry tensor; None when it is a number."""
+    ids = random_ids(tensor)
+    if ids is None:
+        return None
+    if ids.numel() != 1:
+        raise RuntimeError(f"a Tensor with {ids.numel()} elements cannot be converted to Scalar")
+    run = active()
+    assert run is not None  # noqa: S101 -- it has a shadow
+    return run.terms[int(ids)]
+
+
+def with_tensors(value: Any) -> Any:
+    """Replace variates in (nested) arguments by tensors without dimensions."""
+    if is_random(value):
+        run = active()
+        if run is None:
+            refuse("using a variate", "its run is over")
+        return fill_random(run, torch.empty((), dtype=torch.float64), [value])
+    if isinstance(value, tuple):
+        return tuple(with_tensors(item) for item in value)
+    if isinstance(value, list):
+        return [with_tensors(item) for item in value]
+    if isinstance(value, dict):
+        return {key: with_tensors(item) for key, item in value.items()}
+    return value
+
+
+def tensors_in(value: Any) -> Iterable[torch.Tensor]:
+    """Give the tensors among (nested) arguments."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)

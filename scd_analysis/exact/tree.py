@@ -1,0 +1,172 @@
+"""The tree of choices, explored by running the sampler again and again with a prescribed beginning.
+
+A walk follows a script, the choices that lead to one unexplored branch, and at every later fork takes the first branch
+and leaves the others to be explored. Forks remember what was asked, so a sampler that asks something else on the same
+path is caught.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from scd_analysis.errors import CannotEnumerate
+from scd_analysis.exact.arithmetic import Number, Sum
+from scd_analysis.exact.context import site
+
+ROUNDING = 1e-15
+"""In float64, a branch of smaller conditional probability may be a rounding artefact: not run, its mass is reported."""
+
+
+class Abandoned(BaseException):
+    """Every branch at a fork is too light to be run; not an ``Exception``, so that audited code cannot swallow it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fork:
+    """One fork met on a path: what was asked, with what probabilities, and the branch that led here."""
+
+    question: Hashable
+    probabilities: tuple[Number, ...]
+    parent: Fork | None
+    branch: int  # of the parent
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A branch still to be run, and the probability of the path to it."""
+
+    mass: Number
+    fork: Fork | None
+    branch: int
+
+    def script(self) -> list[tuple[Fork, int]]:
+        """The choices from the root to this branch, in order."""
+        steps: list[tuple[Fork, int]] = []
+        fork, branch = self.fork, self.branch
+        while fork is not None:
+            steps.append((fork, branch))
+            fork, branch = fork.parent, fork.branch
+        steps.reverse()
+        return steps
+
+
+class Walk:
+    """One run of the sampler: replays a script, then explores.
+
+    Parameters
+    ----------
+    start
+        The branch to run.
+    rational
+        Arithmetic of the probabilities.
+    floor
+        Branches whose path probability is below are not run; their mass goes to ``left_out``.
+    explore
+        False to replay one finished path again, to see whether the sampler repeats itself.
+    """
+
+    def __init__(self, start: Pending, *, rational: bool, floor: float, explore: bool = True) -> None:
+        self._script = start.script()
+        self._position = 0
+        self._fork: Fork | None = None
+        self._branch = 0
+        self._floor = floor
+        self._explore = explore
+        self.rational = rational
+        self.mass: Number = start.mass if explore else (Fraction(1) if rational else 1.0)
+        self.found: list[Pending] = []
+        self.left_out = Sum()
+
+    @property
+    def end(self) -> Pending:
+        """The branch that this walk has run along, for replaying it."""
+        return Pending(self.mass, self._fork, self._branch)
+
+    def choose(self, question: Hashable, probabilities: Sequence[Number]) -> int:
+        """Choose one of several alternatives.
+
+        Parameters
+        ----------
+        question
+            What is asked; the same at each replay of a path.
+        probabilities
+            Of the alternatives; they sum to one up to rounding. Alternatives of probability zero are never chosen.
+
+        Raises
+        ------
+        CannotEnumerate
+            If the sampler asked something else when it was on this path before.
+        """
+        possible = [index for index, p in enumerate(probabilities) if p > 0]
+        if len(possible) == 1:
+            return possible[0]
+        chances = self._checked(probabilities)
+        branch = self._replayed(question, chances)
+        if branch is None:
+            branch = self._opened(question, chances, possible)
+        return branch
+
+    def _checked(self, probabilities: Sequence[Number]) -> tuple[Number, ...]:
+        if self.rational:
+            return tuple(probabilities)
+        mass = math.fsum(probabilities)
+        if abs(mass - 1) > 1e-9:
+            raise AssertionError(f"the alternatives at {site()} sum to {mass!r}: an error of the exact engine")
+        return tuple(float(p) / mass for p in probabilities)
+
+    def _replayed(self, question: Hashable, chances: tuple[Number, ...]) -> int | None:
+        if self._position == len(self._script):
+            return None
+        fork, branch = self._script[self._position]
+        if fork.question != question or fork.probabilities != chances:
+            raise CannotEnumerate(
+                f"the sampler does not repeat itself: at choice {self._position + 1} of the same path it first asked for "
+                f"{_show(fork.question, fork.probabilities)}, now at {site()} for {_show(question, chances)}; "
+                "something other than the intercepted draws decides (a clock, a cache, a global state, threads)"
+            )
+        self._position += 1
+        self._fork, self._branch = fork, branch
+        return branch
+
+    def _opened(self, question: Hashable, chances: tuple[Number, ...], possible: list[int]) -> int:
+        if not self._explore:
+            raise CannotEnumerate(f"the sampler does not repeat itself: replayed, a path went on to ask at {site()}")
+        fork = Fork(question, chances, self._fork, self._branch)
+        heavy: list[Pending] = []
+        for branch in possible:
+            pending = Pending(self.mass * chances[branch], fork, branch)
+            light = pending.mass < self._floor or (not self.rational and chances[branch] < ROUNDING)
+            if light:
+                self.left_out.add(pending.mass)
+            else:
+                heavy.append(pending)
+        if not heavy:
+            raise Abandoned
+        taken, *others = heavy
+        self.found += reversed(others)  # so that a stack pops them in order
+        self.mass = taken.mass
+        self._fork, self._branch = fork, taken.branch
+        return taken.branch
+
+    def check_finished(self) -> None:
+        """Check that the whole script was replayed.
+
+        Raises
+        ------
+        CannotEnumerate
+            If the sampler returned before asking for all of it.
+        """
+        if self._position < len(self._script):
+            fork = self._script[self._position][0]
+            raise CannotEnumerate(
+                "the sampler does not repeat itself: replayed, a path ended before asking for "
+                f"{_show(fork.question, fork.probabilities)} at choice {self._position + 1}"
+            )
+
+
+def _show(question: Hashable, chances: tuple[Number, ...]) -> str:
+    listed = ", ".join(f"{float(p):.6g}" for p in chances[:6]) + (", ..." if len(chances) > 6 else "")
+    return f"{question} with probabilities ({listed})"
