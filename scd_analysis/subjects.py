@@ -1,7 +1,7 @@
 """Subjects of an audit: what can be judged, as ``subject(model, num_sequences, seed) -> Long[num_sequences, N]``.
 
-Any callable of that form is a subject. It must draw anew for every seed: one that ignores its seed repeats itself, which
-the audit reports as an error. Here are the ones that need no decoder::
+Any callable of that form is a subject. It must draw anew for every seed: one that ignores its seed repeats itself,
+which the audit reports as an error. Here are the ones that need no decoder::
 
     ancestral                  samples the model itself, token by token: the null
     recorded(tokens)           hands out stored sequences, each once

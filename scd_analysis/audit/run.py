@@ -38,7 +38,7 @@ def audit(
     max_sequences: int | None = None,
     seed: int = 0,
     *,
-    resolution: float = 0.1,
+    resolution: float = 0.2,
     progress: bool | None = None,
 ) -> Verdict:
     """Judge from its tokens alone whether a subject samples from its target model.

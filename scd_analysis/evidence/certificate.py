@@ -8,8 +8,8 @@ together [1]_,
     KL(Qn || Q) <= b_n = (ln(1/delta) + ln max_q q(data) - ln m(data)) / n,
 
 with Qn the empirical law. Every event A then obeys ``kl(Qn(A), Q(A)) <= b_n``, and ``TV = max_A Q(A) - P(A)`` is
-bounded from both sides over the events ``{Qn / P large}``. The mixture m averages null-centred Dirichlet laws, so the bound is
-tight where the subject is nearly right.
+bounded from both sides over the events ``{Qn / P large}``. The mixture m averages null-centred Dirichlet laws, so the
+bound is tight where the subject is nearly right.
 
 References
 ----------

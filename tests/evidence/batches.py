@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, make_batch
-from scd_analysis.evidence.tabulated import tabulate
+from scd_analysis.evidence.tabulated import Tabulated, tabulate
 from tests.evidence.decoders import Longs, Tables, draw
 
 
@@ -18,9 +18,9 @@ def ancestral(tables: Tables, num_sequences: int, rng: np.random.Generator) -> L
     return tokens
 
 
-def batch_of(tables: Tables, tokens: Longs, uniforms: np.ndarray) -> Batch:
+def batch_of(tables: Tables, tokens: Longs, uniforms: np.ndarray, table: Tabulated | None = None) -> Batch:
     """Look everything up."""
-    laws, companions, cells = tabulate(tables.rows).look_up(tokens)
+    laws, companions, cells = (table or tabulate(tables.rows)).look_up(tokens)
     return make_batch(tokens, laws, uniforms, companions, cells)
 
 
