@@ -37,6 +37,11 @@ def active() -> Run | None:
     return run if run is not None and run.thread == threading.get_ident() else None
 
 
+def current() -> Run | None:
+    """Give the run being replayed, whichever thread asks."""
+    return _active
+
+
 @contextmanager
 def activate(run: Run) -> Iterator[None]:
     """Make ``run`` the one that draws are asked of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random as python_random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 
 from scd_analysis.errors import CannotEnumerate
-from scd_analysis.exact import conversions, numpy_draws, python_draws
+from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
 from scd_analysis.exact.context import active, drawing
 from scd_analysis.exact.patches import Patches
-from scd_analysis.exact.torch_modes import DispatchMode, FunctionMode
+from scd_analysis.exact.torch_modes import DispatchMode
 
 _MOST_GENERATORS = 64
 
@@ -57,6 +58,7 @@ def _replacements() -> list[Pair]:
     found.append((np.random.Generator, generator))
     found.append((np.random.default_rng, _guarded(np.random.default_rng, lambda *args, **kw: generator(*args, **kw))))
     found.append((np.random.RandomState, numpy_draws.symbolic_class(np.random.RandomState, numpy_draws.LEGACY)))
+    found += torch_scalars.factories()
     found += python_draws.module_functions(python_random)
     found += python_draws.math_functions()
     for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):
@@ -109,7 +111,11 @@ def _foreign_generators() -> list[Any]:
     """Find the NumPy generators that live in this process, other than the global one."""
     kinds = (np.random.Generator, np.random.RandomState)
     shared = np.random.mtrand._rand  # type: ignore[attr-defined]
-    found = [value for value in gc.get_objects() if type(value) in kinds and value is not shared]
+    objects = gc.get_objects()
+    types = list(map(type, objects))
+    if sum(types.count(kind) for kind in kinds) == 1:  # the shared one; counting is ten times faster than looking
+        return []
+    found = [value for value, kind in zip(objects, types, strict=True) if kind in kinds and value is not shared]
     return found[:_MOST_GENERATORS]
 
 
@@ -135,12 +141,30 @@ def _apply(patches: Patches, replacements: list[Pair], foreign: list[Any]) -> No
     for owner in (python_random.Random, python_random.SystemRandom):
         for name, method in python_draws.random_methods(owner).items():
             patches.attribute(owner, name, method)
+    for name, method in torch_scalars.methods().items():
+        patches.attribute(torch.Tensor, name, method)
+    patches.attribute(torch.distributions.Gumbel, "rsample", _gumbel_sample(torch.distributions.Gumbel.rsample))
+    patches.attribute(torch.distributions.Gumbel, "sample", _gumbel_sample(torch.distributions.Gumbel.sample))
     patches.everywhere({id(original): stand_in for original, stand_in in replacements})
 
 
-def _give_back(replacements: list[Pair]) -> None:
+def _gumbel_sample(original: Callable[..., Any]) -> Callable[..., Any]:
+    """PyTorch cuts the uniform variate off by machine precision, a guard that real numbers do not need."""
+
+    def sample(self: Any, sample_shape: Any = ()) -> Any:
+        run = drawing()
+        if run is None:
+            return original(self, sample_shape)
+        run.note("torch.distributions.Gumbel was taken as Gumbel noise without its cut at machine precision")
+        noise = torch.empty(self._extended_shape(torch.Size(sample_shape)), dtype=self.loc.dtype).exponential_()
+        return self.loc - self.scale * noise.to(self.loc.device).log()
+
+    return sample
+
+
+def _give_back(replacements: list[Pair], known: set[str]) -> None:
     """Give the originals to modules that were imported in the meantime and picked the stand-ins up."""
-    Patches().everywhere({id(stand_in): original for original, stand_in in replacements})
+    Patches().everywhere({id(stand_in): original for original, stand_in in replacements}, skipped=known)
 
 
 @contextmanager
@@ -153,9 +177,8 @@ def intercepted() -> Iterator[Watch]:
         watch = Watch(foreign)
         stack.callback(conversions.unbind)
         replacements = _replacements()
-        stack.callback(_give_back, replacements)
+        stack.callback(_give_back, replacements, set(sys.modules))
         stack.callback(patches.restore)
         _apply(patches, replacements, foreign)
         stack.enter_context(DispatchMode())
-        stack.enter_context(FunctionMode())
         yield watch

@@ -16,7 +16,6 @@ class Operators:
     """Mixin: arithmetic gives terms, comparison decides."""
 
     __slots__ = ()
-    __array_priority__ = 1000
 
     def _arithmetic(self, name: str, left: Any, right: Any) -> Any:
         from scd_analysis.exact import algebra

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import CellType, ModuleType
 from typing import Any
 
@@ -27,15 +27,14 @@ class Patches:
             self._undo.append(lambda: delattr(owner, name))
         setattr(owner, name, value)
 
-    def everywhere(self, replacements: Mapping[int, Any]) -> None:
+    def everywhere(self, replacements: Mapping[int, Any], skipped: Collection[str] = ()) -> None:
         """Replace objects, given by ``id``, in the namespace of every imported module but this package's."""
         for name, module in list(sys.modules.items()):
-            if name.startswith(_OWN) or not isinstance(module, ModuleType):
+            if name.startswith(_OWN) or name in skipped or not isinstance(module, ModuleType):
                 continue
             space = module.__dict__
-            for key, value in list(space.items()):
-                if id(value) in replacements:
-                    self._entry(space, key, replacements[id(value)])
+            for key in [key for key, value in space.items() if id(value) in replacements]:
+                self._entry(space, key, replacements[id(space[key])])
 
     def references(self, replacements: Mapping[int, Any], originals: list[Any]) -> None:
         """Replace objects in the closures, namespaces, lists and attributes that refer to them."""

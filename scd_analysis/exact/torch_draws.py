@@ -13,6 +13,7 @@ from scd_analysis.exact.arithmetic import Number, normalised
 from scd_analysis.exact.context import refuse
 from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
 from scd_analysis.exact.run import Run
+from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, Unknown, is_random
 from scd_analysis.exact.torch_shadow import fill_random, read_terms, write_terms
 
@@ -27,13 +28,10 @@ def drawn(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     CannotEnumerate
         If it has neither finitely many results nor a uniform or exponential law.
     """
-    names = [argument.name for argument in func._schema.arguments]
-    given = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
-    given.update(zip(names, args, strict=False))
-    given.update(kwargs)
+    given = schema(func).bind(args, kwargs)
     if given.get("generator") is not None:
         run.note("a torch.Generator was passed in and ignored")
-    name = func._schema.name.partition("::")[2]
+    name = schema(func).name
     handler = _HANDLERS.get(name)
     if handler is None:
         return _unknown(func, name, args, kwargs, given, run)
@@ -164,7 +162,7 @@ def _randint(run: Run, given: dict[str, Any]) -> torch.Tensor:
 
 
 def _set(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None and not (name == "dtype" and value == 4)}
 
 
 def _random(run: Run, given: dict[str, Any]) -> torch.Tensor:

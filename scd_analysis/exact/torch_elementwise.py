@@ -11,8 +11,9 @@ import torch
 from scd_analysis.exact import algebra, decisions
 from scd_analysis.exact.arithmetic import INFINITE
 from scd_analysis.exact.run import Run
+from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, is_random
-from scd_analysis.exact.torch_shadow import write_terms
+from scd_analysis.exact.torch_shadow import plain_list, write_terms
 
 Entry = Any  # a plain number or a term
 
@@ -27,9 +28,9 @@ def entries(run: Run, value: Any, shape: torch.Size, dtype: torch.dtype) -> list
         value = torch.tensor(value, dtype=dtype)
     ids = run.shadow.ids(value) if run.shadow is not None else None
     plain = value.detach() if ids is not None or value.dtype == dtype else value.detach().to(dtype)
-    numbers: list[Entry] = plain.expand(shape).reshape(-1).tolist()
+    numbers: list[Entry] = plain_list(plain.expand(shape).reshape(-1))
     if ids is not None:
-        for place, number in enumerate(ids.expand(shape).reshape(-1).tolist()):
+        for place, number in enumerate(plain_list(ids.expand(shape).reshape(-1))):
             if number:
                 numbers[place] = run.terms[number]
     return numbers
@@ -197,7 +198,7 @@ def divided(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def converted(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Copy variates into a tensor of integers or booleans, which decides."""
-    source = args[0] if func._schema.name == "aten::_to_copy" else args[1]
+    source = args[0] if schema(func).name == "_to_copy" else args[1]
     out = func(*args, **kwargs)
     terms = entries(run, source, out.shape, source.dtype)
     how = (lambda x: decisions.compare("ne", x, 0)) if out.dtype == torch.bool else _rounded("trunc")

@@ -1,24 +1,23 @@
-"""The two modes under which audited PyTorch code runs: every operation passes through here."""
+"""The mode under which audited PyTorch code runs: every operation passes through here."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scd_analysis.exact.context import active, drawing, refuse, site
 from scd_analysis.errors import CannotEnumerate
+from scd_analysis.exact import context
+from scd_analysis.exact.context import drawing, refuse, site
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.terms import Unknown, is_random
+from scd_analysis.exact.schemas import schema
+from scd_analysis.exact.terms import Unknown
 from scd_analysis.exact.torch_draws import drawn
 from scd_analysis.exact.torch_elementwise import RULES, divided, elementwise
 from scd_analysis.exact.torch_movement import MOVES, move
 from scd_analysis.exact.torch_order import HANDLERS
-from scd_analysis.exact.torch_scalars import SCALARS
-from scd_analysis.exact.torch_shadow import fill_random, shadow_of, tensors_in, with_tensors
+from scd_analysis.exact.torch_shadow import fill_random, shadow_of, tensors_in
 
 _VALUE_FREE = frozenset(
     """
@@ -28,9 +27,7 @@ _VALUE_FREE = frozenset(
 )
 
 
-@lru_cache(maxsize=None)
-def _is_draw(func: Any) -> bool:
-    return torch.Tag.nondeterministic_seeded in func.tags
+_draws: dict[Any, bool] = {}  # by operation; a plain dict, because this is asked before every operation
 
 
 class DispatchMode(TorchDispatchMode):
@@ -42,29 +39,26 @@ class DispatchMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        run = active()
+        run = context.current()  # modes belong to a thread, so this run does too
         if run is None:
             return func(*args, **kwargs)
-        if _is_draw(func) and drawing() is not None and not _is_deterministic(func, args, kwargs):
+        draws = _draws.get(func)
+        if draws is None:
+            draws = _draws[func] = torch.Tag.nondeterministic_seeded in func.tags
+        if draws and drawing() is not None and not _is_deterministic(func, args, kwargs):
             return drawn(run, func, args, kwargs)
-        if run.shadow is None or not _touches(run, (*args, *kwargs.values())):
+        shadow = run.shadow
+        if shadow is None or not (shadow.touches(args) or (kwargs and shadow.touches(tuple(kwargs.values())))):
             return func(*args, **kwargs)
         return followed(run, func, args, kwargs)
 
 
 def _is_deterministic(func: Any, args: Any, kwargs: Any) -> bool:
     """Operations that can draw but were asked not to: dropout in evaluation, attention without dropout."""
-    for argument, value in zip(func._schema.arguments, args, strict=False):
-        kwargs = {**kwargs, argument.name: value}
-    if kwargs.get("train") is False or kwargs.get("training") is False:
-        return True
-    defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
-    return {**defaults, **kwargs}.get("dropout_p") == 0.0
-
-
-def _touches(run: Run, values: Any) -> bool:
-    shadow = shadow_of(run)
-    return any(shadow.knows(tensor) for tensor in tensors_in(values))
+    if not schema(func).may_rest:
+        return False
+    given = schema(func).bind(args, kwargs)
+    return given.get("train") is False or given.get("training") is False or given.get("dropout_p") == 0.0
 
 
 def _holds(run: Run, values: Any) -> bool:
@@ -74,7 +68,7 @@ def _holds(run: Run, values: Any) -> bool:
 
 def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
     """Do an operation on tensors that may hold variates."""
-    name = func._schema.name.partition("::")[2]
+    name = schema(func).name
     if name in _VALUE_FREE:
         return func(*args, **kwargs)
     target = kwargs.get("out")
@@ -138,16 +132,3 @@ def copy_out(run: Run, value: torch.Tensor, target: torch.Tensor) -> torch.Tenso
         target.resize_(value.shape)
     move(run, torch.ops.aten.copy_.default, (target, value), {})
     return target
-
-
-class FunctionMode(TorchFunctionMode):
-    """What never reaches the dispatcher: conversions to Python numbers and to NumPy, and tensors made of variates."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        handler = SCALARS.get(func)
-        if handler is not None and active() is not None:
-            return handler(func, args, kwargs)
-        if any(is_random(value) for value in args):
-            args = with_tensors(args)
-        return func(*args, **kwargs)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from scd_analysis.exact.run import Run
+from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.torch_elementwise import converted
-from scd_analysis.exact.torch_shadow import Shadow, shadow_of, tensors_in
+from scd_analysis.exact.torch_shadow import Shadow, plain_item, shadow_of, tensors_in
 
 MOVES = frozenset(
     """
@@ -32,26 +33,25 @@ _DROPPED = frozenset({"dtype", "layout", "device", "pin_memory", "non_blocking",
 def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Do a movement on tensors that hold variates."""
     shadow = shadow_of(run)
-    schema = func._schema
-    if schema.name == "aten::copy_" and not args[0].dtype.is_floating_point:
+    about = schema(func)
+    if about.name == "copy_" and not args[0].dtype.is_floating_point:
         return converted(run, func, args, kwargs)
-    if schema.name == "aten::_to_copy" and not kwargs.get("dtype", torch.float32).is_floating_point:
+    if about.name == "_to_copy" and not kwargs.get("dtype", torch.float32).is_floating_point:
         return converted(run, func, args, kwargs)
-    names = [argument.name for argument in schema.arguments]
-    in_place = schema.arguments[0].alias_info is not None and schema.arguments[0].alias_info.is_write
+    names, in_place = about.names, about.in_place
     shadow_args = [_as_shadow(shadow, name, value, target=in_place and place == 0)
                    for place, (name, value) in enumerate(zip(names, args, strict=False))]
     shadow_kwargs = {
         name: _as_shadow(shadow, name, value, target=False) for name, value in kwargs.items() if name not in _DROPPED
     }
-    if schema.name in ("aten::copy_", "aten::clone", "aten::copy"):
-        shadow_args = shadow_args[: 1 if schema.name == "aten::clone" else 2]
+    if about.name in ("copy_", "clone", "copy"):
+        shadow_args = shadow_args[: 1 if about.name == "clone" else 2]
     out = func(*args, **kwargs)
     ids = func(*shadow_args, **shadow_kwargs)
     if in_place:
         return out
     for tensor, number in zip(tensors_in(out), tensors_in(ids), strict=True):
-        if bool(number.any()):
+        if plain_item(number.any()):
             shadow.writable(tensor).copy_(number)
     return out
 

@@ -12,6 +12,7 @@ from scd_analysis.exact import algebra, decisions
 from scd_analysis.exact.arithmetic import Number
 from scd_analysis.exact.context import refuse
 from scd_analysis.exact.run import Run
+from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, Variate, is_random
 from scd_analysis.exact.torch_shadow import read_terms, write_terms
 
@@ -50,19 +51,12 @@ def ranking(values: list[Any], count: int, *, largest: bool, what: str) -> list[
     return order
 
 
-def _bound(func: Any, args: tuple[Any, ...], kwargs: Arguments) -> Arguments:
-    """Name the arguments of an operation, defaults filled in."""
-    bound = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
-    names = [a.name for a in func._schema.arguments]
-    return {**bound, **dict(zip(names, args, strict=False)), **kwargs}
-
-
 def arg_extreme(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
     """Argmax and argmin."""
-    given = _bound(func, args, kwargs)
-    largest = "max" in func._schema.name
+    given = schema(func).bind(args, kwargs)
+    largest = "max" in schema(func).name
     tensor, dim = given["self"], given["dim"]
-    what = func._schema.name.partition("::")[2]
+    what = schema(func).name
     if dim is None:
         best = decisions.extreme(read_terms(run, tensor), largest=largest, what=what)
         shape = [1] * tensor.dim() if given["keepdim"] else []
@@ -75,8 +69,8 @@ def arg_extreme(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -
 
 def extreme_values(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> Any:
     """``max`` and ``min``, of everything or along a dimension."""
-    given = _bound(func, args, kwargs)
-    name = func._schema.name.partition("::")[2]
+    given = schema(func).bind(args, kwargs)
+    name = schema(func).name
     tensor, largest = given["self"], "max" in name
     if "dim" not in given:
         values = read_terms(run, tensor)
@@ -97,8 +91,8 @@ def _scalar(run: Run, like: torch.Tensor, value: Any) -> torch.Tensor:
 
 def extreme_over(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
     """``amax`` and ``amin`` over any dimensions."""
-    given = _bound(func, args, kwargs)
-    name = func._schema.name.partition("::")[2]
+    given = schema(func).bind(args, kwargs)
+    name = schema(func).name
     tensor = given["self"]
     dims = [dim % tensor.dim() for dim in given["dim"]] if given["dim"] else list(range(tensor.dim()))
     kept = [dim for dim in range(tensor.dim()) if dim not in dims]
@@ -121,8 +115,8 @@ def _ordered(run: Run, tensor: torch.Tensor, dim: int, rows: list[list[Any]], or
 
 def sorted_values(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> Any:
     """``sort``, ``argsort`` and ``topk``."""
-    given = _bound(func, args, kwargs)
-    name = func._schema.name.partition("::")[2]
+    given = schema(func).bind(args, kwargs)
+    name = schema(func).name
     tensor, dim = given["self"], given.get("dim", -1)
     largest = given["largest"] if name == "topk" else given["descending"]
     rows, _ = rows_of(run, tensor, dim)
@@ -134,7 +128,7 @@ def sorted_values(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments)
 
 def searched(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
     """``searchsorted`` and ``bucketize`` of variates in constants."""
-    given = _bound(func, args, kwargs)
+    given = schema(func).bind(args, kwargs)
     bins = given["sorted_sequence"] if "sorted_sequence" in given else given["boundaries"]
     values = given["self"]
     if given.get("sorter") is not None:
@@ -164,9 +158,9 @@ def _insertion(term: Any, table: list[Any], *, right: bool) -> int:
 
 def softmaxed(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
     """Softmax and its logarithm: only the order within a row is kept."""
-    given = _bound(func, args, kwargs)
+    given = schema(func).bind(args, kwargs)
     tensor, dim = given["self"], given["dim"]
-    logarithm = "log" in func._schema.name
+    logarithm = "log" in schema(func).name
     rows, _ = rows_of(run, tensor, dim)
     low, high = (-float("inf"), 0.0) if logarithm else (0.0, 1.0)
     out = []
@@ -189,8 +183,8 @@ def _shifted(entry: Any, name: int, low: Number, high: Number) -> Term:
 
 def summed(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
     """``sum``, ``mean`` and ``cumsum``: followed while no two different variates are added."""
-    given = _bound(func, args, kwargs)
-    name = func._schema.name.partition("::")[2].rstrip("_")
+    given = schema(func).bind(args, kwargs)
+    name = schema(func).name.rstrip("_")
     tensor = given["self"]
     dims = given.get("dim")
     if name == "cumsum":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scd_analysis.exact import decisions
+from scd_analysis.exact import context, decisions
 from scd_analysis.exact.context import active, refuse
 from scd_analysis.exact.conversions import to_float
 from scd_analysis.exact.terms import is_random
@@ -104,27 +104,44 @@ def _shown(func: Any, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
-_Tensor = torch.Tensor
-
-SCALARS: dict[Any, Callable[[Any, Any, Any], Any]] = {
-    _Tensor.item: _item,
-    _Tensor.__float__: _float,
-    _Tensor.__int__: _int,
-    _Tensor.__index__: _int,
-    _Tensor.__bool__: _bool,
-    _Tensor.tolist: _tolist,
-    _Tensor.numpy: _numpy,
-    _Tensor.__array__: _numpy,
-    _Tensor.__repr__: _shown,
-    _Tensor.__format__: _shown,
-    _Tensor.__complex__: _refused,
-    _Tensor.__reduce_ex__: _refused,
-    _Tensor.__deepcopy__: _refused,
-    _Tensor.data_ptr: _refused,
-    _Tensor.__dlpack__: _refused,
-    torch.tensor: _make,
-    torch.as_tensor: _make,
-    torch.asarray: _make,
-    torch.from_numpy: _make,
+METHODS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "item": _item,
+    "__float__": _float,
+    "__int__": _int,
+    "__index__": _int,
+    "__bool__": _bool,
+    "tolist": _tolist,
+    "numpy": _numpy,
+    "__array__": _numpy,
+    "__repr__": _shown,
+    "__format__": _shown,
+    "__complex__": _refused,
+    "__reduce_ex__": _refused,
+    "__deepcopy__": _refused,
+    "data_ptr": _refused,
+    "__dlpack__": _refused,
 }
-"""Functions that are answered here."""
+"""Methods of tensors that never reach the dispatcher."""
+
+FACTORIES = (torch.tensor, torch.as_tensor, torch.asarray, torch.from_numpy)
+"""Functions that make tensors of numbers, arrays or variates."""
+
+
+def stand_in(original: Any, handler: Callable[[Any, Any, Any], Any]) -> Callable[..., Any]:
+    """Give a function that asks ``handler`` while a run is active."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if context.current() is None else handler(original, args, kwargs)
+
+    function.__name__ = original.__name__
+    return function
+
+
+def methods() -> dict[str, Callable[..., Any]]:
+    """Give stand-ins for the methods of ``torch.Tensor`` that look at values."""
+    return {name: stand_in(getattr(torch.Tensor, name), handler) for name, handler in METHODS.items()}
+
+
+def factories() -> list[tuple[Any, Any]]:
+    """Give stand-ins for the functions that make tensors."""
+    return [(original, stand_in(original, _make)) for original in FACTORIES]

@@ -17,6 +17,12 @@ from scd_analysis.exact.run import Run
 from scd_analysis.exact.terms import Term, is_random
 
 
+plain_list = torch.Tensor.tolist
+"""Kept from before the interception, which replaces it."""
+plain_item = torch.Tensor.item
+"""Kept from before the interception, which replaces it."""
+
+
 class Shadow:
     """The shadows of all storages of one run that hold, or held, a variate."""
 
@@ -35,7 +41,7 @@ class Shadow:
         if tensor.dtype != owner.dtype:
             refuse("reinterpreting the bits of a variate", f"{owner.dtype} as {tensor.dtype}")
         ids = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-        return ids if bool(ids.any()) else None
+        return ids if plain_item(ids.any()) else None
 
     def writable(self, tensor: torch.Tensor) -> torch.Tensor:
         """Give the shadow of ``tensor``, made if need be."""
@@ -46,6 +52,16 @@ class Shadow:
             self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor)
         flat = self._flat[key][0]
         return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+    def touches(self, values: Iterable[Any]) -> bool:
+        """Tell whether any tensor among (nested) arguments has a shadow."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                if self.knows(value):
+                    return True
+            elif isinstance(value, (list, tuple)) and self.touches(value):
+                return True
+        return False
 
     def knows(self, tensor: torch.Tensor) -> bool:
         """Tell whether the tensor's storage has a shadow."""
@@ -92,16 +108,16 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
             values[place] = float(term)  # type: ignore[arg-type]
     tensor.copy_(values.view(tensor.shape))
     shadow = shadow_of(run)
-    if bool(numbers.any()) or shadow.knows(tensor):
+    if plain_item(numbers.any()) or shadow.knows(tensor):
         shadow.writable(tensor).copy_(numbers.view(tensor.shape))
 
 
 def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
     """Give the entries of a tensor, row-major: plain numbers, or terms where they are random."""
-    values: list[Any] = tensor.detach().reshape(-1).tolist()
+    values: list[Any] = plain_list(tensor.detach().reshape(-1))
     ids = run.shadow.ids(tensor) if run.shadow is not None else None
     if ids is not None:
-        for place, number in enumerate(ids.reshape(-1).tolist()):
+        for place, number in enumerate(plain_list(ids.reshape(-1))):
             if number:
                 values[place] = run.terms[number]
     return values
@@ -122,7 +138,7 @@ def scalar_term(tensor: torch.Tensor) -> Term | None:
         raise RuntimeError(f"a Tensor with {ids.numel()} elements cannot be converted to Scalar")
     run = active()
     assert run is not None  # noqa: S101 -- it has a shadow
-    return run.terms[int(ids)]
+    return run.terms[int(plain_item(ids))]
 
 
 def with_tensors(value: Any) -> Any:
