@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scd_analysis.evidence.directed import Directed
+from scd_analysis.evidence.directed import Directed, DirectedByPosition
 from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
 from scd_analysis.evidence.features import features
 from scd_analysis.evidence.pit import PitBins, PitPairs
@@ -14,6 +14,13 @@ from scd_analysis.evidence.ridge import RidgeTilt
 
 CONCENTRATIONS = 10.0 ** np.arange(1, 6.5, 0.5)
 PRIOR_TOKENS = (30.0, 1000.0, 30_000.0)
+PRIOR_SEQUENCES = (100.0, 3000.0)
+FEW_TOKENS = 16
+"""Up to here each position learns for itself; beyond it there are too many parameters for the evidence."""
+
+MOST_RIDGE_VOCABULARY = 256
+"""Beyond it a joint tilt along all directions takes longer than all other bettors together."""
+
 MOST_CELLS = 2**16
 """Joint cells are counted up to this many; beyond it an image's worth of tokens could not fill them."""
 
@@ -37,10 +44,14 @@ def standard_portfolio(
         Family("pit-pairs", 1, PitPairs((3, 6))),
         Family("repeats", 0.5, Repeats()),
         Family("directed", 3, Directed(directions, PRIOR_TOKENS)),
-        Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)),
     ]
-    if num_tokens <= 16:
-        families.append(Family("ridge-position", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=True)))
+    if vocab_size <= MOST_RIDGE_VOCABULARY:
+        families.append(Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)))
+    if num_tokens <= FEW_TOKENS:
+        families += [
+            Family("directed-position", 3, DirectedByPosition(directions, num_tokens, PRIOR_SEQUENCES)),
+            Family("ridge-position", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=True)),
+        ]
     if is_small(vocab_size, num_tokens):
         families += [
             Family("joint-cells", 2, JointCells(vocab_size**num_tokens, CONCENTRATIONS)),

@@ -3,7 +3,7 @@
 For a feature f with conditional mean ``m`` and variance under the null, the bet on a token is ``1 + theta (f(x) - m)``,
 whose null expectation is one, kept positive by a bound on theta that depends on the past only. ``theta`` is the ridge
 estimate from strictly earlier tokens, ``sum (f - m) / (sum var (1 + c / n))``: to first order the bet that grows
-fastest [1]_. One arm a prior count c.
+fastest [1]_. The priors c form a grid.
 
 References
 ----------
@@ -23,14 +23,36 @@ LARGEST_STAKE = 0.9
 """The largest share of the wealth that one token can lose."""
 
 
+def moments(feature: Feature, batch: Batch) -> tuple[Floats, Floats, Floats]:
+    """Return the centred feature of each token, and its null mean and variance given the past, each Float[S, N]."""
+    values = feature.values(batch)
+    mean = np.einsum("snv,snv->sn", batch.target_probs, values)
+    square = np.einsum("snv,snv,snv->sn", batch.target_probs, values, values)
+    own = np.take_along_axis(values, batch.tokens[..., None], axis=-1)[..., 0]
+    return own - mean, mean, np.maximum(square - mean * mean, 0)
+
+
+def log_bets(feature: Feature, theta: Floats, score: Floats, mean: Floats) -> Floats:
+    """Return ln(1 + theta (f - m)), theta Float[..., arms] cut so that no token loses more than the largest stake."""
+    low = -LARGEST_STAKE / np.maximum(feature.high - mean, 1e-9)
+    high = LARGEST_STAKE / np.maximum(mean - feature.low, 1e-9)
+    return np.asarray(np.log1p(np.clip(theta, low[..., None], high[..., None]) * score[..., None]))
+
+
+def shrunk(score: Floats, information: Floats, seen: Floats, priors: Floats) -> Floats:
+    """Return the ridge estimate of theta, Float[..., arms]."""
+    estimate = score / np.maximum(information, 1e-12)
+    return np.asarray(estimate[..., None] * (seen[..., None] / (seen[..., None] + priors)))
+
+
 class Directed:
-    """Lean along, or away from, each of several features.
+    """Lean along, or away from, each of several features, at all positions alike.
 
     Parameters
     ----------
     features : tuple of Feature
     prior_tokens : tuple of float
-        The grid of c: how many tokens the prior at no bet is worth.
+        The grid of c: how many tokens the prior at no bet is worth. One arm a feature and prior.
     """
 
     def __init__(self, features: tuple[Feature, ...], prior_tokens: tuple[float, ...]) -> None:
@@ -38,7 +60,7 @@ class Directed:
         self._priors = np.asarray(prior_tokens, dtype=np.float64)
         self._score = np.zeros(len(features))
         self._information = np.zeros(len(features))
-        self._num_tokens = 0
+        self._seen = 0
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -46,33 +68,75 @@ class Directed:
         return tuple(f"directed:{f.name}:{c:g}" for f in self._features for c in self._priors)
 
     def bet(self, batch: Batch) -> Floats:
-        """Bet on every token, in order."""
-        growth = [self._growth(batch, i) for i in range(len(self._features))]
-        self._num_tokens += batch.tokens.size
+        """Bet on every token, in order, knowing all tokens before it."""
+        seen = self._seen + np.arange(batch.tokens.size, dtype=np.float64)
+        growth = [self._growth(batch, i, seen) for i in range(len(self._features))]
+        self._seen += batch.tokens.size
         return np.concatenate(growth, axis=1)
 
-    def _growth(self, batch: Batch, i: int) -> Floats:
-        feature = self._features[i]
-        values = feature.values(batch)
-        mean = (batch.target_probs * values).sum(axis=-1).ravel()
-        square = (batch.target_probs * values * values).sum(axis=-1).ravel()
-        score = np.take_along_axis(values, batch.tokens[..., None], axis=-1).ravel() - mean
-        information = np.maximum(square - mean * mean, 0)
-        theta = self._stakes(before(score, self._score[i]), before(information, self._information[i]))
-        low = -LARGEST_STAKE / np.maximum(feature.high - mean, 1e-9)
-        high = LARGEST_STAKE / np.maximum(mean - feature.low, 1e-9)
-        theta = np.clip(theta, low[:, None], high[:, None])
+    def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
+        score, mean, information = (part.ravel() for part in moments(self._features[i], batch))
+        past = before(score, self._score[i]), before(information, self._information[i])
+        bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
         self._score[i] += score.sum()
         self._information[i] += information.sum()
-        bets = np.log1p(theta * score[:, None])
         return np.asarray(bets.reshape(*batch.tokens.shape, -1).sum(axis=1))
-
-    def _stakes(self, score: Floats, information: Floats) -> Floats:
-        seen = self._num_tokens + np.arange(len(score))
-        shrink = seen[:, None] / (seen[:, None] + self._priors)
-        return np.asarray(shrink * (score / np.maximum(information, 1e-12))[:, None])
 
     def describe(self, arm: int) -> str:
         """Say which way the feature leans, by the sign learned so far."""
-        feature = self._features[arm // len(self._priors)]
-        return feature.more if self._score[arm // len(self._priors)] > 0 else feature.less
+        i = arm // len(self._priors)
+        return self._features[i].more if self._score[i] > 0 else self._features[i].less
+
+
+class DirectedByPosition:
+    """Lean along each feature by an amount that every position learns for itself.
+
+    One arm a feature: the product over positions of a mixture over priors, with no bet at all among them. Positions bet
+    on different tokens, so the product of their martingales is one.
+
+    Parameters
+    ----------
+    features : tuple of Feature
+    num_tokens : int
+        N.
+    prior_sequences : tuple of float
+        The grid of c, in sequences.
+    """
+
+    def __init__(self, features: tuple[Feature, ...], num_tokens: int, prior_sequences: tuple[float, ...]) -> None:
+        self._features = features
+        self._priors = np.asarray(prior_sequences, dtype=np.float64)
+        self._score = np.zeros((len(features), num_tokens))
+        self._information = np.zeros((len(features), num_tokens))
+        self._log_wealth = np.zeros((len(features), num_tokens, len(prior_sequences) + 1))
+        self._seen = 0
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Name each feature."""
+        return tuple(f"directed-by-position:{feature.name}" for feature in self._features)
+
+    def bet(self, batch: Batch) -> Floats:
+        """Bet on every token, knowing the same position of all sequences before."""
+        growth = np.stack([self._growth(batch, i) for i in range(len(self._features))], axis=1)
+        self._seen += len(batch)
+        return growth
+
+    def _growth(self, batch: Batch, i: int) -> Floats:
+        score, mean, information = moments(self._features[i], batch)
+        past = before(score, self._score[i]), before(information, self._information[i])
+        seen = np.broadcast_to(self._seen + np.arange(len(batch), dtype=np.float64)[:, None], score.shape)
+        bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
+        self._score[i] += score.sum(axis=0)
+        self._information[i] += information.sum(axis=0)
+        wealth = self._log_wealth[i] + np.cumsum(np.concatenate([bets, np.zeros((*score.shape, 1))], axis=-1), axis=0)
+        mixture = np.logaddexp.reduce(np.concatenate([self._log_wealth[i][None], wealth]), axis=-1)
+        self._log_wealth[i] = wealth[-1]
+        return np.asarray(np.diff(mixture, axis=0).sum(axis=1))
+
+    def describe(self, arm: int) -> str:
+        """Say which way the feature leans, and where most."""
+        signal = self._score[arm] / np.sqrt(np.maximum(self._information[arm], 1e-12))
+        position = int(np.abs(signal).argmax())
+        words = self._features[arm].more if signal[position] > 0 else self._features[arm].less
+        return f"{words}, most at position {position}"

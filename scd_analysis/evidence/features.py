@@ -110,6 +110,13 @@ def _number(batch: Batch) -> Floats:
     return np.broadcast_to(values, batch.target_probs.shape)
 
 
+def _sharpness_after_surprise(batch: Batch) -> Floats:
+    out = _sharpness(batch)
+    out[:, 1:] *= 1 - batch.token_probs[:, :-1, None]
+    out[:, 0] = 0
+    return out
+
+
 def _after(ordering: Ordering) -> Callable[[Batch], Floats]:
     """Repeat the PIT of the token before: what a decoder does that uses the same noise twice."""
 
@@ -169,6 +176,8 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
                 _at(-1, _sharpness), 0.0),
         Feature("noise-by-rank", "a surprising token makes the next one surprising (shared noise)",
                 "a surprising token makes the next one likely (shared noise)", _after("rank")),
+        Feature("sharpness-after-surprise", "a likely token follows a surprising one too often (shared noise)",
+                "an unlikely token follows a surprising one too often (shared noise)", _sharpness_after_surprise, 0.0),
         Feature("noise-by-token", "neighbouring tokens move together (shared noise)",
                 "neighbouring tokens move against each other (shared noise)", _after("token")),
     ]  # fmt: skip

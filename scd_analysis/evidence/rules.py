@@ -5,7 +5,8 @@ With target law p, a draft drawn from d and declared as q, acceptance a and repl
 An auditor of tokens does not see q, but knows how it arises: a draft is drawn after a prefix whose last tokens were
 made up. Averaging a rule over such prefixes, evenly because initial drafts are uniform, gives a law that a decoder with
 that slip leans to: on three random tables it held .3 to .9 of the departure, where averaging over the target's own
-tokens held .1 to .5. Being only roughly right costs power, never validity: it is a direction to bet along.
+tokens held .1 to .5. Being only roughly right costs power, never validity: it is a direction to bet along. A draft that keeps its old law is missing:
+averaged evenly over two exchangeable drafts' prefixes, that slip cancels.
 """
 
 from __future__ import annotations
@@ -111,16 +112,6 @@ def _tilted_draft(target: Floats, draft: Floats, earlier: Floats) -> Floats:
     return output_law(drawn, acceptance(target, draft), residual(target, draft))
 
 
-def _stale_law(target: Floats, draft: Floats, earlier: Floats) -> Floats:
-    survived = np.minimum(draft, earlier)
-    redrawn = draft - survived
-    first = output_law(survived, acceptance(target, earlier), np.zeros_like(target))
-    lost = survived.sum(axis=-1, keepdims=True) - first.sum(axis=-1, keepdims=True)
-    second = output_law(redrawn, acceptance(target, draft), np.zeros_like(target))
-    more = redrawn.sum(axis=-1, keepdims=True) - second.sum(axis=-1, keepdims=True)
-    return np.asarray(first + lost * residual(target, earlier) + second + more * residual(target, draft))
-
-
 RULES = (
     Rule("uncorrected", "drafts are committed without a correction", _uncorrected),
     Rule("residual-from-target", "a rejected draft is replaced by a draw from the target", _residual_from_target),
@@ -130,7 +121,6 @@ RULES = (
     Rule("kept", "a draft that should be rejected is kept when it is likely enough", _kept),
     Rule("argmax-draft", "drafts are the most probable token, declared as drawn", _argmax_draft),
     Rule("tilted-draft", "drafts are drawn from a tilt of the law that is declared", _tilted_draft, uses_earlier=True),
-    Rule("stale-law", "a draft that survives keeps its old law", _stale_law, uses_earlier=True),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from scd_analysis.evidence.catalogue import standard_portfolio
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from tests.evidence.batches import batch_of
+from tests.evidence.batches import batch_of, every_sequence
 from tests.evidence.decoders import FAULTS, Longs, Tables, decode, random_tables
 from tests.statistics import assert_rate_at_most, ledger
 
@@ -43,6 +43,19 @@ def test_lossless_decoders_are_refuted_no_more_than_alpha(coupled: bool) -> None
         hits += sum(_largest(tables, table, tokens[i], rng) >= math.log(1 / ALPHA) for i in range(runs))
     assert_rate_at_most(hits, TRIALS, ALPHA, false_fail_rate=TYPE_ONE / 2)
     assert hits > 0
+
+
+MOVED = ledger("portfolio: refutes a tenth of one cell's mass moved", 1e-6, power=1 - 1e-6, resolution=0.02)
+
+
+def test_one_moved_cell_is_refuted(tables: Tables) -> None:
+    """A tenth of the likeliest cell's mass goes to its neighbour; all other cells are right."""
+    law, table, rng = tables.joint(), tabulate(tables.rows), np.random.default_rng(6)
+    likeliest = int(law.argmax())
+    law[(likeliest + 1) % len(law)] += 0.1 * law[likeliest]
+    law[likeliest] *= 0.9
+    tokens = every_sequence(tables)[rng.choice(len(law), size=20_000, p=law)]
+    assert _largest(tables, table, tokens, rng) >= math.log(1e6)
 
 
 SEQUENCES = {"stale-law": 60_000, "temperature": 60_000, "fresh-match": 30_000}
