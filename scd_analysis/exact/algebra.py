@@ -19,12 +19,17 @@ def binary(name: str, left: Any, right: Any) -> Term:
     """Combine two numbers, at least one of them random; ``name`` is add, sub, mul, div or pow."""
     world = next((side.world for side in (left, right) if isinstance(side, Variate)), None)
     if world is None:
-        return next(side for side in (left, right) if isinstance(side, Unknown))
+        return left if isinstance(left, Unknown) else _as_unknown(right)
     left, right = as_term(left, world), as_term(right, world)
     for side in (left, right):
         if isinstance(side, Unknown) or is_nan(side):
-            return side
+            lost: Term = side
+            return lost
     return _BINARY[name](left, right)
+
+
+def _as_unknown(side: Any) -> Unknown:
+    return side if isinstance(side, Unknown) else Unknown("arithmetic", "neither side is random")
 
 
 def _then(x: Variate, chain: Chain) -> Variate:
@@ -218,5 +223,5 @@ def clamped(x: Term, low: Number, high: Number) -> Term:
 
 
 def increasing_unknown(x: Variate, name: object, low: Number, high: Number) -> Variate:
-    """Give an increasing function of x with values in [low, high], the same for one ``name``, known by its order only."""
+    """Give an increasing function of x with values in [low, high], one per ``name``, known by its order only."""
     return _then(x, (*x.chain, ("opaque", name, low, high)))

@@ -17,19 +17,14 @@ ArithmeticName = Literal["float64", "rational"]
 INFINITE = math.inf
 
 
-def exact(value: Any) -> Number:
-    """Convert ``value`` to a Fraction without rounding; infinities and NaN stay floats."""
-    if isinstance(value, Fraction):
-        return value
-    if isinstance(value, int):
-        return Fraction(value)
-    number = float(value)
-    return Fraction(number) if math.isfinite(number) else number
+def exact(value: Any) -> Fraction:
+    """Convert a finite number to a Fraction without rounding."""
+    return value if isinstance(value, Fraction) else Fraction(value if isinstance(value, int) else float(value))
 
 
 def as_number(value: Any, rational: bool) -> Number:
     """Convert ``value`` to the arithmetic in use."""
-    return exact(value) if rational else float(value)
+    return exact(value) if rational and math.isfinite(value) else float(value)
 
 
 def total(values: Iterable[Number]) -> Number:

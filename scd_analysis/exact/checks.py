@@ -43,9 +43,10 @@ def assert_exact(
         With a table of the worst outcomes; also when the law is partial and its bounds decide nothing.
     """
     found = sampler if isinstance(sampler, ExactLaw) else exact_law(sampler, **options)
+    expected_law: Any = law
     if hasattr(law, "next_token_probs"):
-        law = exact_target_law(law, arithmetic=options.get("arithmetic", "float64"))
-    expected = as_law(law)
+        expected_law = exact_target_law(expected_law, arithmetic=options.get("arithmetic", "float64"))
+    expected = as_law(expected_law)
     if tolerance is None:
         tolerance = 0.0 if found.rational and expected.rational else 1e-12
     low, high = found.total_variation_bounds(expected)

@@ -125,4 +125,3 @@ def _above_maximum(cone: _Cone, constraints: list[tuple[int, Number]]) -> list[_
         *(piece for part in leader_leads for piece in _above_maximum(part, [(leader, bound), *others])),
         *(piece for part in rival_leads for piece in _above_maximum(part, [(rival, other), *others])),
     ]
-

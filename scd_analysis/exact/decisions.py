@@ -27,9 +27,14 @@ def compare(name: str, left: Any, right: Any) -> bool:
             side.refuse()
     if not isinstance(left, Variate):
         left, right, name = right, left, _MIRROR[name]
-    right = as_term(right, left.world)
+    return _compared(name, left, as_term(right, left.world))
+
+
+def _compared(name: str, left: Variate, right: Term) -> bool:
     if isinstance(right, Variate):
         return _two(name, left, right)
+    if isinstance(right, Unknown):
+        right.refuse()
     if is_nan(right):
         return name == "ne"
     if name in ("eq", "ne"):
@@ -122,7 +127,7 @@ def extreme(values: Sequence[Term], *, largest: bool, what: str) -> int:
     best = None
     if constants:
         pick = max if largest else min
-        best = pick(value for value, _ in constants)  # type: ignore[type-var]
+        best = pick(value for value, _ in constants)
     variates = [(value, index) for index, value in enumerate(values) if isinstance(value, Variate)]
     variates = _still_possible(variates, best, largest=largest)
     if not variates:
@@ -140,9 +145,7 @@ def extreme(values: Sequence[Term], *, largest: bool, what: str) -> int:
     return variates[world.first(racers, largest=largest, what=what)][1]
 
 
-def _still_possible(
-    variates: list[tuple[Variate, int]], best: Any, *, largest: bool
-) -> list[tuple[Variate, int]]:
+def _still_possible(variates: list[tuple[Variate, int]], best: Any, *, largest: bool) -> list[tuple[Variate, int]]:
     """Leave out variates that cannot beat the best constant."""
     if best is None:
         return variates

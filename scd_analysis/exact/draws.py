@@ -173,7 +173,7 @@ class SampledDraws:
 
     def bernoulli(self, key: Hashable, probability: Any) -> bool:
         """Give ``uniform(key) < probability``."""
-        return self.uniform(key) < probability
+        return bool(self.uniform(key) < probability)
 
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from scd_analysis.errors import InputError
-from scd_analysis.exact.arithmetic import ArithmeticName
+from scd_analysis.exact.arithmetic import ArithmeticName, as_number
 from scd_analysis.exact.context import active
 from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
@@ -95,7 +95,7 @@ def exact_law(
         else:
             explorer.run(lambda: report(explorer.tally.branches, explorer.waiting))
         explorer.leave_rest()
-    return law_from(explorer.tally)
+    return law_from(explorer.tally, limits.rational)
 
 
 def _checked(
@@ -125,11 +125,7 @@ def takes_draws(sampler: Callable[..., Any]) -> bool:
         parameters = inspect.signature(sampler).parameters.values()
     except (TypeError, ValueError):
         return False
-    needed = [
-        p
-        for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(needed) > 1:
         raise InputError(f"sampler has {len(needed)} parameters: it takes none, or draws; bind the others first")
     return bool(needed)
@@ -150,7 +146,7 @@ def runner(sampler: Callable[..., Any], rational: bool) -> RunOnce:
     return lambda run: sampler()
 
 
-def law_from(tally: Tally) -> ExactLaw:
+def law_from(tally: Tally, rational: bool) -> ExactLaw:
     """Turn the sums of an exploration into a law."""
     notes = set(tally.notes)
     if tally.slack:
@@ -158,7 +154,7 @@ def law_from(tally: Tally) -> ExactLaw:
     return ExactLaw(
         {outcome: mass.value for outcome, mass in tally.masses.items()},
         tally.branches,
-        tally.left_out.value,
+        as_number(tally.left_out.value, rational),
         tally.slack,
         tuple(sorted(notes)),
     )

@@ -77,10 +77,10 @@ class Watch:
         self._before = self._states()
 
     def _states(self) -> tuple[Any, ...]:
-        keys = np.random.get_state(legacy=False)
+        keys = np.random.get_state(legacy=False)  # noqa: NPY002 -- this state is guarded
         return (
             torch.get_rng_state().numpy().tobytes(),
-            (keys["state"]["key"].tobytes(), keys["state"]["pos"]),  # type: ignore[call-overload, index]
+            (keys["state"]["key"].tobytes(), keys["state"]["pos"]),
             python_random.getstate(),
             tuple(_state_of(generator) for generator in self._foreign),
         )
@@ -93,7 +93,12 @@ class Watch:
         CannotEnumerate
             Naming whose generator did.
         """
-        owners = ("PyTorch's generator", "numpy.random", "Python's random", "a numpy generator made outside the sampler")
+        owners = (
+            "PyTorch's generator",
+            "numpy.random",
+            "Python's random",
+            "a numpy generator made outside the sampler",
+        )
         for owner, before, now in zip(owners, self._before, self._states(), strict=True):
             if before != now:
                 raise CannotEnumerate(
@@ -110,7 +115,7 @@ def _state_of(generator: Any) -> Any:
 def _foreign_generators() -> list[Any]:
     """Find the NumPy generators that live in this process, other than the global one."""
     kinds = (np.random.Generator, np.random.RandomState)
-    shared = np.random.mtrand._rand  # type: ignore[attr-defined]
+    shared = np.random.mtrand._rand
     objects = gc.get_objects()
     types = list(map(type, objects))
     if sum(types.count(kind) for kind in kinds) == 1:  # the shared one; counting is ten times faster than looking
@@ -121,14 +126,15 @@ def _foreign_generators() -> list[Any]:
 
 @contextmanager
 def _restored_states(foreign: list[Any]) -> Iterator[None]:
-    torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), python_random.getstate()
+    torch_state, python_state = torch.get_rng_state(), python_random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 -- this state is guarded
     sources = [getattr(g, "bit_generator", None) or g._bit_generator for g in foreign]
     states = [source.state for source in sources]
     try:
         yield
     finally:
         torch.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002 -- this state is guarded
         python_random.setstate(python_state)
         for source, state in zip(sources, states, strict=True):
             source.state = state
@@ -180,5 +186,5 @@ def intercepted() -> Iterator[Watch]:
         stack.callback(_give_back, replacements, set(sys.modules))
         stack.callback(patches.restore)
         _apply(patches, replacements, foreign)
-        stack.enter_context(DispatchMode())
+        stack.enter_context(DispatchMode())  # type: ignore[no-untyped-call]
         yield watch

@@ -15,8 +15,6 @@ from scd_analysis.exact.arithmetic import Number, total
 COMPLETE = 1e-12
 """A law with no more mass than this left out counts as complete."""
 
-Other = "ExactLaw | Mapping[Hashable, Number]"
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -108,8 +106,8 @@ class ExactLaw:
         below = total([-part for part in parts if part < 0])
         r, s = self.unexplored_mass, other.unexplored_mass
         slack: Number = self.slack + other.slack if self.slack + other.slack else 0
-        low = max(above - s, below - r) - slack
         high = (above + below + r + s) / 2 + slack
+        low = min(max(above - s, below - r) - slack, high)
         return max(low, 0 * low), min(high, 1)
 
     def _excess(self, other: ExactLaw) -> list[Number]:
@@ -179,7 +177,7 @@ class ExactLaw:
         other = as_law(other)
         outcomes = dict.fromkeys([*self.probabilities, *other.probabilities])
         rows = [Comparison(outcome, self[outcome], other[outcome]) for outcome in outcomes]
-        rows.sort(key=lambda row: -abs(row.difference))
+        rows.sort(key=_size, reverse=True)
         return rows[:worst]
 
     def table(self, other: ExactLaw | Mapping[Any, Number], worst: int = 10) -> str:
@@ -188,21 +186,33 @@ class ExactLaw:
         low, high = self.total_variation_bounds(other)
         distance = f"{float(low):.6g}" if low == high else f"between {float(low):.6g} and {float(high):.6g}"
         exactly = f" = {low}" if low == high and isinstance(low, Fraction) else ""
-        lines = [f"total variation {distance}{exactly}", f"{'outcome':<24} {'law':>14} {'other':>14} {'difference':>12}"]
+        lines = [
+            f"total variation {distance}{exactly}",
+            f"{'outcome':<24} {'law':>14} {'other':>14} {'difference':>12}",
+        ]
         lines += [
-            f"{row.outcome!s:<24} {float(row.probability):14.10f} {float(row.other):14.10f} {float(row.difference):+12.3e}"
+            f"{row.outcome!s:<24} {float(row.probability):14.10f} {float(row.other):14.10f}"
+            f" {float(row.difference):+12.3e}"
             for row in self.comparison(other, worst)
         ]
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        heaviest = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        heaviest = sorted(self.probabilities.items(), key=_mass, reverse=True)
         left = f", {float(self.unexplored_mass):.3g} of the mass unexplored" if self.unexplored_mass else ""
         lines = [f"exact law of {len(self)} outcomes from {self.branches} branches{left}"]
         lines += [f"  {outcome!s:<24} {_shown(p)}" for outcome, p in heaviest[:10]]
         if len(heaviest) > 10:
             lines.append(f"  ... and {len(heaviest) - 10} more")
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def _size(row: Comparison) -> Number:
+    return row.difference if row.difference >= 0 else -row.difference
+
+
+def _mass(item: tuple[Hashable, Number]) -> Number:
+    return item[1]
 
 
 def _shown(p: Number) -> str:
@@ -229,6 +239,6 @@ def as_law(law: ExactLaw | Mapping[Any, Number]) -> ExactLaw:
         if not 0 <= p <= 1 + 1e-9:
             raise LawError(f"other[{outcome!r}] = {p}: a probability lies in [0, 1]")
     mass = total(law.values())
-    if abs(mass - 1) > 1e-6:
+    if not -1e-6 <= mass - 1 <= 1e-6:
         raise LawError(f"other sums to {float(mass):.9g}: a law sums to 1")
     return ExactLaw(law)

@@ -20,10 +20,10 @@ from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, Tally, frozen
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.progress import Report
-from scd_analysis.exact.run import Run
+from scd_analysis.exact.run import DrawKey, Run
 from scd_analysis.exact.terms import is_random
 from scd_analysis.exact.torch_shadow import random_ids
-from scd_analysis.exact.world import Memory, World
+from scd_analysis.exact.world import Memory
 
 _PLAIN = (int, float, str, bytes, bool, complex, Fraction, type(None))
 
@@ -64,7 +64,7 @@ class _Reached:
     state: Any = None
     memory: Memory | None = None
     outcome: Hashable | None = None
-    forgotten: frozenset[Hashable] = frozenset()
+    forgotten: frozenset[DrawKey] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -82,7 +82,7 @@ class _Transition:
 
     reached: list[tuple[_Reached, Number]]
     left_out: Number
-    asked: frozenset[Hashable]
+    asked: frozenset[DrawKey]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class _Programme:
         return found
 
     def _stepped(self, start: _Reached | None) -> _Transition:
-        asked: set[Hashable] = set()
+        asked: set[DrawKey] = set()
         owned = start is not None and not _is_plain(start.state)
 
         def run_once(run: Run) -> Hashable:
@@ -131,7 +131,7 @@ class _Programme:
         reached = [(end, mass.value) for end, mass in explorer.tally.masses.items() if isinstance(end, _Reached)]
         return _Transition(reached, explorer.tally.left_out.value, frozenset(asked))
 
-    def _reached(self, state: Any, run: Run, forgotten: frozenset[Hashable]) -> _Reached:
+    def _reached(self, state: Any, run: Run, forgotten: frozenset[DrawKey]) -> _Reached:
         outcome = self.loop.outcome(state)
         if outcome is not None:
             outcome = frozen(outcome)
@@ -154,23 +154,27 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...], run: Run) -> An
     return function(*args, EnumeratedDraws(run)) if len(needed) > len(args) else function(*args)
 
 
-def _remembered(start: _Reached) -> frozenset[Hashable]:
+def _remembered(start: _Reached) -> frozenset[DrawKey]:
     return frozenset() if start.memory is None else frozenset(start.memory.keys)
 
 
-def _alive(loop: Loop, state: Any, run: Run) -> list[Hashable]:
+def _alive(loop: Loop, state: Any, run: Run) -> list[DrawKey]:
     if loop.live is None:
-        return [key for key in run.drawn if key[0] == "race"]  # type: ignore[index]
+        return [key for key in run.drawn if key[0] == "race"]
     wanted = set(loop.live(state))
-    return [key for key in run.drawn if key[1] in wanted]  # type: ignore[index]
+    return [key for key in run.drawn if key[1] in wanted]
 
 
-def _check_forgotten(keys: Iterable[Hashable]) -> None:
-    for _, key in keys:  # type: ignore[misc]
+def _check_forgotten(keys: Iterable[DrawKey]) -> None:
+    for _, key in keys:
         raise CannotEnumerate(
             f"draws: the key {key!r} is drawn again in a later step, where it was forgotten; "
             "name it in Loop.live, or give each draw its own key"
         )
+
+
+def _is_frozen(state: Any) -> bool:
+    return bool(state.__dataclass_params__.frozen)
 
 
 def _is_plain(state: Any) -> bool:
@@ -178,7 +182,7 @@ def _is_plain(state: Any) -> bool:
         return True
     if isinstance(state, (tuple, frozenset)):
         return all(_is_plain(item) for item in state)
-    if is_dataclass(state) and state.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if is_dataclass(state) and _is_frozen(state):
         return all(_is_plain(getattr(state, item.name)) for item in fields(state))
     return False
 
@@ -233,12 +237,10 @@ def law_of_loop(
             else:
                 _push(programme.transition(start), mass, following, tally)
         layer = following
-    return law_from(tally)
+    return law_from(tally, limits.rational)
 
 
-def _push(
-    transition: _Transition, mass: Number, following: dict[_Reached, tuple[_Reached, Sum]], tally: Tally
-) -> None:
+def _push(transition: _Transition, mass: Number, following: dict[_Reached, tuple[_Reached, Sum]], tally: Tally) -> None:
     tally.left_out.add(mass * transition.left_out)
     for end, p in transition.reached:
         found = following.get(end)

@@ -26,7 +26,7 @@ Step = tuple[Any, ...]
 Chain = tuple[Step, ...]
 
 
-class NotInvertible(Exception):
+class NotInvertible(Exception):  # noqa: N818 -- a state of affairs, always caught
     """A chain holds a step that only keeps an order."""
 
 
@@ -58,7 +58,8 @@ def _apply(step: Step, x: Number) -> Number:
     if kind == "power":
         return _power(x, step[1])
     if kind == "clamp":
-        return min(max(x, step[1]), step[2])  # type: ignore[no-any-return]
+        clamped: Number = min(max(x, step[1]), step[2])
+        return clamped
     raise NotInvertible
 
 
@@ -72,7 +73,7 @@ def _power(x: Number, r: Number) -> Number:
     if isinstance(x, Fraction) and isinstance(r, (int, Fraction)) and Fraction(r).denominator == 1:
         return x ** int(r)
     try:
-        return float(x) ** float(r)
+        return math.pow(float(x), float(r))
     except OverflowError:
         return INFINITE
 

@@ -242,7 +242,7 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
             run.note(f"the seed of a numpy {original.__name__} was ignored")
 
     def new(cls: type, *_: Any, **__: Any) -> Any:
-        return original.__new__(cls)
+        return original.__new__(cls)  # type: ignore[call-overload]
 
     def spawn(self: Any, n_children: int) -> list[Any]:
         return [type(self)() for _ in range(n_children)]

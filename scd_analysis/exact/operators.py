@@ -17,7 +17,7 @@ class Operators:
 
     __slots__ = ()
 
-    def _arithmetic(self, name: str, left: Any, right: Any) -> Any:
+    def _arithmetic(self: Any, name: str, left: Any, right: Any) -> Any:
         from scd_analysis.exact import algebra
 
         other = right if left is self else left
@@ -76,7 +76,7 @@ class Operators:
     def __pos__(self) -> Any:
         return self
 
-    def __abs__(self) -> Any:
+    def __abs__(self: Any) -> Any:
         from scd_analysis.exact import algebra
 
         return algebra.unary("abs", self)
@@ -102,7 +102,7 @@ class Operators:
     def __bool__(self) -> bool:
         return bool(self._compare("ne", 0))
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # noqa: PLE0309 -- it refuses
         refuse("hashing a variate", "its value is not decided")
 
     def __float__(self) -> float:
@@ -113,7 +113,7 @@ class Operators:
     def __int__(self) -> int:
         return self._rounded("trunc")
 
-    def __index__(self) -> int:
+    def __index__(self) -> int:  # noqa: PLE0305 -- it refuses
         refuse("using a variate as an index", "it is no integer")
 
     def __floor__(self) -> int:
@@ -130,7 +130,7 @@ class Operators:
             refuse("rounding a variate to digits", "only rounding to an integer is followed")
         return self._rounded("round")
 
-    def _rounded(self, how: str) -> int:
+    def _rounded(self: Any, how: str) -> int:
         from scd_analysis.exact import decisions
 
         return int(decisions.rounded(self, how))
@@ -216,7 +216,7 @@ class Operators:
         """Hyperbolic tangent."""
         return self._unary("tanh")
 
-    def _unary(self, name: str) -> Any:
+    def _unary(self: Any, name: str) -> Any:
         from scd_analysis.exact import algebra
 
         return algebra.unary(name, self)

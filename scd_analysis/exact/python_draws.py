@@ -61,8 +61,8 @@ def module_functions(module: Any) -> list[tuple[Any, Any]]:
 def math_functions() -> list[tuple[Any, Any]]:
     """Give stand-ins for functions of ``math`` that also take variates."""
     found: list[tuple[Any, Any]] = [(math.log, _log), (math.pow, _pow), (math.isfinite, _answer(math.isfinite, True))]
-    for name in ("log2", "log10", "log1p", "exp", "exp2", "expm1", "sqrt", "fabs"):
-        found.append((getattr(math, name), _unary("abs" if name == "fabs" else name, getattr(math, name))))
+    names = {name: name for name in ("log2", "log10", "log1p", "exp", "exp2", "expm1", "sqrt")} | {"fabs": "abs"}
+    found += [(getattr(math, name), _unary(meaning, getattr(math, name))) for name, meaning in names.items()]
     return found + [(original, _answer(original, False)) for original in (math.isnan, math.isinf)]
 
 
@@ -85,5 +85,3 @@ def _log(x: Any, *base: Any) -> Any:
 
 def _pow(x: Any, y: Any, /) -> Any:
     return algebra.binary("pow", x, y) if is_random(x) or is_random(y) else _PLAIN_POW(x, y)
-
-

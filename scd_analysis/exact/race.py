@@ -1,4 +1,4 @@
-"""When is a function of a uniform variate a time in a race of exponentials?
+"""Functions of a uniform variate that are times in a race of exponentials.
 
 With ``e = -ln u`` (or ``-ln(1 - u)``) the value is brought to the form ``outer(scale * e)``. Values whose ``outer``
 parts agree can be compared through ``scale * e`` alone, and a comparison of those is a half-space of the simplex:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scd_analysis.exact.tree import Walk
 from scd_analysis.exact.world import World
 
 if TYPE_CHECKING:
-    from scd_analysis.exact.terms import Term, Variate
+    from scd_analysis.exact.terms import Variate
     from scd_analysis.exact.torch_shadow import Shadow
+
+
+DrawKey = tuple[str, Hashable]
+"""The kind of a draw ("uniform" or "race") and its key."""
 
 
 @dataclass(eq=False)
@@ -25,6 +29,8 @@ class Run:
         The path through the tree of choices, and the variates met on it.
     terms
         Variates that stand in tensors, by the number written in the tensor's shadow.
+    postponed
+        Whether a discrete draw was ever put off.
     shadow
         Which tensor storages hold variates; None until the first tensor draw.
     notes
@@ -36,10 +42,11 @@ class Run:
     walk: Walk
     world: World
     notes: set[str]
-    terms: list[Term] = field(default_factory=lambda: [0.0])
+    terms: list[Any] = field(default_factory=lambda: [0.0])
+    postponed: bool = False
     shadow: Shadow | None = None
     thread: int = field(default_factory=threading.get_ident)
-    drawn: dict[Hashable, list[int]] = field(default_factory=dict)
+    drawn: dict[DrawKey, list[int]] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
         """Keep a remark; repeated remarks are kept once."""

@@ -15,6 +15,8 @@ class Schema:
         Without the namespace: ``add_`` for ``aten::add_.Tensor``.
     in_place
         Whether it writes to its first argument.
+    is_view
+        Whether its result shares memory with its first argument.
     may_rest
         Whether an argument can tell a random operation not to draw.
     """
@@ -26,6 +28,7 @@ class Schema:
         self._defaults = {a.name: a.default_value for a in arguments if a.has_default_value()}
         first = arguments[0].alias_info if arguments else None
         self.in_place = first is not None and first.is_write
+        self.is_view = (first is not None and not first.is_write) or self.name in ("_unsafe_view", "_reshape_alias")
         self.may_rest = not {"train", "training", "dropout_p"}.isdisjoint(self.names)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

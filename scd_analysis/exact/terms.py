@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from scd_analysis.errors import CannotEnumerate
@@ -55,6 +56,22 @@ class Unknown(Operators):
 
     def __repr__(self) -> str:
         return "<random>"
+
+
+class Undrawn:
+    """A discrete draw put off until its value is needed, so that draws nobody looks at do not branch."""
+
+    __slots__ = ("_draw", "_value")
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        self._draw = draw
+        self._value: int | None = None
+
+    def draw(self) -> int:
+        """Draw, once."""
+        if self._value is None:
+            self._value = self._draw()
+        return self._value
 
 
 Term = Number | Variate | Unknown

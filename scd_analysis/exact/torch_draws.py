@@ -14,8 +14,8 @@ from scd_analysis.exact.context import refuse
 from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Term, Unknown, is_random
-from scd_analysis.exact.torch_shadow import fill_random, read_terms, write_terms
+from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
+from scd_analysis.exact.torch_shadow import fill_random, fill_undrawn, read_terms, write_terms
 
 _FACTORY = ("dtype", "layout", "device", "pin_memory", "memory_format")
 
@@ -136,7 +136,7 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
     if any(not math.isfinite(weight) or weight < 0 for weight in flat):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     draw = categorical if given["replacement"] or count == 1 else None
-    rows = []
+    rows: list[Any] = []
     for start in range(0, len(flat), width):
         row = flat[start : start + width]
         try:
@@ -147,9 +147,12 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
             raise RuntimeError(
                 "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"
             )
-        rows.append([draw(run, law) for _ in range(count)] if draw else without_replacement(run, law, count))
-    out = torch.tensor(rows, dtype=torch.int64, device=weights.device)
-    return out.reshape(*weights.shape[:-1], count)
+        if draw:
+            rows += [Undrawn(lambda law=law: draw(run, law)) for _ in range(count)]  # type: ignore[misc]
+        else:
+            rows += without_replacement(run, law, count)
+    out = torch.empty((*weights.shape[:-1], count), dtype=torch.int64, device=weights.device)
+    return fill_undrawn(run, out, rows) if draw else _overwrite(run, out, rows)
 
 
 def _randint(run: Run, given: dict[str, Any]) -> torch.Tensor:

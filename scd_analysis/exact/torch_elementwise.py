@@ -13,7 +13,7 @@ from scd_analysis.exact.arithmetic import INFINITE
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, is_random
-from scd_analysis.exact.torch_shadow import plain_list, write_terms
+from scd_analysis.exact.torch_shadow import plain_list, settle, write_terms
 
 Entry = Any  # a plain number or a term
 
@@ -95,7 +95,7 @@ def _rounded(how: str) -> Callable[..., float]:
     return lambda x: decisions.rounded(x, how)
 
 
-def _clamp(x: Entry, low: Entry = None, high: Entry = None, *, min: Entry = None, max: Entry = None) -> Any:  # noqa: A002
+def _clamp(x: Entry, low: Entry = None, high: Entry = None, *, min: Entry = None, max: Entry = None) -> Any:
     low = min if low is None else low
     high = max if high is None else high
     if is_random(low) or is_random(high):
@@ -180,9 +180,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "sign": lambda x: float(decisions.compare("gt", x, 0)) - float(decisions.compare("lt", x, 0)),
     "logical_not": lambda x: not decisions.compare("ne", x, 0),
     "floor_divide": lambda x, y: decisions.rounded(_divided(x, y), "floor"),
-    "remainder": lambda x, y: algebra.binary(
-        "sub", x, _product(decisions.rounded(_divided(x, y), "floor"), y)
-    ),
+    "remainder": lambda x, y: algebra.binary("sub", x, _product(decisions.rounded(_divided(x, y), "floor"), y)),
     "nan_to_num": lambda x, *_: x,
 }
 """What each elementwise operation does to one entry."""
@@ -198,6 +196,9 @@ def divided(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def converted(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Copy variates into a tensor of integers or booleans, which decides."""
+    for value in args[:2]:
+        if isinstance(value, torch.Tensor):
+            settle(run, value)
     source = args[0] if schema(func).name == "_to_copy" else args[1]
     out = func(*args, **kwargs)
     terms = entries(run, source, out.shape, source.dtype)

@@ -17,13 +17,31 @@ from scd_analysis.exact.torch_draws import drawn
 from scd_analysis.exact.torch_elementwise import RULES, divided, elementwise
 from scd_analysis.exact.torch_movement import MOVES, move
 from scd_analysis.exact.torch_order import HANDLERS
-from scd_analysis.exact.torch_shadow import fill_random, shadow_of, tensors_in
+from scd_analysis.exact.torch_shadow import fill_random, settle, shadow_of, tensors_in
 
 _VALUE_FREE = frozenset(
-    """
-    empty_like zeros_like ones_like full_like new_empty new_zeros new_ones new_full new_empty_strided sym_size
-    sym_numel sym_stride is_same_size resize_as_ set_ size stride numel dim is_pinned
-    """.split()
+    [
+        "empty_like",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "new_empty",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "new_empty_strided",
+        "sym_size",
+        "sym_numel",
+        "sym_stride",
+        "is_same_size",
+        "resize_as_",
+        "set_",
+        "size",
+        "stride",
+        "numel",
+        "dim",
+        "is_pinned",
+    ]
 )
 
 
@@ -69,12 +87,14 @@ def _holds(run: Run, values: Any) -> bool:
 def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
     """Do an operation on tensors that may hold variates."""
     name = schema(func).name
-    if name in _VALUE_FREE:
+    if name in _VALUE_FREE or schema(func).is_view:
         return func(*args, **kwargs)
+    if run.postponed and name not in MOVES:
+        for tensor in tensors_in((*args, *kwargs.values())):
+            settle(run, tensor)
     target = kwargs.get("out")
-    if not _holds(run, (*args, *(value for key, value in kwargs.items() if key != "out"))):
-        if target is None:
-            return func(*args, **kwargs)
+    if target is None and not _holds(run, (*args, *kwargs.values())):
+        return func(*args, **kwargs)
     if target is not None:
         rest = {key: value for key, value in kwargs.items() if key != "out"}
         return copy_out(run, followed(run, _without_out(func), args, rest), target)

@@ -9,20 +9,100 @@ import torch
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.torch_elementwise import converted
-from scd_analysis.exact.torch_shadow import Shadow, plain_item, shadow_of, tensors_in
+from scd_analysis.exact.torch_shadow import Shadow, plain_item, settle, shadow_of, tensors_in
 
 MOVES = frozenset(
-    """
-    clone _to_copy copy copy_ cat concat stack index _unsafe_index index_select gather where masked_select masked_fill
-    masked_fill_ masked_scatter masked_scatter_ index_put index_put_ _index_put_impl_ _unsafe_index_put scatter scatter_
-    index_copy index_copy_ index_fill index_fill_ fill fill_ zero zero_ flip roll repeat repeat_interleave
-    constant_pad_nd take take_along_dim tril triu tril_ triu_ slice_scatter select_scatter diagonal_scatter diag_embed
-    unfold_copy view_copy expand_copy permute_copy slice_copy select_copy t_copy transpose_copy unsqueeze_copy
-    squeeze_copy detach_copy alias_copy split_copy unbind_copy split_with_sizes_copy as_strided_copy narrow_copy
-    reshape_copy _reshape_copy block_diag rot90 tile put put_ _unsafe_masked_index contiguous lift lift_fresh_copy
-    channel_shuffle pixel_shuffle pixel_unshuffle reflection_pad1d replication_pad1d im2col unsafe_split
-    unsafe_split_with_sizes unsafe_chunk chunk _pin_memory moveaxis movedim combinations cartesian_prod
-    """.split()
+    [
+        "clone",
+        "_to_copy",
+        "copy",
+        "copy_",
+        "cat",
+        "concat",
+        "stack",
+        "index",
+        "_unsafe_index",
+        "index_select",
+        "gather",
+        "where",
+        "masked_select",
+        "masked_fill",
+        "masked_fill_",
+        "masked_scatter",
+        "masked_scatter_",
+        "index_put",
+        "index_put_",
+        "_index_put_impl_",
+        "_unsafe_index_put",
+        "scatter",
+        "scatter_",
+        "index_copy",
+        "index_copy_",
+        "index_fill",
+        "index_fill_",
+        "fill",
+        "fill_",
+        "zero",
+        "zero_",
+        "flip",
+        "roll",
+        "repeat",
+        "repeat_interleave",
+        "constant_pad_nd",
+        "take",
+        "take_along_dim",
+        "tril",
+        "triu",
+        "tril_",
+        "triu_",
+        "slice_scatter",
+        "select_scatter",
+        "diagonal_scatter",
+        "diag_embed",
+        "unfold_copy",
+        "view_copy",
+        "expand_copy",
+        "permute_copy",
+        "slice_copy",
+        "select_copy",
+        "t_copy",
+        "transpose_copy",
+        "unsqueeze_copy",
+        "squeeze_copy",
+        "detach_copy",
+        "alias_copy",
+        "split_copy",
+        "unbind_copy",
+        "split_with_sizes_copy",
+        "as_strided_copy",
+        "narrow_copy",
+        "reshape_copy",
+        "_reshape_copy",
+        "block_diag",
+        "rot90",
+        "tile",
+        "put",
+        "put_",
+        "_unsafe_masked_index",
+        "contiguous",
+        "lift",
+        "lift_fresh_copy",
+        "channel_shuffle",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "reflection_pad1d",
+        "replication_pad1d",
+        "im2col",
+        "unsafe_split",
+        "unsafe_split_with_sizes",
+        "unsafe_chunk",
+        "chunk",
+        "_pin_memory",
+        "moveaxis",
+        "movedim",
+        "combinations",
+        "cartesian_prod",
+    ]
 )
 """Operations that copy entries and compute nothing."""
 
@@ -34,13 +114,17 @@ def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     """Do a movement on tensors that hold variates."""
     shadow = shadow_of(run)
     about = schema(func)
-    if about.name == "copy_" and not args[0].dtype.is_floating_point:
-        return converted(run, func, args, kwargs)
-    if about.name == "_to_copy" and not kwargs.get("dtype", torch.float32).is_floating_point:
+    if about.name in ("copy_", "_to_copy") and _decides(about.name, args, kwargs):
         return converted(run, func, args, kwargs)
     names, in_place = about.names, about.in_place
-    shadow_args = [_as_shadow(shadow, name, value, target=in_place and place == 0)
-                   for place, (name, value) in enumerate(zip(names, args, strict=False))]
+    for name, value in about.bind(args, kwargs).items():
+        if name not in _DATA or (in_place and shadow.is_shared(args[0])):
+            for tensor in tensors_in(value):
+                settle(run, tensor)
+    shadow_args = [
+        _as_shadow(shadow, name, value, target=in_place and place == 0)
+        for place, (name, value) in enumerate(zip(names, args, strict=False))
+    ]
     shadow_kwargs = {
         name: _as_shadow(shadow, name, value, target=False) for name, value in kwargs.items() if name not in _DROPPED
     }
@@ -54,6 +138,12 @@ def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         if plain_item(number.any()):
             shadow.writable(tensor).copy_(number)
     return out
+
+
+def _decides(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a copy turns variates into integers, or anything into booleans."""
+    source, made = (args[1], args[0].dtype) if name == "copy_" else (args[0], kwargs.get("dtype") or args[0].dtype)
+    return not made.is_floating_point and (source.dtype.is_floating_point or made == torch.bool)
 
 
 def _as_shadow(shadow: Shadow, name: str, value: Any, *, target: bool) -> Any:

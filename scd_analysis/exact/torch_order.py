@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def arg_extreme(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -
         return torch.tensor(best, device=tensor.device).reshape(shape)
     rows, _ = rows_of(run, tensor, dim)
     order = [ranking(row, 1, largest=largest, what=what) for row in rows]
-    out = place_rows(run, tensor, dim, order, torch.int64)  # type: ignore[arg-type]
+    out = place_rows(run, tensor, dim, order, torch.int64)
     return out if given["keepdim"] or not tensor.dim() else out.squeeze(dim)
 
 
@@ -109,7 +110,7 @@ def _ordered(run: Run, tensor: torch.Tensor, dim: int, rows: list[list[Any]], or
     values = [[row[index] for index in ranks] for row, ranks in zip(rows, order, strict=True)]
     return (
         place_rows(run, tensor, dim, values, tensor.dtype),
-        place_rows(run, tensor, dim, order, torch.int64),  # type: ignore[arg-type]
+        place_rows(run, tensor, dim, order, torch.int64),
     )
 
 
@@ -151,7 +152,7 @@ def _insertion(term: Any, table: list[Any], *, right: bool) -> int:
     """Binary search as PyTorch does it; one decision when the table is sorted."""
     if any(is_random(entry) for entry in table):
         refuse("searchsorted", "the sequence itself is random")
-    if isinstance(term, Variate) and all(a <= b for a, b in zip(table, table[1:], strict=False)):
+    if isinstance(term, Variate) and all(a <= b for a, b in pairwise(table)):
         return term.world.cut(term.source, term.chain, [term.world.number(entry) for entry in table])
     return bisect.bisect_right(table, term) if right else bisect.bisect_left(table, term)
 
@@ -178,7 +179,7 @@ def _shifted(entry: Any, name: int, low: Number, high: Number) -> Term:
         from scd_analysis.exact.terms import Unknown
 
         return Unknown("softmax", "numbers and variates share a row")
-    return low if not is_random(entry) else entry  # type: ignore[no-any-return]
+    return low if not is_random(entry) else entry
 
 
 def summed(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> torch.Tensor:
@@ -186,7 +187,7 @@ def summed(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> tor
     given = schema(func).bind(args, kwargs)
     name = schema(func).name.rstrip("_")
     tensor = given["self"]
-    dims = given.get("dim")
+    dims: Any = given.get("dim")
     if name == "cumsum":
         rows, _ = rows_of(run, tensor, dims)
         return place_rows(run, tensor, dims, [_running(row) for row in rows], tensor.dtype)

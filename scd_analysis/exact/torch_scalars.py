@@ -12,7 +12,7 @@ from scd_analysis.exact import context, decisions
 from scd_analysis.exact.context import active, refuse
 from scd_analysis.exact.conversions import to_float
 from scd_analysis.exact.terms import is_random
-from scd_analysis.exact.torch_shadow import random_ids, read_terms, scalar_term, write_terms
+from scd_analysis.exact.torch_shadow import random_ids, read_terms, scalar_term, shadow_of, write_terms
 
 
 def _item(func: Any, args: Any, kwargs: Any) -> Any:
@@ -27,7 +27,7 @@ def _float(func: Any, args: Any, kwargs: Any) -> Any:
 
 def _int(func: Any, args: Any, kwargs: Any) -> Any:
     term = scalar_term(args[0])
-    return func(*args, **kwargs) if term is None else int(term)  # type: ignore[arg-type]
+    return func(*args, **kwargs) if term is None else int(term)
 
 
 def _bool(func: Any, args: Any, kwargs: Any) -> Any:
@@ -48,16 +48,18 @@ def _tolist(func: Any, args: Any, kwargs: Any) -> Any:
     if random_ids(args[0]) is None:
         return func(*args, **kwargs)
     run = active()
-    assert run is not None  # noqa: S101 -- it has a shadow
+    assert run is not None  # it has a shadow
     return _nested(read_terms(run, args[0]), tuple(args[0].shape))
 
 
 def _numpy(func: Any, args: Any, kwargs: Any) -> Any:
     """Give a read-only array of objects: writing to it would not reach the tensor."""
-    if random_ids(args[0]) is None:
-        return func(*args, **kwargs)
     run = active()
-    assert run is not None  # noqa: S101 -- it has a shadow
+    if run is None:
+        return func(*args, **kwargs)
+    if random_ids(args[0]) is None:
+        shadow_of(run).share(args[0])
+        return func(*args, **kwargs)
     array = np.empty(args[0].numel(), dtype=object)
     array[:] = read_terms(run, args[0])
     array = array.reshape(tuple(args[0].shape))
@@ -73,12 +75,20 @@ def _any_random(data: Any) -> bool:
     return is_random(data)
 
 
+_COPIES = torch.tensor
+
+
 def _make(func: Any, args: Any, kwargs: Any) -> Any:
     """Make a tensor of numbers and variates."""
     data = args[0] if args else kwargs.get("data")
     run = active()
-    if run is None or not _any_random(data):
+    if run is None:
         return func(*args, **kwargs)
+    if not _any_random(data):
+        out = func(*args, **kwargs)
+        if isinstance(data, np.ndarray) and func is not _COPIES:
+            shadow_of(run).share(out)
+        return out
     array = np.array(data, dtype=object)
     options = {name: kwargs[name] for name in ("dtype", "device") if kwargs.get(name) is not None}
     if not options.get("dtype", torch.float64).is_floating_point:

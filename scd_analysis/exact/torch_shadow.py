@@ -14,8 +14,7 @@ import torch
 
 from scd_analysis.exact.context import active, refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.terms import Term, is_random
-
+from scd_analysis.exact.terms import Term, Undrawn, is_random
 
 plain_list = torch.Tensor.tolist
 """Kept from before the interception, which replaces it."""
@@ -28,6 +27,7 @@ class Shadow:
 
     def __init__(self) -> None:
         self._flat: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the tensor is kept alive: addresses stay unique
+        self._shared: dict[int, torch.Tensor] = {}
 
     def ids(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Give the shadow of ``tensor``, on the CPU, sharing memory with its storage's; None when nothing is random."""
@@ -43,10 +43,20 @@ class Shadow:
         ids = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
         return ids if plain_item(ids.any()) else None
 
+    def share(self, tensor: torch.Tensor) -> None:
+        """Note that NumPy sees the tensor's memory: no variate may be put there any more."""
+        self._shared[tensor.untyped_storage().data_ptr()] = tensor
+
+    def is_shared(self, tensor: torch.Tensor) -> bool:
+        """Tell whether NumPy sees the tensor's memory."""
+        return bool(self._shared) and tensor.untyped_storage().data_ptr() in self._shared
+
     def writable(self, tensor: torch.Tensor) -> torch.Tensor:
         """Give the shadow of ``tensor``, made if need be."""
         storage = tensor.untyped_storage()
         key = storage.data_ptr()
+        if key in self._shared:
+            refuse("writing a variate", "NumPy sees this tensor's memory too")
         if key not in self._flat:
             entries = storage.nbytes() // tensor.element_size()
             self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor)
@@ -94,6 +104,35 @@ def fill_random(run: Run, tensor: torch.Tensor, terms: Sequence[Term]) -> torch.
     return tensor
 
 
+def fill_undrawn(run: Run, tensor: torch.Tensor, tokens: Sequence[Undrawn]) -> torch.Tensor:
+    """Write one postponed draw per entry (row-major); the tensor itself gets a number that is no index."""
+    tensor.fill_(torch.iinfo(tensor.dtype).min)
+    run.terms += tokens
+    first = len(run.terms) - len(tokens)
+    shadow_of(run).writable(tensor).copy_(torch.arange(first, len(run.terms)).reshape(tensor.shape))
+    run.postponed = True
+    return tensor
+
+
+def settle(run: Run, tensor: torch.Tensor) -> None:
+    """Draw what was postponed in ``tensor``, row-major, and write it down."""
+    if not run.postponed or run.shadow is None:
+        return
+    ids = run.shadow.ids(tensor)
+    if ids is None:
+        return
+    numbers = plain_list(ids.reshape(-1))
+    places = [place for place, number in enumerate(numbers) if isinstance(run.terms[number], Undrawn)]
+    if not places:
+        return
+    values = tensor.detach().reshape(-1).clone()
+    for place in places:
+        values[place] = run.terms[numbers[place]].draw()
+        numbers[place] = 0
+    tensor.detach().copy_(values.view(tensor.shape))
+    ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
+
+
 def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Sequence[Term]) -> None:
     """Write terms, random or not, at row-major ``places`` of ``tensor``; its other entries hold numbers."""
     if not tensor.numel():
@@ -105,7 +144,7 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
             numbers[place] = register(run, term)
             values[place] = float("nan")
         else:
-            values[place] = float(term)  # type: ignore[arg-type]
+            values[place] = float(term)
     tensor.copy_(values.view(tensor.shape))
     shadow = shadow_of(run)
     if plain_item(numbers.any()) or shadow.knows(tensor):
@@ -114,6 +153,7 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
 
 def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
     """Give the entries of a tensor, row-major: plain numbers, or terms where they are random."""
+    settle(run, tensor)
     values: list[Any] = plain_list(tensor.detach().reshape(-1))
     ids = run.shadow.ids(tensor) if run.shadow is not None else None
     if ids is not None:
@@ -124,9 +164,12 @@ def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
 
 
 def random_ids(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Give the shadow of ``tensor`` in the run being replayed; None when nothing in it is random."""
+    """Give the shadow of ``tensor`` in the run being replayed, postponed draws made; None when nothing is random."""
     run = active()
-    return run.shadow.ids(tensor) if run is not None and run.shadow is not None else None
+    if run is None or run.shadow is None:
+        return None
+    settle(run, tensor)
+    return run.shadow.ids(tensor)
 
 
 def scalar_term(tensor: torch.Tensor) -> Term | None:
@@ -137,8 +180,9 @@ def scalar_term(tensor: torch.Tensor) -> Term | None:
     if ids.numel() != 1:
         raise RuntimeError(f"a Tensor with {ids.numel()} elements cannot be converted to Scalar")
     run = active()
-    assert run is not None  # noqa: S101 -- it has a shadow
-    return run.terms[int(plain_item(ids))]
+    assert run is not None  # it has a shadow
+    term: Term = run.terms[int(plain_item(ids))]
+    return term
 
 
 def with_tensors(value: Any) -> Any:

@@ -48,7 +48,8 @@ class Pending:
         fork, branch = self.fork, self.branch
         while fork is not None:
             steps.append((fork, branch))
-            fork, branch = fork.parent, fork.branch
+            branch = fork.branch
+            fork = fork.parent
         steps.reverse()
         return steps
 
@@ -123,7 +124,7 @@ class Walk:
         fork, branch = self._script[self._position]
         if fork.question != question or fork.probabilities != chances:
             raise CannotEnumerate(
-                f"the sampler does not repeat itself: at choice {self._position + 1} of the same path it first asked for "
+                f"the sampler does not repeat itself: at choice {self._position + 1} of one path it first asked for "
                 f"{_show(fork.question, fork.probabilities)}, now at {site()} for {_show(question, chances)}; "
                 "something other than the intercepted draws decides (a clock, a cache, a global state, threads)"
             )

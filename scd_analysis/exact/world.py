@@ -10,6 +10,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from scd_analysis.exact import cells
 from scd_analysis.exact.arithmetic import Number, as_number, exact, total
@@ -23,11 +24,14 @@ MOST_CELLS = 65_536
 """More alternatives at one fork than this are refused."""
 
 
+_ORDER_ONLY = "the value is a softmax or the like, of which only the order is known"
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is known about some draws, with their variates renumbered; hashable."""
 
-    keys: tuple[Hashable, ...]
+    keys: tuple[tuple[str, Hashable], ...]
     sources: tuple[tuple[int, ...], ...]
     intervals: tuple[tuple[Number, Number], ...]
     flipped: tuple[bool | None, ...]
@@ -94,7 +98,7 @@ class World:
         try:
             is_below, at = threshold(chain, constant, strict=strict)
         except NotInvertible:
-            refuse("a comparison with a constant", "the value is a softmax or the like, of which only the order is known")
+            refuse("a comparison with a constant", _ORDER_ONLY)
         return (self._side(source, at) == 0) == is_below
 
     def cut(self, source: int, chain: Chain, constants: Sequence[Number]) -> int:
@@ -106,7 +110,7 @@ class World:
         try:
             found = [threshold(chain, constant, strict=True) for constant in constants]
         except NotInvertible:
-            refuse("a comparison with constants", "the value is a softmax or the like, of which only the order is known")
+            refuse("a comparison with constants", _ORDER_ONLY)
         rising = increasing(chain)
         ats = [at if rising == is_below else (2 if at < 0 else -1) for is_below, at in found]
         place = self._place(source, ats if rising else ats[::-1])
@@ -120,7 +124,7 @@ class World:
         low, high = self._intervals[source]
         inside = [min(max(at, low), high) for at in ats]
         edges = [low, *inside, high]
-        widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
+        widths = [right - left for left, right in pairwise(edges)]
         if sum(width > 0 for width in widths) == 1:
             return next(index for index, width in enumerate(widths) if width > 0)
         if source in self._cells:
@@ -153,7 +157,7 @@ class World:
         slow = forms[0].rising == largest
         weights = self._weights(forms)
         sources = [source for source, _ in racers]
-        return self._raced({s: w for s, w in zip(sources, weights, strict=True)}, slow=slow, what=what)
+        return self._raced(dict(zip(sources, weights, strict=True)), slow=slow, what=what)
 
     def _form(self, source: int, chain: Chain, what: str) -> RaceForm:
         if self._intervals[source] != (0, 1):
@@ -211,7 +215,7 @@ class World:
             refuse(what, "no racer can win")
         winner = self.choose(("race", slow, *weights.items()), chances)
         chosen = after[winner]
-        assert chosen is not None  # noqa: S101 -- its probability is positive
+        assert chosen is not None  # its probability is positive
         members = {name for edge in chosen for name in edge}
         for name in members:
             self._cells[name] = chosen
@@ -225,7 +229,7 @@ class World:
 
     # -- what outlives a step of a loop ------------------------------------------------------------------------
 
-    def remember(self, drawn: Mapping[Hashable, Sequence[int]]) -> Memory:
+    def remember(self, drawn: Mapping[tuple[str, Hashable], Sequence[int]]) -> Memory:
         """Keep what is known about the variates of some draws: equal memories have equal futures."""
         keys = sorted(drawn, key=repr)
         names: dict[int, int] = {}
@@ -246,7 +250,7 @@ class World:
             ),
         )
 
-    def recall(self, memory: Memory) -> dict[Hashable, list[int]]:
+    def recall(self, memory: Memory) -> dict[tuple[str, Hashable], list[int]]:
         """Begin a run with what an earlier step has left; gives the draws by key."""
         self._intervals = list(memory.intervals)
         self._flipped = {source: flip for source, flip in enumerate(memory.flipped) if flip is not None}

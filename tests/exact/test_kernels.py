@@ -128,7 +128,9 @@ def test_a_tiny_bias_in_the_residual_is_seen(epsilon: float) -> None:
         return int(torch.multinomial(left / left.sum(), 1))
 
     distance = exact_law(kernel).total_variation(dict(enumerate(p.tolist())))
-    assert distance == pytest.approx(2 * epsilon, rel=1e-3)  # rejected mass .3, residual (.3, 0, 0) -> 2 epsilon / .3 off
+    assert distance == pytest.approx(
+        2 * epsilon, rel=1e-3
+    )  # rejected mass .3, residual (.3, 0, 0) -> 2 epsilon / .3 off
     with pytest.raises(AssertionError, match="law differs"):
         assert_exact(kernel, dict(enumerate(p.tolist())))
 
@@ -242,9 +244,7 @@ def speculative_sampling(*, biased: bool) -> Callable[[], tuple[int, ...]]:
         if biased:
             draft_logits = draft_logits.roll(1, dims=-1)
         prompt = torch.zeros(1, 1, dtype=torch.long)
-        valid, _ = verify(
-            torch.cat([prompt, tokens], -1), draft_logits, 2, target.next_token_probs(tokens).log()
-        )
+        valid, _ = verify(torch.cat([prompt, tokens], -1), draft_logits, 2, target.next_token_probs(tokens).log())
         while valid.shape[1] < 3:
             law = target.next_token_probs(valid)[:, -1]
             valid = torch.cat([valid, torch.multinomial(law, 1)], dim=-1)

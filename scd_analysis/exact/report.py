@@ -1,0 +1,180 @@
+"""What ``scd-analysis exact module:callable`` prints."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from scd_analysis.errors import InputError, UnknownNameError
+from scd_analysis.exact.arithmetic import ArithmeticName, Number
+from scd_analysis.exact.engine import exact_law
+from scd_analysis.exact.law import ExactLaw, as_law
+from scd_analysis.exact.loop import Loop
+from scd_analysis.exact.target import exact_target_law
+
+
+def load(target: str) -> Any:
+    """Import ``module:attribute``; the current directory is searched too.
+
+    Raises
+    ------
+    InputError
+        If ``target`` has no colon.
+    UnknownNameError
+        If there is no such module, or no such attribute in it.
+    """
+    module_name, colon, path = target.partition(":")
+    if not colon or not path:
+        raise InputError(f"target = {target!r}: expected module:attribute")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(f"target = {target!r}: no module named {error.name!r}") from None
+    for name in path.split("."):
+        if not hasattr(found, name):
+            known = ", ".join(sorted(key for key in vars(found) if not key.startswith("_")))
+            raise UnknownNameError(f"target = {target!r}: no {name!r} in it; known: {known}")
+        found = getattr(found, name)
+    return found
+
+
+def run(
+    target: str,
+    against: str | None = None,
+    *,
+    arithmetic: ArithmeticName = "float64",
+    mass_floor: float = 0.0,
+    max_branches: int | None = None,
+    max_seconds: float | None = None,
+    workers: int = 1,
+    worst: int = 10,
+    as_json: bool = False,
+    progress: bool | None = None,
+    write: Callable[[str], Any] | None = None,
+) -> ExactLaw:
+    """Enumerate ``module:callable`` and print its law.
+
+    Parameters
+    ----------
+    target
+        The sampler, as for `exact_law`: a function, or a `Loop`.
+    against
+        ``module:attribute`` of what to compare with: a target model, an `ExactLaw` or a dict.
+    arithmetic, mass_floor, max_branches, max_seconds, workers, progress
+        As for `exact_law`.
+    worst
+        How many outcomes to list.
+    as_json
+        Print one JSON object instead of a table.
+    write
+        Where JSON goes instead of standard output; for tests.
+
+    Returns
+    -------
+    ExactLaw
+        The law that was printed.
+    """
+    sampler = load(target)
+    if not (callable(sampler) or isinstance(sampler, Loop)):
+        raise InputError(f"target = {target!r}: a {type(sampler).__name__} is no sampler")
+    other = None if against is None else _law_of(load(against), arithmetic)
+    law = exact_law(
+        sampler,
+        arithmetic=arithmetic,
+        mass_floor=mass_floor,
+        max_branches=max_branches,
+        max_seconds=max_seconds,
+        workers=workers,
+        progress=progress,
+    )
+    if as_json:
+        (write or _to_stdout)(json.dumps(to_json(law, other, worst)) + "\n")
+    else:
+        _print_table(target, law, other, worst)
+    return law
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def _law_of(value: Any, arithmetic: ArithmeticName) -> ExactLaw:
+    if hasattr(value, "next_token_probs"):
+        return as_law(exact_target_law(value, arithmetic=arithmetic))
+    if isinstance(value, (ExactLaw, Mapping)):
+        return as_law(value)
+    raise InputError(f"against: a {type(value).__name__} is neither a target model nor a law")
+
+
+def _plain(p: Number) -> float | str:
+    return str(p) if isinstance(p, Fraction) else p
+
+
+def to_json(law: ExactLaw, other: ExactLaw | None = None, worst: int | None = None) -> dict[str, Any]:
+    """Give a law, and its distance from another, as plain data; Fractions become strings."""
+    heaviest = sorted(law.probabilities.items(), key=lambda item: -item[1])
+    found: dict[str, Any] = {
+        "branches": law.branches,
+        "num_outcomes": len(law),
+        "unexplored_mass": _plain(law.unexplored_mass),
+        "slack": law.slack,
+        "notes": list(law.notes),
+        "probabilities": [{"outcome": outcome, "probability": _plain(p)} for outcome, p in heaviest],
+    }
+    if other is not None:
+        low, high = law.total_variation_bounds(other)
+        found["total_variation"] = {"low": _plain(low), "high": _plain(high)}
+        found["worst"] = [
+            {"outcome": row.outcome, "probability": _plain(row.probability), "other": _plain(row.other)}
+            for row in law.comparison(other, worst)
+        ]
+    return found
+
+
+def _print_table(target: str, law: ExactLaw, other: ExactLaw | None, worst: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=escape(f"Exact law of {target}"))
+    table.add_column("outcome")
+    table.add_column("probability", justify="right")
+    if other is None:
+        for outcome, p in sorted(law.probabilities.items(), key=lambda item: -item[1])[:worst]:
+            table.add_row(escape(str(outcome)), _digits(p))
+    else:
+        table.add_column("expected", justify="right")
+        table.add_column("difference", justify="right")
+        for row in law.comparison(other, worst):
+            table.add_row(
+                escape(str(row.outcome)), _digits(row.probability), _digits(row.other), f"{float(row.difference):+.3e}"
+            )
+    console.print(table)
+    for line in _summary(law, other):
+        console.print(escape(line))
+
+
+def _digits(p: Number) -> str:
+    short = isinstance(p, Fraction) and p.denominator < 10**9
+    return f"{float(p):.12f}" + (f" = {p}" if short else "")
+
+
+def _summary(law: ExactLaw, other: ExactLaw | None) -> list[str]:
+    lines = [f"{len(law)} outcomes from {law.branches} branches"]
+    if law.unexplored_mass:
+        lines.append(f"unexplored mass {float(law.unexplored_mass):.6g}")
+    if other is not None:
+        low, high = law.total_variation_bounds(other)
+        exactly = f" = {low}" if isinstance(low, Fraction) and low == high else ""
+        known = f"{float(low):.6g}{exactly}" if law.complete else f"between {float(low):.6g} and {float(high):.6g}"
+        lines.append(f"total variation {known}")
+    return [*lines, *(f"note: {note}" for note in law.notes)]
