@@ -5,8 +5,8 @@ With target law p, a draft drawn from d and declared as q, acceptance a and repl
 An auditor of tokens does not see q, but knows how it arises: a draft is drawn after a prefix whose last tokens were
 made up. Averaging a rule over such prefixes, evenly because initial drafts are uniform, gives a law that a decoder with
 that slip leans to: on three random tables it held .3 to .9 of the departure, where averaging over the target's own
-tokens held .1 to .5. Being only roughly right costs power, never validity: it is a direction to bet along. A draft that keeps its old law is missing:
-averaged evenly over two exchangeable drafts' prefixes, that slip cancels.
+tokens held .1 to .5. Being only roughly right costs power, never validity: it is a direction to bet along. A draft that
+keeps its old law is missing: averaged evenly over the prefixes of two drafts, that slip cancels.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def test_rejection_replaced_by_the_target_by_hand() -> None:
 
 
 def test_residual_without_the_draft_by_hand() -> None:
-    """Only token 2 is rejected, .3 of the time, and replaced by p without it, (5/8, 3/8): (.2 + .1875, .3 + .1125, .2)."""
+    """Token 2 is rejected .3 of the time and replaced by (5/8, 3/8, 0): (.2 + .1875, .3 + .1125, .2)."""
     np.testing.assert_allclose(
         BY_NAME["residual-without-draft"].law(TARGET, DRAFT, DRAFT), [0.3875, 0.4125, 0.2], atol=1e-15
     )
