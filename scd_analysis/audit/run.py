@@ -198,7 +198,7 @@ def _record(run: _Run, alpha: float, resolutions: dict[str, float], wanted: floa
         "resolution_meaning": "total variation between laws of whole sequences, to first order, power 0.99",
         "resolutions": resolutions,
         "bettor_weights": {arm: float(weight) for arm, weight in zip(run.portfolio.arms, weights, strict=True)},
-        "log_e_values": {
+        "log_e_values_at_end_of_part": {
             arm: float(wealth) for arm, wealth in zip(run.portfolio.arms, run.portfolio.log_wealth, strict=True)
         },
         "false_discovery_rate": FALSE_DISCOVERY_RATE,

@@ -20,7 +20,7 @@ def _largest(tables: Tables, table: Tabulated, tokens: Longs, rng: np.random.Gen
     """Return the largest ln E over time: optional stopping at its worst."""
     portfolio = standard_portfolio(tables.vocab_size, tables.num_tokens, tuple(table.companions))
     batch = batch_of(tables, tokens, rng.random(tokens.shape), table)
-    return max(float(portfolio.bet(part).max()) for part in batch.chunks(0, 0.25, 16))
+    return max(float(portfolio.bet(part).max()) for part in batch.chunks(0, 0.5, 50))
 
 
 ALPHA = 0.5
