@@ -1,0 +1,114 @@
+"""The command line: ``python -m scd_analysis.figures``, and the same function mounted as ``scd-analysis figures``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scd_analysis.errors import InputError
+from scd_analysis.figures import rendering
+from scd_analysis.figures.registry import all_figures
+
+EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
+
+Examples:
+
+\b
+  python -m scd_analysis.figures --quick               all of them, from a few sequences
+  python -m scd_analysis.figures speedup_by_window     one of them, in full
+  python -m scd_analysis.figures --trace run.zarr      those that one trace of any decoder gives
+  python -m scd_analysis.figures --check               do the pictures still follow from their data?
+  python -m scd_analysis.figures --list                which figures there are
+"""
+
+Names = Annotated[list[str] | None, typer.Argument(help="Figures to make; all by default.", metavar="[NAMES]...")]
+Quick = Annotated[bool, typer.Option("--quick", help="Decode few sequences: minutes become one or two.")]
+List = Annotated[bool, typer.Option("--list", help="Print names and what they show, and stop.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder to write to. [figures, or figures/<trace> with --trace]")
+]
+Trace = Annotated[Path | None, typer.Option("--trace", help="Draw from this trace of any decoder; decode nothing.")]
+Check = Annotated[bool, typer.Option("--check", help="Draw again from the stored data; exit with 1 on a difference.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Where decoded traces are kept and found again.")]
+Device = Annotated[str | None, typer.Option("--device", help="Where to decode: cpu, cuda, ... [the CPU]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the written files (the list, the findings) as JSON.")]
+
+
+def figures_command(
+    names: Names = None,
+    quick: Quick = False,
+    list_: List = False,
+    out: Out = None,
+    trace: Trace = None,
+    check: Check = False,
+    cache: Cache = rendering.DEFAULT_CACHE,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """See ``EXAMPLES``."""
+    try:
+        if list_:
+            _list(as_json)
+        elif check:
+            _check(names or [], out, as_json)
+        else:
+            written = rendering.render(
+                names or [],
+                out=out,
+                quick=quick,
+                trace=trace,
+                cache=cache,
+                device=device,
+                report=_report if sys.stderr.isatty() or trace is not None else rendering.silent,
+                progress=None,
+            )
+            _print([str(path) for path in written], as_json)
+    except (InputError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+figures_command.__doc__ = EXAMPLES
+
+
+def _report(line: str) -> None:
+    from rich.console import Console
+
+    if sys.stderr.isatty() or line.startswith("left out"):
+        Console(stderr=True, highlight=False).print(line, style="dim" if sys.stderr.isatty() else None, soft_wrap=True)
+
+
+def _print(lines: list[str], as_json: bool) -> None:
+    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(lines))
+
+
+def _list(as_json: bool) -> None:
+    summaries = {name: figure.summary for name, figure in all_figures().items()}
+    width = max(map(len, summaries))
+    if as_json:
+        typer.echo(json.dumps(summaries, indent=1))
+    else:
+        typer.echo("\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items()))
+
+
+def _check(names: list[str], out: Path | None, as_json: bool) -> None:
+    problems = rendering.check(names, out=out)
+    if as_json:
+        typer.echo(json.dumps(problems, indent=1))
+    for name, problem in problems.items():
+        typer.echo(f"{name}: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo("every figure is what its data draw")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command; exits with its status."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(help=EXAMPLES)(figures_command)
+    app(args=argv, prog_name="python -m scd_analysis.figures")

@@ -1,0 +1,93 @@
+"""Anybody's trace as a run: what the decoder did not record is derived where it can be, and named where it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from scd_analysis.errors import InputError, TraceError
+from scd_analysis.figures.base import COUPLING_OF, Figure, Run
+from scd_analysis.trace import open_trace, validate
+
+_KEPT = ("model", "decoder", "method", "method_settings", "seed", "device", "dtype", "generator", "complete")
+
+
+def open_run(path: str | Path) -> Run:
+    """Open, check and complete a trace.
+
+    Parameters
+    ----------
+    path : path
+        Directory or ``.zip``; an unfinished one is read up to its last complete chunk.
+
+    Raises
+    ------
+    TraceError
+        If it is no trace, is empty or contradicts itself.
+    """
+    trace = open_trace(path)
+    if trace.sizes["sequence"] == 0 or trace.sizes["iteration"] == 0:
+        raise TraceError(f"trace {path}: holds no pass")
+    validate(trace)
+    trace = _with_age(_with_passes(trace))
+    attributes = trace.attrs
+    label = str(attributes.get("method") or attributes.get("decoder") or Path(path).name)
+    settings = {name: attributes[name] for name in _KEPT if attributes.get(name) is not None}
+    settings |= {"trace": Path(path).name, "window": attributes["window"], "num_sequences": trace.sizes["sequence"]}
+    coupling = COUPLING_OF.get(label) if attributes.get("decoder") == "reference" else None
+    return Run(label, int(attributes["window"]), trace, coupling, settings)
+
+
+def has(trace: xr.Dataset, name: str) -> bool:
+    """Whether a variable was recorded at all."""
+    return name in trace and bool(trace[name].notnull().any())
+
+
+def lacking(figure: Figure, run: Run) -> str | None:
+    """The first variable that a figure reads and a trace does not have."""
+    return next((name for name in figure.variables if not has(run.trace, name)), None)
+
+
+def require(figure: Figure, run: Run) -> None:
+    """Check that a figure can be drawn from a run.
+
+    Raises
+    ------
+    InputError
+        Naming figure and variable.
+    """
+    name = lacking(figure, run)
+    if name is not None:
+        raise InputError(f"figure {figure.name!r}: needs {name}, which the trace of {run.label!r} did not record")
+
+
+def _with_passes(trace: xr.Dataset) -> xr.Dataset:
+    """Count the passes of complete sequences, if nobody did."""
+    if has(trace, "nfe"):
+        return trace
+    reached = (trace["base"] + trace["num_committed"]).max("iteration")
+    passes = trace["base"].notnull().sum("iteration")
+    return trace.assign(nfe=passes.where(reached >= trace.sizes["position"]).astype(np.float64))
+
+
+def _with_age(trace: xr.Dataset) -> xr.Dataset:
+    """Count the passes since each position entered the window, if nobody did."""
+    if has(trace, "age"):
+        return trace
+    base = trace["base"].values
+    age = ages(base, trace.sizes["slot"], trace.sizes["position"])
+    return trace.assign(age=(("sequence", "iteration", "slot"), age))
+
+
+def ages(base: npt.NDArray[np.float64], window: int, num_tokens: int) -> npt.NDArray[np.float64]:
+    """Passes since each slot's position entered the window: Float[S, T] -> Float[S, T, L], NaN where unused."""
+    position = base[..., None] + np.arange(window)
+    age = np.full(position.shape, np.nan)
+    for row in range(len(base)):
+        ends = np.nan_to_num(base[row], nan=np.inf) + window
+        entered = np.searchsorted(ends, position[row], side="right")  # first pass whose window reaches the position
+        age[row] = np.arange(base.shape[1])[:, None] - entered
+    return np.where(position < num_tokens, age, np.nan)

@@ -1,0 +1,1 @@
+"""One module a figure, each with a ``FIGURE``; the registry finds them."""

@@ -1,0 +1,185 @@
+"""How likely two successive drafts of a position are the same token: predicted by the coupling, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from scd_analysis.errors import InputError
+from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
+from scd_analysis.figures.style import INK, look, panels, put_letters
+from scd_analysis.figures.words import listed, source
+from scd_analysis.laws import COUPLINGS
+
+SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
+EDGES = np.linspace(0, 1, 26)
+COLUMNS = ("method", "coupling", "kind", "low", "high", "value", "n")
+
+
+def compute(runs: Sequence[Run]) -> pd.DataFrame:
+    """Rows of four kinds, for each method under its coupling (all three, if nobody knows it).
+
+    ``bin``: share of redrafts (``value``) whose collision probability lies between ``low`` and ``high``. ``measured``,
+    ``predicted`` and ``difference``: rates with 95% intervals over sequences.
+    """
+    rows: list[tuple[object, ...]] = []
+    for run in runs:
+        every = redrafts(run)
+        if len(every.kept) == 0:
+            raise InputError(
+                f"the trace of {run.label!r} has no redraft: no position stayed in the window for two passes"
+            )
+        for coupling in COUPLINGS if run.coupling is None else (run.coupling,):
+            rows += [(run.label, coupling, *row) for row in _rows(every, coupling)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(every: Redrafts, coupling: str) -> list[tuple[object, ...]]:
+    predicted = every.predicted[coupling]
+    share = np.histogram(np.clip(predicted, 0, 1), EDGES)[0] / len(predicted)
+    rows: list[tuple[object, ...]] = [
+        ("bin", float(left), float(right), float(s), len(predicted))
+        for left, right, s in zip(EDGES[:-1], EDGES[1:], share, strict=True)
+    ]
+    kinds = {"measured": every.kept, "predicted": predicted, "difference": every.kept - predicted}
+    for kind, values in kinds.items():
+        found = rate(values, every.sequence)
+        rows.append((kind, found.low, found.high, found.value, found.n))
+    return rows
+
+
+def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(zip(frame["method"], frame["coupling"], strict=True)))
+
+
+def _name(frame: pd.DataFrame, method: str, coupling: str) -> str:
+    """How a panel is called: by its method, and by what is assumed of it where that is not known."""
+    assumed = frame.loc[frame["method"] == method, "coupling"].nunique() > 1
+    return f"{look(method).label}, if {SPOKEN[coupling]}" if assumed else f"{look(method).label} ({SPOKEN[coupling]})"
+
+
+def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
+    """Histograms above, rates below."""
+    names = [f"{method}:{coupling}" for method, coupling in _series(frame)]
+    return panels([names, ["rates"] * len(names)], (7.2, 4.5), height_ratios=[1.5, 1])
+
+
+def draw(frame: pd.DataFrame, axes: Panels) -> None:
+    """A histogram a method, and the rates."""
+    series = _series(frame)
+    top = frame.loc[frame["kind"] == "bin", "value"].max()
+    for method, coupling in series:
+        rows = frame[(frame["method"] == method) & (frame["coupling"] == coupling)]
+        ax = axes[f"{method}:{coupling}"]
+        _histogram(rows, method, ax)
+        ax.set(xlabel="collision probability", xlim=(0, 1), ylim=(0, 1.08 * top), title="")
+        ax.set_title(_name(frame, method, coupling))
+    axes[":".join(series[0])].set_ylabel("share of redrafts")
+    axes[":".join(series[0])].legend(loc="upper right", fontsize=7)
+    _rates(frame, axes["rates"])
+    put_letters([*(axes[":".join(one)] for one in series), axes["rates"]])
+
+
+def _histogram(rows: pd.DataFrame, method: str, ax: Axes) -> None:
+    style = look(method)
+    bins = rows[rows["kind"] == "bin"]
+    ax.bar(
+        bins["low"],
+        bins["value"],
+        width=bins["high"] - bins["low"],
+        align="edge",
+        facecolor=style.color + "66",
+        edgecolor=style.color,
+        hatch=style.hatch,
+        linewidth=0.8,
+    )
+    for kind, line in (("predicted", "-"), ("measured", ":")):
+        value = float(rows.loc[rows["kind"] == kind, "value"].iloc[0])
+        ax.axvline(
+            value, color="black", linestyle=line, linewidth=1.8 if kind == "measured" else 1.0, label=f"{kind} mean"
+        )
+
+
+def _found(frame: pd.DataFrame, method: str, coupling: str) -> dict[str, Rate]:
+    """Measured and predicted rate and their difference."""
+    rows = frame[(frame["method"] == method) & (frame["coupling"] == coupling) & (frame["kind"] != "bin")]
+    columns = (rows[name].tolist() for name in ("kind", "value", "low", "high", "n"))
+    return {kind: Rate(value, low, high, n) for kind, value, low, high, n in zip(*columns, strict=True)}
+
+
+def _rates(frame: pd.DataFrame, ax: Axes) -> None:
+    """Measured beside predicted, a row a method."""
+    series = _series(frame)
+    looks = (("predicted", "D", "white", -0.16), ("measured", "o", "black", 0.16))
+    for row, (method, coupling) in enumerate(series):
+        found = _found(frame, method, coupling)
+        for kind, marker, face, shift in looks:
+            one = found[kind]
+            ends = np.array([[one.value - one.low], [one.high - one.value]])
+            ax.errorbar(
+                one.value,
+                row + shift,
+                xerr=ends if np.isfinite(ends).all() else None,
+                fmt=marker,
+                markerfacecolor=face,
+                markeredgecolor="black",
+                color=INK,
+                capsize=3,
+                elinewidth=1,
+                label=kind if row == 0 else None,
+            )
+        _beside(ax, row, found["measured"], found["predicted"])
+    ax.set_yticks(range(len(series)), [_name(frame, *one) for one in series])
+    ax.set(xlim=(0, 1), ylim=(len(series) - 0.5, -0.5), xlabel="share of redrafts that keep their token, 95% intervals")
+    ax.grid(visible=False, axis="y")
+    ax.set_title("measured and predicted rate")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
+
+
+def _beside(ax: Axes, row: int, measured: Rate, predicted: Rate) -> None:
+    """Write both rates to the side of their intervals that has room."""
+    ends = [(one.value, one.low, one.high) for one in (measured, predicted)]
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    x, align = (high + 0.015, "left") if 1 - high >= low else (low - 0.015, "right")
+    ax.text(
+        x, row, f"{measured.value:.3f} measured, {predicted.value:.3f} predicted", ha=align, va="center", fontsize=8
+    )
+
+
+def caption(frame: pd.DataFrame, settings: Settings) -> str:
+    """Rates and their difference."""
+    parts = []
+    for method, coupling in _series(frame):
+        found = _found(frame, method, coupling)
+        gap = found["difference"]
+        parts.append(
+            f"{_name(frame, method, coupling)} {found['measured'].value:.3f} measured and "
+            f"{found['predicted'].value:.3f} predicted (difference {gap.value:+.4f}, 95% interval "
+            f"{gap.low:+.4f} to {gap.high:+.4f})"
+        )
+    return (
+        "Probability that two successive drafts of a position collide, computed from the two laws, for every redraft "
+        f"of an earlier redraft (initial drafts left out); and the share that did: {listed(parts)}. {source(settings)}"
+    )
+
+
+def needs(scale: Scale) -> list[RunSpec]:
+    """The main window."""
+    return main_runs(scale)
+
+
+FIGURE = Figure(
+    "histograms of collision probability of successive drafts, with measured rates",
+    compute,
+    layout,
+    draw,
+    caption,
+    needs,
+    variables=("total_variation", "collision_independent", "collision_gumbel"),
+    any_trace=True,
+)

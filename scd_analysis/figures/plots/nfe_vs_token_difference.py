@@ -1,0 +1,106 @@
+"""Passes against how many drafts change in a pass: fewer changes, fewer passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from scd_analysis import trajectories
+from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.style import INK, look, panels
+from scd_analysis.figures.words import by_method, methods, source
+
+
+def compute(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row a sequence: ``method``, ``sequence``, ``nfe`` (passes), ``difference`` (share of surviving drafts)."""
+    parts = []
+    for run in runs:
+        nfe, difference = run.trace["nfe"].values.astype(float), trajectories.mean_token_difference(run.trace)
+        part = pd.DataFrame(
+            {"method": run.label, "sequence": np.arange(len(nfe)), "nfe": nfe, "difference": difference}
+        )
+        parts.append(part.dropna())
+    return pd.concat(parts, ignore_index=True)
+
+
+def line(frame: pd.DataFrame) -> tuple[float, float, float]:
+    """Least squares over all points: intercept, slope and correlation; NaN where there is no line."""
+    x, y = frame["difference"].to_numpy(), frame["nfe"].to_numpy()
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan"), float("nan"), float("nan")
+    slope, intercept = np.polyfit(x, y, 1)
+    return float(intercept), float(slope), float(np.corrcoef(x, y)[0, 1])
+
+
+def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
+    """One panel."""
+    return panels([["main"]], (5.2, 3.9))
+
+
+def draw(frame: pd.DataFrame, axes: Panels) -> None:
+    """Points, their means, and the line through all."""
+    ax = axes["main"]
+    for method in methods(frame):
+        rows, style = frame[frame["method"] == method], look(method)
+        ax.scatter(
+            rows["difference"],
+            rows["nfe"],
+            s=20,
+            marker=style.marker,
+            color=style.color,
+            alpha=0.55,
+            linewidths=0,
+            zorder=3,
+        )
+        ax.scatter(
+            rows["difference"].mean(),
+            rows["nfe"].mean(),
+            s=95,
+            marker=style.marker,
+            color=style.color,
+            edgecolors="black",
+            label=style.label,
+            zorder=4,
+        )
+    intercept, slope, correlation = line(frame)
+    if np.isfinite(slope):
+        ends = np.array([frame["difference"].min(), frame["difference"].max()])
+        label = f"least squares, r = {correlation:.2f}"
+        ax.plot(ends, intercept + slope * ends, color=INK, linestyle="--", linewidth=1, label=label, zorder=2)
+    ax.set_xlabel("mean token difference (share of drafts that change in a pass)")
+    ax.set_ylabel("NFE (forward passes a sequence)")
+    ax.set_ylim(bottom=0)
+    ax.legend(loc="upper left")
+
+
+def caption(frame: pd.DataFrame, settings: Settings) -> str:
+    """Means by method, and the correlation."""
+    groups = frame.groupby("method", sort=False)[["nfe", "difference"]].mean()
+    means = by_method({str(m): f"{row.nfe:.1f} passes at {row.difference:.2f}" for m, row in groups.iterrows()})
+    correlation = line(frame)[2]
+    relation = f" Over all points the correlation is {correlation:.2f}." if np.isfinite(correlation) else ""
+    return (
+        "Forward passes (NFE) against mean token difference, the share of surviving drafts that change in a pass; a "
+        f"point is a sequence, large markers are means: {means}.{relation} {source(settings)}"
+    )
+
+
+def needs(scale: Scale) -> list[RunSpec]:
+    """The main window."""
+    return main_runs(scale, (*STUDIED, "sjd-vp"))
+
+
+FIGURE = Figure(
+    "NFE against mean token difference, a point a sequence",
+    compute,
+    layout,
+    draw,
+    caption,
+    needs,
+    variables=("nfe", "draft_token"),
+    any_trace=True,
+)

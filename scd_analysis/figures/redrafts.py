@@ -1,0 +1,100 @@
+"""Every redraft of a trace, flat: what theory predicts of it and what happened.
+
+A redraft replaces a position's draft, drawn from one law, by one drawn from the next pass's law. Initial drafts are
+left out: they were made up, and their law, a point mass, says nothing about two successive laws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from scd_analysis.figures.base import Run
+from scd_analysis.trajectories import PREDICTED_BY, by_position, read
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Redrafts:
+    """One entry a redraft.
+
+    Attributes
+    ----------
+    sequence : ndarray
+        Which sequence.
+    kept : ndarray
+        1 if the new draft is the old token.
+    total_variation : ndarray
+        Between the two laws.
+    predicted : dict of str to ndarray
+        Collision probability by coupling.
+    bound : ndarray
+        Upper bound on the collision probability of independent drafts; NaN where the draft law is not known.
+    """
+
+    sequence: Array
+    kept: Array
+    total_variation: Array
+    predicted: dict[str, Array]
+    bound: Array
+
+
+def redrafts(run: Run, chunk: int = 16) -> Redrafts:
+    """Collect them, ``chunk`` sequences at a time."""
+    names = ("base", "age", "committed", "draft_token", "next_token", "renyi2", *PREDICTED_BY.values())
+    columns: dict[str, list[Array]] = {name: [] for name in ("sequence", "kept", "bound", *PREDICTED_BY.values())}
+    for number, part in enumerate(read(run.trace, names, chunk)):
+        surviving = (part["age"] > 0) & (part["committed"] == 0)
+        which = np.broadcast_to(np.arange(len(surviving))[:, None, None], surviving.shape)
+        columns["sequence"].append(number * chunk + which[surviving])
+        columns["kept"].append((part["draft_token"] == part["next_token"])[surviving].astype(np.float64))
+        columns["bound"].append(_bound(run, part["base"], part["renyi2"])[surviving])
+        for name in PREDICTED_BY.values():
+            columns[name].append(part[name][surviving].astype(np.float64))
+    flat = {name: np.concatenate(parts) for name, parts in columns.items()}
+    variation = flat["total_variation"]
+    predicted = {c: 1 - variation if c == "maximal" else flat[name] for c, name in PREDICTED_BY.items()}
+    return Redrafts(flat["sequence"], flat["kept"], variation, predicted, flat["bound"])
+
+
+def _bound(run: Run, base: Array, renyi2: Array) -> Array:
+    """``exp(-(H2 + H2') / 2)`` of target law and draft law, the draft law being the previous pass's target law."""
+    if run.coupling is None:
+        return np.full(renyi2.shape, np.nan)
+    laid = by_position(base, renyi2, run.trace.sizes["position"] + renyi2.shape[2])
+    before = np.full_like(laid, np.nan)
+    before[:, 1:] = laid[:, :-1]
+    index = np.nan_to_num(base).astype(np.int64)[..., None] + np.arange(renyi2.shape[2])
+    return np.asarray(np.exp(-(renyi2 + np.take_along_axis(before, index, axis=2)) / 2))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share with its 95% interval; sequences are the independent units."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def rate(values: Array, sequence: Array) -> Rate:
+    """Mean over all redrafts, with an interval that allows for dependence within a sequence.
+
+    References
+    ----------
+    Cochran: Sampling Techniques, 3rd edition, 1977, section 6.3 (ratio estimator, clusters of unequal size).
+    """
+    _, cluster = np.unique(sequence, return_inverse=True)
+    total, size = np.bincount(cluster, values), np.bincount(cluster)
+    count = len(size)
+    mean = float(total.sum() / size.sum())
+    if count < 2:
+        return Rate(mean, float("nan"), float("nan"), int(size.sum()))
+    spread = np.sqrt(((total - mean * size) ** 2).sum() * count / (count - 1)) / size.sum()
+    half = float(stats.t.ppf(0.975, count - 1) * spread)
+    return Rate(mean, mean - half, mean + half, int(size.sum()))

@@ -1,0 +1,228 @@
+"""From names to files: ``render`` computes, draws and writes; ``check`` draws again from what was written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from scd_analysis.errors import InputError
+from scd_analysis.figures import foreign
+from scd_analysis.figures.base import FULL, QUICK, Figure, Run, Scale
+from scd_analysis.figures.provenance import commit, settings_of
+from scd_analysis.figures.registry import all_figures, get_figure
+from scd_analysis.figures.store import Stored, all_or_nothing, load, to_text
+from scd_analysis.figures.style import style
+
+DEFAULT_OUT = Path("figures")
+DEFAULT_CACHE = Path("build/traces")
+
+PIXEL_STEP, PIXEL_COUNT = 8, 10
+"""``check`` lets this many pixels differ by more than this many of 255 levels: rounding, and nothing else."""
+
+Report = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Report nothing."""
+
+
+def chosen(names: Sequence[str]) -> list[Figure]:
+    """Figures by name, all of them if none is named.
+
+    Raises
+    ------
+    UnknownNameError
+        For the first name that is not known.
+    """
+    return [get_figure(name) for name in dict.fromkeys(names)] if names else list(all_figures().values())
+
+
+def render(
+    names: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    quick: bool = False,
+    trace: str | Path | None = None,
+    cache: str | Path = DEFAULT_CACHE,
+    device: str | None = None,
+    report: Report = silent,
+    progress: bool | None = False,
+    scale: Scale | None = None,
+) -> list[Path]:
+    """Make figures.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Figures; all by default.
+    out : path, optional
+        Folder to write to: ``figures``, or ``figures/<trace>`` with ``trace``.
+    quick : bool
+        Decode a few sequences only.
+    trace : path, optional
+        Draw from this trace, of any decoder, and decode nothing.
+    cache : path
+        Folder of the traces of the reference decoder.
+    device : str, optional
+        Where to decode.
+    report : callable
+        Gets a line for each thing that takes time or is left out.
+    progress : bool, optional
+        Whether each decode shows a bar; None: if standard error is a terminal.
+    scale : Scale, optional
+        How much to decode, instead of what ``quick`` says.
+
+    Returns
+    -------
+    list of Path
+        What was written: for each figure a PNG, an SVG and the JSON of its frame; then the gallery page.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a bad trace, or a figure that the trace cannot give. Nothing is written by halves.
+    """
+    figures = chosen(names)
+    folder = Path(out) if out is not None else _default_out(trace)
+    made_from = commit()
+    if trace is not None:
+        pairs, label = _from_trace(figures, trace, named=bool(names), report=report), "trace"
+    else:
+        amount = scale or (QUICK if quick else FULL)
+        pairs, label = _from_runs(figures, amount, Path(cache), device, report, progress), amount.name
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for figure, runs in pairs:
+        report(f"drawing {figure.name}")
+        frame = figure.compute(runs)
+        settings = settings_of(runs, label, made_from)
+        written += write(figure, Stored(figure.name, figure.caption(frame, settings), settings, frame), folder)
+    return [*written, write_gallery(folder)]
+
+
+def _default_out(trace: str | Path | None) -> Path:
+    """The gallery is not overwritten by somebody's trace."""
+    return DEFAULT_OUT if trace is None else DEFAULT_OUT / Path(trace).name.split(".")[0]
+
+
+def _from_runs(
+    figures: list[Figure], scale: Scale, cache: Path, device: str | None, report: Report, progress: bool | None
+) -> list[tuple[Figure, list[Run]]]:
+    from scd_analysis.figures.runs import RunStore  # the only way to PyTorch: drawing and checking do without
+
+    store = RunStore(cache, device=device, report=report, progress=progress)
+    store.prepare(spec for figure in figures for spec in figure.needs(scale))
+    return [(figure, [store.get(spec) for spec in figure.needs(scale)]) for figure in figures]
+
+
+def _from_trace(
+    figures: list[Figure], path: str | Path, *, named: bool, report: Report
+) -> list[tuple[Figure, list[Run]]]:
+    run = foreign.open_run(path)
+    pairs = []
+    for figure in figures:
+        if named and not figure.any_trace:
+            raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
+        if named:
+            foreign.require(figure, run)
+        missing = foreign.lacking(figure, run)
+        if figure.any_trace and missing is not None:
+            report(f"left out {figure.name}: the trace has no {missing}")
+        elif figure.any_trace:
+            pairs.append((figure, [run]))
+    return pairs
+
+
+def picture(figure: Figure, stored: Stored, kind: str) -> bytes:
+    """Draw a stored frame: the content of a PNG or SVG file, the same every time."""
+    with style():
+        canvas, axes = figure.layout(stored.frame)
+        figure.draw(stored.frame, axes)
+        file = io.BytesIO()
+        canvas.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return file.getvalue()
+
+
+def write(figure: Figure, stored: Stored, folder: Path) -> list[Path]:
+    """Write a figure's three files, or none of them; what is drawn is the frame as it can be read back."""
+    targets = [folder / f"{figure.name}.{kind}" for kind in ("json", "png", "svg")]
+    with all_or_nothing(targets) as (frame_path, png_path, svg_path):
+        frame_path.write_text(to_text(stored), encoding="utf-8")
+        read_back = load(frame_path)
+        png_path.write_bytes(picture(figure, read_back, "png"))
+        svg_path.write_bytes(picture(figure, read_back, "svg"))
+    return targets
+
+
+def write_gallery(folder: Path) -> Path:
+    """A page of all the folder's figures with their captions."""
+    lines = [
+        "# Gallery",
+        "",
+        "Rendered by `python -m scd_analysis.figures`; no code here. Beside each picture: a vector",
+    ]
+    lines += ["version (SVG), and the data it was drawn from (JSON), with what it was made with.", ""]
+    for name in all_figures():
+        if (folder / f"{name}.json").exists():
+            stored = load(folder / f"{name}.json")
+            lines += [f"## {name}", "", f"![{name}]({name}.png)", "", stored.caption, ""]
+            lines += [f"Data: [{name}.json]({name}.json). Vector: [{name}.svg]({name}.svg).", ""]
+    with all_or_nothing([folder / "gallery.md"]) as (path,):
+        path.write_text("\n".join(lines), encoding="utf-8")
+    return folder / "gallery.md"
+
+
+def check(names: Sequence[str] = (), *, out: str | Path | None = None) -> dict[str, str]:
+    """Draw every figure of a folder again from its stored frame, and compare.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Figures; all by default.
+    out : path, optional
+        The folder, ``figures`` by default. Nothing in it is changed.
+
+    Returns
+    -------
+    dict of str to str
+        What is wrong, by figure; empty if nothing is.
+
+    Raises
+    ------
+    UnknownNameError
+        For the first name that is not known.
+    """
+    folder = Path(out) if out is not None else DEFAULT_OUT
+    found = {figure.name: _check_one(figure, folder) for figure in chosen(names)}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def _check_one(figure: Figure, folder: Path) -> str:
+    try:
+        stored = load(folder / f"{figure.name}.json")
+    except InputError as error:
+        return str(error)
+    for kind in ("png", "svg"):
+        if not (folder / f"{figure.name}.{kind}").exists():
+            return f"{folder / figure.name}.{kind} is missing"
+    if figure.caption(stored.frame, stored.settings) != stored.caption:
+        return f"{folder / figure.name}.json: the caption is not the one its data give"
+    fresh = _pixels(io.BytesIO(picture(figure, stored, "png")))
+    kept = _pixels(folder / f"{figure.name}.png")
+    path = folder / f"{figure.name}.png"
+    if fresh.shape != kept.shape:
+        return (
+            f"{path} has {kept.shape[0]} x {kept.shape[1]} pixels, its frame draws {fresh.shape[0]} x {fresh.shape[1]}"
+        )
+    off = int((np.abs(fresh - kept).max(-1) > PIXEL_STEP).sum())
+    return f"{path}: {off} pixels differ from what its frame draws" if off > PIXEL_COUNT else ""
+
+
+def _pixels(source: Path | io.BytesIO) -> npt.NDArray[np.int16]:
+    with Image.open(source) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.int16)

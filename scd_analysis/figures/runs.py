@@ -1,0 +1,164 @@
+"""Runs of the reference decoder, each made once: kept as traces, found again while everything they depend on agrees.
+
+The name of a trace carries a fingerprint of the model's weights and of the decoder's source, and a trace gets its name
+only when complete; so an interrupted render goes on where it stopped, and a retrained model or a changed decoder is
+decoded afresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import reference
+from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
+from scd_analysis.trace import open_trace
+
+Report = Callable[[str], None]
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(hashlib.sha256(part).digest())
+    return state.hexdigest()[:12]
+
+
+def _sources() -> Iterator[bytes]:
+    """What decides a draw: the decoder, its models, the laws."""
+    for folder in ("reference", "reference.models"):
+        for item in sorted(files(folder).iterdir(), key=lambda item: item.name):
+            if item.name.endswith(".py"):
+                yield item.read_bytes()
+    yield (files("scd_analysis") / "laws.py").read_bytes()
+
+
+def shipped_fingerprint(name: str) -> str:
+    """Fingerprint of a shipped model's weights."""
+    reference.load_model(name)  # an unknown name is refused in its words
+    return _digest([(files("reference.models") / "weights" / f"{name}.safetensors").read_bytes()])
+
+
+@dataclass
+class RunStore:
+    """Makes runs and keeps them.
+
+    Attributes
+    ----------
+    folder : Path
+        Where traces are kept.
+    seed : int
+        Key of every draw.
+    device : str or None
+        Where to decode.
+    load_model : callable
+        Name to model.
+    fingerprint : callable
+        Name to something that changes with the model.
+    report : callable
+        Gets a line before each decode; nothing by default.
+    progress : bool or None
+        Passed to :func:`reference.decode`.
+    """
+
+    folder: Path
+    seed: int = 0
+    device: str | None = None
+    load_model: Callable[[str], Any] = reference.load_model
+    fingerprint: Callable[[str], str] = shipped_fingerprint
+    report: Report = lambda line: None
+    progress: bool | None = False
+    _models: dict[str, Any] = field(default_factory=dict)
+    _weights: dict[str, str] = field(default_factory=dict)
+    _source: str = field(default_factory=lambda: _digest(_sources()))
+
+    def prepare(self, specs: Iterable[RunSpec]) -> None:
+        """Make every run that is missing, the longest that is asked for of each kind."""
+        longest: dict[tuple[str, str, int], RunSpec] = {}
+        for spec in specs:
+            key = (spec.model, spec.method, spec.window)
+            if key not in longest or longest[key].num_sequences < spec.num_sequences:
+                longest[key] = spec
+        missing = [spec for spec in longest.values() if self._find(spec) is None]
+        for count, spec in enumerate(missing, start=1):
+            self.report(
+                f"run {count} of {len(missing)}: {spec.model}, {spec.method}, window {spec.window}, "
+                f"{spec.num_sequences} sequences"
+            )
+            self._decode(spec)
+
+    def get(self, spec: RunSpec) -> Run:
+        """A run, made now if need be, cut to as many sequences as were asked for."""
+        self.prepare([spec])
+        path = self._find(spec)
+        assert path is not None
+        trace = open_trace(path).isel(sequence=slice(spec.num_sequences))
+        model = self._model(spec.model)
+        card = getattr(model, "card", {})
+        settings = {
+            "model": spec.model,
+            "method": spec.method,
+            "window": spec.window,
+            "num_sequences": spec.num_sequences,
+            "seed": self.seed,
+            "device": trace.attrs["device"],
+            "dtype": trace.attrs["dtype"],
+            "generator": trace.attrs["generator"],
+            "weights": self._weights_of(spec.model),
+            "bits_per_token_held_out": card.get("bits_per_token_held_out"),
+            "bits_per_token_null_class": card.get("bits_per_token_null_class"),
+        }
+        return Run(spec.method, spec.window, trace, COUPLING_OF.get(spec.method), settings, model)
+
+    def _model(self, name: str) -> Any:
+        if name not in self._models:
+            self._models[name] = self.load_model(name)
+        return self._models[name]
+
+    def _weights_of(self, name: str) -> str:
+        if name not in self._weights:
+            self._weights[name] = self.fingerprint(name)
+        return self._weights[name]
+
+    def _stem(self, spec: RunSpec) -> str:
+        place = "" if self.device is None else f"-{re.sub('[^a-z0-9]', '', self.device)}"
+        return f"{spec.model}-{spec.method}-w{spec.window}-s{self.seed}{place}-"
+
+    def _tail(self, spec: RunSpec) -> str:
+        return _digest([self._weights_of(spec.model).encode(), self._source.encode()]) + ".zarr.zip"
+
+    def _find(self, spec: RunSpec) -> Path | None:
+        """A complete trace of at least as many sequences, with the same model and decoder."""
+        stem, tail = self._stem(spec), self._tail(spec)
+        for path in sorted(self.folder.glob(f"{stem}n*-{tail}")):
+            count = re.fullmatch(rf"{re.escape(stem)}n(\d+)-{re.escape(tail)}", path.name)
+            if count and int(count[1]) >= spec.num_sequences:
+                return path
+        return None
+
+    def _decode(self, spec: RunSpec) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stem = self._stem(spec)
+        path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
+        partial = path.with_name(path.name + ".partial")
+        if partial.exists():  # of a run that was stopped
+            shutil.rmtree(partial)
+        reference.decode(
+            self._model(spec.model),
+            spec.method,
+            window=1 if spec.method == "ar" else spec.window,  # it drafts nothing: the rest would be unused slots
+            num_sequences=spec.num_sequences,
+            seed=self.seed,
+            device=self.device,
+            out_path=path,
+            progress=self.progress,
+        )
+        for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
+            if old != path:  # shorter, or of other weights: never read again
+                old.unlink()
