@@ -85,4 +85,18 @@ def refuse(what: str, why: str) -> NoReturn:
     CannotEnumerate
         Always.
     """
-    raise CannotEnumerate(f"{what} at {site()}: {why}")
+    stop(f"{what} at {site()}: {why}")
+
+
+def stop(message: str) -> NoReturn:
+    """Refuse, so that it counts even if the audited code catches the error.
+
+    Raises
+    ------
+    CannotEnumerate
+        Always.
+    """
+    error = CannotEnumerate(message)
+    if _active is not None and _active.refused is None:
+        _active.refused = error
+    raise error

@@ -11,7 +11,7 @@ from scd_analysis.exact.arithmetic import ArithmeticName, as_number
 from scd_analysis.exact.context import active
 from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
-from scd_analysis.exact.interception import intercepted
+from scd_analysis.exact.interception import intercepted, watched
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop, law_of_loop
 from scd_analysis.exact.progress import reporting
@@ -30,6 +30,7 @@ def exact_law(
     workers: int = 1,
     progress: bool | None = None,
     slack: float = 1e-12,
+    intercept: bool = True,
 ) -> ExactLaw:
     """Compute the exact law of a sampler's outcome by replaying its random choices.
 
@@ -57,6 +58,9 @@ def exact_law(
         Show progress on stderr; None shows it on a terminal only.
     slack
         How much total variation may be passed over, and counted, for guards such as ``log(u + 1e-20)`` inside a race.
+    intercept
+        False leaves PyTorch, NumPy and Python's random alone, which saves a tenth of a second: for a ``sampler(draws)``
+        or a `Loop` that draws from ``draws`` only.
 
     Returns
     -------
@@ -83,12 +87,15 @@ def exact_law(
     0.2
     """
     limits = _checked(arithmetic, mass_floor, max_branches, max_seconds, slack, workers)
+    guard = intercepted if intercept else watched
+    if not (intercept or isinstance(sampler, Loop) or takes_draws(sampler)):
+        raise InputError("intercept=False: only a sampler(draws) or a Loop brings its own randomness")
     if isinstance(sampler, Loop):
-        with intercepted() as watch, reporting(progress) as report:
+        with guard() as watch, reporting(progress) as report:
             return law_of_loop(sampler, state_key, limits, watch.check, report)
     if state_key is not None:
         raise InputError("state_key: only a Loop has states to merge; this sampler is a function")
-    with intercepted() as watch, reporting(progress) as report:
+    with guard() as watch, reporting(progress) as report:
         explorer = Explorer(runner(sampler, limits.rational), limits, watch.check)
         if workers > 1:
             explore_in_processes(explorer, limits, workers, report)

@@ -18,7 +18,7 @@ from scd_analysis.exact.context import activate, refuse
 from scd_analysis.exact.conversions import StartOver
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.terms import is_random
-from scd_analysis.exact.torch_shadow import random_ids
+from scd_analysis.exact.torch_shadow import kept_from, mark_kept, random_ids
 from scd_analysis.exact.tree import Abandoned, Pending, Walk
 from scd_analysis.exact.world import World
 
@@ -116,6 +116,7 @@ class Explorer:
         self._order = 0
         self._lightest_last = limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
+        self._kept: list[torch.Tensor] = []
         self.tally = Tally()
         self.put([Pending(Fraction(1) if limits.rational else 1.0, None, 0)])
 
@@ -186,15 +187,25 @@ class Explorer:
 
     def _once(self, walk: Walk) -> Hashable:
         run = Run(walk, World(walk, self._limits.slack), self.tally.notes)
+        mark_kept(run, self._kept)
         try:
             with activate(run):
                 outcome = self._run_once(run)
                 outcome = frozen(outcome)
-        except CannotEnumerate:
+        except (CannotEnumerate, Abandoned, StartOver):
             raise
         except Exception as error:
+            if run.refused is not None:
+                raise run.refused from error
             error.add_note(f"raised by the sampler on a branch of probability {float(walk.mass):.3g}")
             raise
+        finally:
+            walk.closed = True
+            self._kept = kept_from(run)
+        if run.refused is not None:  # the sampler caught the refusal
+            raise run.refused
+        if walk.abandoned:
+            raise Abandoned
         walk.check_finished()
         self.tally.slack = max(self.tally.slack, run.world.slack)
         return outcome

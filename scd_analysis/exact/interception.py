@@ -188,3 +188,10 @@ def intercepted() -> Iterator[Watch]:
         _apply(patches, replacements, foreign)
         stack.enter_context(DispatchMode())  # type: ignore[no-untyped-call]
         yield watch
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """Intercept nothing; give a watch over the shared generators."""
+    with _restored_states([]):
+        yield Watch([])

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from scd_analysis.errors import CannotEnumerate
 from scd_analysis.exact.arithmetic import Number, Sum
-from scd_analysis.exact.context import refuse
+from scd_analysis.exact.context import refuse, stop
 from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, Tally, frozen
 from scd_analysis.exact.law import ExactLaw
@@ -167,7 +166,7 @@ def _alive(loop: Loop, state: Any, run: Run) -> list[DrawKey]:
 
 def _check_forgotten(keys: Iterable[DrawKey]) -> None:
     for _, key in keys:
-        raise CannotEnumerate(
+        stop(
             f"draws: the key {key!r} is drawn again in a later step, where it was forgotten; "
             "name it in Loop.live, or give each draw its own key"
         )

@@ -29,10 +29,13 @@ class Patches:
 
     def everywhere(self, replacements: Mapping[int, Any], skipped: Collection[str] = ()) -> None:
         """Replace objects, given by ``id``, in the namespace of every imported module but this package's."""
+        wanted = frozenset(replacements)
         for name, module in list(sys.modules.items()):
             if name.startswith(_OWN) or name in skipped or not isinstance(module, ModuleType):
                 continue
             space = module.__dict__
+            if wanted.isdisjoint(map(id, space.values())):  # most modules; this loop runs in C
+                continue
             for key in [key for key, value in space.items() if id(value) in replacements]:
                 self._entry(space, key, replacements[id(space[key])])
 

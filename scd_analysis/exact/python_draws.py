@@ -52,8 +52,13 @@ def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
 
 
 def module_functions(module: Any) -> list[tuple[Any, Any]]:
-    """Give stand-ins for the functions of ``random`` that are not written in Python."""
-    draws: dict[str, Callable[..., Any]] = {"random": lambda run: run.uniform(), "getrandbits": _bits}
+    """Give stand-ins for the functions of ``random`` that do not go through the class again."""
+    draws: dict[str, Callable[..., Any]] = {
+        "random": lambda run: run.uniform(),
+        "getrandbits": _bits,
+        "seed": _seeded,
+        "setstate": _seeded,
+    }
     originals = {name: getattr(module, name) for name in draws}
     return [(originals[name], _with_run(name, originals[name], draw)) for name, draw in draws.items()]
 

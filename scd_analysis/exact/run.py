@@ -11,6 +11,7 @@ from scd_analysis.exact.tree import Walk
 from scd_analysis.exact.world import World
 
 if TYPE_CHECKING:
+    from scd_analysis.errors import CannotEnumerate
     from scd_analysis.exact.terms import Variate
     from scd_analysis.exact.torch_shadow import Shadow
 
@@ -33,6 +34,8 @@ class Run:
         Whether a discrete draw was ever put off.
     shadow
         Which tensor storages hold variates; None until the first tensor draw.
+    refused
+        Why the run cannot be enumerated, even if the audited code has caught the error.
     notes
         Remarks for the law, such as "a seed was ignored".
     drawn
@@ -45,6 +48,7 @@ class Run:
     terms: list[Any] = field(default_factory=lambda: [0.0])
     postponed: bool = False
     shadow: Shadow | None = None
+    refused: CannotEnumerate | None = None
     thread: int = field(default_factory=threading.get_ident)
     drawn: dict[DrawKey, list[int]] = field(default_factory=dict)
 

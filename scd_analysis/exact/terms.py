@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from scd_analysis.errors import CannotEnumerate
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.context import refuse, site
+from scd_analysis.exact.context import refuse, site, stop
 from scd_analysis.exact.monotone import Chain
 from scd_analysis.exact.operators import Operators
 from scd_analysis.exact.world import World
@@ -52,7 +51,7 @@ class Unknown(Operators):
         CannotEnumerate
             Always.
         """
-        raise CannotEnumerate(f"{self.reason} (its result decides at {site()})")
+        stop(f"{self.reason} (its result decides at {site()})")
 
     def __repr__(self) -> str:
         return "<random>"

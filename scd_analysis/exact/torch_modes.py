@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scd_analysis.errors import CannotEnumerate
 from scd_analysis.exact import context
-from scd_analysis.exact.context import drawing, refuse, site
+from scd_analysis.exact.context import drawing, refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Unknown
@@ -122,7 +121,7 @@ def _lost(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
     try:
         out = func(*args, **kwargs)
     except RuntimeError as error:
-        raise CannotEnumerate(f"{name} at {site()}: it is not followed on variates ({error})") from error
+        refuse(name, f"it is not followed on variates ({error})")
     shadow = shadow_of(run)
     outputs = list(tensors_in(out))
     if outputs and all(shadow.knows(tensor) for tensor in outputs):

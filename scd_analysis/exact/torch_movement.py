@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from scd_analysis.exact.context import refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.torch_elementwise import converted
@@ -117,10 +118,15 @@ def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     if about.name in ("copy_", "_to_copy") and _decides(about.name, args, kwargs):
         return converted(run, func, args, kwargs)
     names, in_place = about.names, about.in_place
-    for name, value in about.bind(args, kwargs).items():
+    given = about.bind(args, kwargs)
+    if given.get("accumulate") or given.get("reduce") is not None:
+        refuse(about.name, "adding or multiplying variates in place is not followed")
+    for name, value in given.items():
         if name not in _DATA or (in_place and shadow.is_shared(args[0])):
             for tensor in tensors_in(value):
                 settle(run, tensor)
+    if not any(shadow.ids(tensor) is not None for name in _DATA & given.keys() for tensor in tensors_in(given[name])):
+        return func(*args, **kwargs)
     shadow_args = [
         _as_shadow(shadow, name, value, target=in_place and place == 0)
         for place, (name, value) in enumerate(zip(names, args, strict=False))

@@ -14,12 +14,23 @@ import torch
 
 from scd_analysis.exact.context import active, refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.terms import Term, Undrawn, is_random
+from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
 
 plain_list = torch.Tensor.tolist
 """Kept from before the interception, which replaces it."""
 plain_item = torch.Tensor.item
 """Kept from before the interception, which replaces it."""
+
+
+def _references(tensor: torch.Tensor) -> int:
+    return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
+
+
+_OWN_REFERENCES = _references(torch.empty(1))
+
+
+def _referred(owner: torch.Tensor) -> bool:
+    return _references(owner) > _OWN_REFERENCES
 
 
 class Shadow:
@@ -59,9 +70,13 @@ class Shadow:
             refuse("writing a variate", "NumPy sees this tensor's memory too")
         if key not in self._flat:
             entries = storage.nbytes() // tensor.element_size()
-            self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor)
+            self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
         flat = self._flat[key][0]
         return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+    def survivors(self) -> list[torch.Tensor]:
+        """Give the storages that hold variates and to which somebody else refers too, each as a tensor."""
+        return [owner for flat, owner in self._flat.values() if plain_item(flat.any()) and _referred(owner)]
 
     def touches(self, values: Iterable[Any]) -> bool:
         """Tell whether any tensor among (nested) arguments has a shadow."""
@@ -102,6 +117,20 @@ def fill_random(run: Run, tensor: torch.Tensor, terms: Sequence[Term]) -> torch.
     numbers = torch.tensor([register(run, term) for term in terms], dtype=torch.int64)
     shadow_of(run).writable(tensor).copy_(numbers.expand(tensor.numel()).reshape(tensor.shape))
     return tensor
+
+
+def kept_from(run: Run) -> list[torch.Tensor]:
+    """Give what the sampler keeps of this run's variates: buffers that outlive it."""
+    return [] if run.shadow is None else run.shadow.survivors()
+
+
+def mark_kept(run: Run, kept: Sequence[torch.Tensor]) -> None:
+    """Mark buffers that an earlier run left variates in: to be overwritten, not to be read."""
+    for tensor in kept:
+        lost = Unknown("a buffer that outlives a run", "it is read before it is drawn anew, so runs are not alike")
+        storage = tensor.untyped_storage()
+        whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage)
+        shadow_of(run).writable(whole).fill_(register(run, lost))
 
 
 def fill_undrawn(run: Run, tensor: torch.Tensor, tokens: Sequence[Undrawn]) -> torch.Tensor:

@@ -12,9 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from scd_analysis.errors import CannotEnumerate
 from scd_analysis.exact.arithmetic import Number, Sum
-from scd_analysis.exact.context import site
+from scd_analysis.exact.context import site, stop
 
 ROUNDING = 1e-15
 """In float64, a branch of smaller conditional probability may be a rounding artefact: not run, its mass is reported."""
@@ -78,6 +77,8 @@ class Walk:
         self._explore = explore
         self.rational = rational
         self.mass: Number = start.mass if explore else (Fraction(1) if rational else 1.0)
+        self.closed = False
+        self.abandoned = False
         self.found: list[Pending] = []
         self.left_out = Sum()
 
@@ -101,6 +102,10 @@ class Walk:
         CannotEnumerate
             If the sampler asked something else when it was on this path before.
         """
+        if self.abandoned:
+            raise Abandoned
+        if self.closed:
+            stop(f"a variate drawn in an earlier run is used at {site()}: the sampler keeps it between runs")
         possible = [index for index, p in enumerate(probabilities) if p > 0]
         if len(possible) == 1:
             return possible[0]
@@ -123,7 +128,7 @@ class Walk:
             return None
         fork, branch = self._script[self._position]
         if fork.question != question or fork.probabilities != chances:
-            raise CannotEnumerate(
+            stop(
                 f"the sampler does not repeat itself: at choice {self._position + 1} of one path it first asked for "
                 f"{_show(fork.question, fork.probabilities)}, now at {site()} for {_show(question, chances)}; "
                 "something other than the intercepted draws decides (a clock, a cache, a global state, threads)"
@@ -134,7 +139,7 @@ class Walk:
 
     def _opened(self, question: Hashable, chances: tuple[Number, ...], possible: list[int]) -> int:
         if not self._explore:
-            raise CannotEnumerate(f"the sampler does not repeat itself: replayed, a path went on to ask at {site()}")
+            stop(f"the sampler does not repeat itself: replayed, a path went on to ask at {site()}")
         fork = Fork(question, chances, self._fork, self._branch)
         heavy: list[Pending] = []
         for branch in possible:
@@ -145,6 +150,7 @@ class Walk:
             else:
                 heavy.append(pending)
         if not heavy:
+            self.abandoned = True
             raise Abandoned
         taken, *others = heavy
         self.found += reversed(others)  # so that a stack pops them in order
@@ -162,7 +168,7 @@ class Walk:
         """
         if self._position < len(self._script):
             fork = self._script[self._position][0]
-            raise CannotEnumerate(
+            stop(
                 "the sampler does not repeat itself: replayed, a path ended before asking for "
                 f"{_show(fork.question, fork.probabilities)} at choice {self._position + 1}"
             )

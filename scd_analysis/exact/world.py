@@ -35,12 +35,12 @@ class Memory:
     sources: tuple[tuple[int, ...], ...]
     intervals: tuple[tuple[Number, Number], ...]
     flipped: tuple[bool | None, ...]
-    edges: frozenset[frozenset[tuple[tuple[int, int], Fraction]]]
+    cells: frozenset[Cell]
 
     @property
     def geometry(self) -> Hashable:
         """All of it, as a key."""
-        return self.keys, self.sources, self.intervals, self.flipped, self.edges
+        return self.keys, self.sources, self.intervals, self.flipped, self.cells
 
 
 class World:
@@ -129,7 +129,7 @@ class World:
             return next(index for index, width in enumerate(widths) if width > 0)
         if source in self._cells:
             refuse("comparing race noise with a constant", "its cell of the simplex is known, its size is not")
-        if self.rational and not all(isinstance(at, Fraction) for at in inside):
+        if self.rational and not all(isinstance(at, (Fraction, int)) for at in inside):
             refuse("a transcendental threshold", "it is no rational number; use float64 arithmetic")
         width = high - low
         place = self.choose(("interval", source, *inside), [part / width for part in widths])
@@ -199,33 +199,28 @@ class World:
         return sources.index(names[self._raced(speeds, slow=False, what="a race")])
 
     def _raced(self, weights: Mapping[int, Fraction], *, slow: bool, what: str) -> int:
-        names = list(weights)
-        groups = {id(self._cells[name]): self._cells[name] for name in names if name in self._cells}
-        before: Cell = {}
+        groups = {id(self._cells[name]): self._cells[name] for name in weights if name in self._cells}
+        before = self._joined(list(groups.values()))
+        mass = self.number(1)
         for cell in groups.values():
-            before.update(cell)
-        mass = self._product(groups.values())
-        after: list[Cell | None] = []
-        for name in names:
-            wins = cells.slowest(name, weights) if slow else cells.fastest(name, weights)
-            possible = slow or weights[name] > 0
-            after.append(cells.tightened(before, wins) if possible else None)
-        chances = [self.number(0) if cell is None else cells.probability(cell, self.rational) / mass for cell in after]
-        if not any(chance > 0 for chance in chances):
+            mass *= cells.probability(cell, self.rational)
+        after, masses = cells.outcomes(before, tuple(weights.items()), slow, self.rational)
+        if not any(part > 0 for part in masses):
             refuse(what, "no racer can win")
-        winner = self.choose(("race", slow, *weights.items()), chances)
+        winner = self.choose(("race", slow, *weights.items()), [part / mass for part in masses])
         chosen = after[winner]
-        assert chosen is not None  # its probability is positive
-        members = {name for edge in chosen for name in edge}
-        for name in members:
-            self._cells[name] = chosen
+        if chosen is not None:
+            for name in chosen.members:
+                self._cells[name] = chosen
         return winner
 
-    def _product(self, groups: object) -> Number:
-        mass = self.number(1)
-        for cell in groups:  # type: ignore[attr-defined]
-            mass *= cells.probability(cell, self.rational)
-        return mass
+    @staticmethod
+    def _joined(groups: Sequence[Cell]) -> Cell:
+        if not groups:
+            return cells.ANYWHERE
+        if len(groups) == 1:
+            return groups[0]
+        return Cell({edge: bound for cell in groups for edge, bound in cell.edges.items()})
 
     # -- what outlives a step of a loop ------------------------------------------------------------------------
 
@@ -238,25 +233,22 @@ class World:
                 names.setdefault(source, len(names))
         joint = {id(self._cells[source]): self._cells[source] for source in names if source in self._cells}
         for cell in joint.values():
-            for name in sorted({name for edge in cell for name in edge} - set(names)):
+            for name in sorted(cell.members - set(names)):
                 names[name] = len(names)
         return Memory(
             keys=tuple(keys),
             sources=tuple(tuple(names[source] for source in drawn[key]) for key in keys),
             intervals=tuple(self._intervals[source] for source in names),
             flipped=tuple(self._flipped.get(source) for source in names),
-            edges=frozenset(
-                frozenset(((names[i], names[j]), d) for (i, j), d in cell.items()) for cell in joint.values()
-            ),
+            cells=frozenset(cell.renamed(names) for cell in joint.values()),
         )
 
     def recall(self, memory: Memory) -> dict[tuple[str, Hashable], list[int]]:
         """Begin a run with what an earlier step has left; gives the draws by key."""
         self._intervals = list(memory.intervals)
         self._flipped = {source: flip for source, flip in enumerate(memory.flipped) if flip is not None}
-        for edges in memory.edges:
-            cell = dict(edges)
-            for name in {name for edge in cell for name in edge}:
+        for cell in memory.cells:
+            for name in cell.members:
                 self._cells[name] = cell
         return {key: list(sources) for key, sources in zip(memory.keys, memory.sources, strict=True)}
 
