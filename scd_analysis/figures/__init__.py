@@ -3,7 +3,8 @@
 A figure is one module of :mod:`scd_analysis.figures.plots`: ``compute`` turns runs into a data frame, ``draw`` turns
 that frame into marks on axes, and nothing else passes between them. :mod:`scd_analysis.figures.rendering` writes the
 picture (PNG and SVG) with its frame beside it (JSON), and redraws it from that frame to check it. Runs of the reference
-decoder are kept by :mod:`scd_analysis.figures.runs`; anybody's trace comes in through :mod:`scd_analysis.figures.foreign`.
+decoder are kept by :mod:`scd_analysis.figures.runs`; anybody's trace comes in through
+:mod:`scd_analysis.figures.foreign`.
 """
 
 from scd_analysis.figures.base import FULL, QUICK, Figure, Run, RunSpec, Scale

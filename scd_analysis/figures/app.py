@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
 from scd_analysis.figures.registry import all_figures
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
@@ -35,6 +40,7 @@ Trace = Annotated[Path | None, typer.Option("--trace", help="Draw from this trac
 Check = Annotated[bool, typer.Option("--check", help="Draw again from the stored data; exit with 1 on a difference.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Where decoded traces are kept and found again.")]
 Device = Annotated[str | None, typer.Option("--device", help="Where to decode: cpu, cuda, ... [the CPU]")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Runs decoded at a time. [one a core]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the written files (the list, the findings) as JSON.")]
 
 
@@ -47,6 +53,7 @@ def figures_command(
     check: Check = False,
     cache: Cache = rendering.DEFAULT_CACHE,
     device: Device = None,
+    jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """See ``EXAMPLES``."""
@@ -56,16 +63,17 @@ def figures_command(
         elif check:
             _check(names or [], out, as_json)
         else:
-            written = rendering.render(
-                names or [],
-                out=out,
-                quick=quick,
-                trace=trace,
-                cache=cache,
-                device=device,
-                report=_report if sys.stderr.isatty() or trace is not None else rendering.silent,
-                progress=None,
-            )
+            with _progress() as report:
+                written = rendering.render(
+                    names or [],
+                    out=out,
+                    quick=quick,
+                    trace=trace,
+                    cache=cache,
+                    device=device,
+                    jobs=jobs,
+                    report=report,
+                )
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
@@ -75,11 +83,34 @@ def figures_command(
 figures_command.__doc__ = EXAMPLES
 
 
-def _report(line: str) -> None:
+@contextmanager
+def _progress() -> Iterator[rendering.Report]:
+    """A bar on a terminal; in a pipe, only what was left out is said."""
+    if not sys.stderr.isatty():
+        yield lambda phase, item, share: typer.echo(f"left out {item}", err=True) if phase == "left out" else None
+        return
     from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    if sys.stderr.isatty() or line.startswith("left out"):
-        Console(stderr=True, highlight=False).print(line, style="dim" if sys.stderr.isatty() else None, soft_wrap=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[item]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(phase: str, item: str, share: float) -> None:
+            if phase == "left out":
+                bar.console.print(f"left out {item}")
+                return
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=1.0, item=item)
+            bar.update(tasks[phase], completed=share, item=item)
+
+        yield report
 
 
 def _print(lines: list[str], as_json: bool) -> None:

@@ -11,16 +11,21 @@ from scd_analysis.figures.base import Run, Settings
 from scd_analysis.trace_writer import library_versions
 
 
+def _git(*arguments: str) -> str:
+    root = Path(__file__).resolve().parents[2]
+    return subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20
+    ).stdout.strip()
+
+
 def commit() -> str | None:
-    """The commit of the checkout this package runs from, marked if there are changes; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit of the checkout this package runs from, marked if the code was changed; None outside a checkout."""
     try:
-        found = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
-        )
+        found = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "scd_analysis", "reference")
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return found + ("-dirty" if changed else "")
 
 
 def settings_of(runs: Sequence[Run], scale: str, made_from: str | None) -> Settings:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
 from scd_analysis.trajectories import PREDICTED_BY, by_position, read
 
@@ -44,7 +45,13 @@ class Redrafts:
 
 
 def redrafts(run: Run, chunk: int = 16) -> Redrafts:
-    """Collect them, ``chunk`` sequences at a time."""
+    """Collect them, ``chunk`` sequences at a time.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     names = ("base", "age", "committed", "draft_token", "next_token", "renyi2", *PREDICTED_BY.values())
     columns: dict[str, list[Array]] = {name: [] for name in ("sequence", "kept", "bound", *PREDICTED_BY.values())}
     for number, part in enumerate(read(run.trace, names, chunk)):
@@ -56,6 +63,8 @@ def redrafts(run: Run, chunk: int = 16) -> Redrafts:
         for name in PREDICTED_BY.values():
             columns[name].append(part[name][surviving].astype(np.float64))
     flat = {name: np.concatenate(parts) for name, parts in columns.items()}
+    if len(flat["kept"]) == 0:
+        raise InputError(f"the trace of {run.label!r} has no redraft of a redraft: none waited for two passes")
     variation = flat["total_variation"]
     predicted = {c: 1 - variation if c == "maximal" else flat[name] for c, name in PREDICTED_BY.items()}
     return Redrafts(flat["sequence"], flat["kept"], variation, predicted, flat["bound"])

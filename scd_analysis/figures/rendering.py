@@ -24,10 +24,11 @@ DEFAULT_CACHE = Path("build/traces")
 PIXEL_STEP, PIXEL_COUNT = 8, 10
 """``check`` lets this many pixels differ by more than this many of 255 levels: rounding, and nothing else."""
 
-Report = Callable[[str], None]
+Report = Callable[[str, str, float], None]
+"""Gets a phase (``"decoding"``, ``"drawing"``, ``"left out"``), what was done last, and the share that is done."""
 
 
-def silent(line: str) -> None:
+def silent(phase: str, item: str, share: float) -> None:
     """Report nothing."""
 
 
@@ -50,8 +51,8 @@ def render(
     trace: str | Path | None = None,
     cache: str | Path = DEFAULT_CACHE,
     device: str | None = None,
+    jobs: int | None = 1,
     report: Report = silent,
-    progress: bool | None = False,
     scale: Scale | None = None,
 ) -> list[Path]:
     """Make figures.
@@ -70,10 +71,11 @@ def render(
         Folder of the traces of the reference decoder.
     device : str, optional
         Where to decode.
+    jobs : int, optional
+        Runs decoded at a time; None: one a core. More than one starts processes, which needs a main module that can be
+        imported without side effects.
     report : callable
-        Gets a line for each thing that takes time or is left out.
-    progress : bool, optional
-        Whether each decode shows a bar; None: if standard error is a terminal.
+        Hears of progress, and of figures that a trace cannot give.
     scale : Scale, optional
         How much to decode, instead of what ``quick`` says.
 
@@ -94,14 +96,22 @@ def render(
         pairs, label = _from_trace(figures, trace, named=bool(names), report=report), "trace"
     else:
         amount = scale or (QUICK if quick else FULL)
-        pairs, label = _from_runs(figures, amount, Path(cache), device, report, progress), amount.name
-    folder.mkdir(parents=True, exist_ok=True)
+        pairs, label = _from_runs(figures, amount, Path(cache), device, jobs, report), amount.name
     written: list[Path] = []
-    for figure, runs in pairs:
-        report(f"drawing {figure.name}")
-        frame = figure.compute(runs)
+    for count, (figure, runs) in enumerate(pairs):
+        report("drawing", figure.name, count / len(pairs))
+        try:
+            frame = figure.compute(runs)
+        except InputError as error:
+            if trace is None or names:
+                raise
+            report("left out", f"{figure.name}: {error}", 1.0)
+            continue
         settings = settings_of(runs, label, made_from)
+        folder.mkdir(parents=True, exist_ok=True)
         written += write(figure, Stored(figure.name, figure.caption(frame, settings), settings, frame), folder)
+    if not written:
+        raise InputError(f"trace {trace}: records nothing that a figure shows")
     return [*written, write_gallery(folder)]
 
 
@@ -111,11 +121,15 @@ def _default_out(trace: str | Path | None) -> Path:
 
 
 def _from_runs(
-    figures: list[Figure], scale: Scale, cache: Path, device: str | None, report: Report, progress: bool | None
+    figures: list[Figure], scale: Scale, cache: Path, device: str | None, jobs: int | None, report: Report
 ) -> list[tuple[Figure, list[Run]]]:
-    from scd_analysis.figures.runs import RunStore  # the only way to PyTorch: drawing and checking do without
+    from scd_analysis.figures.runs import (
+        RunStore,
+        available_jobs,
+    )  # the only way to PyTorch: drawing and checking do without
 
-    store = RunStore(cache, device=device, report=report, progress=progress)
+    jobs = available_jobs(device) if jobs is None else jobs
+    store = RunStore(cache, device=device, jobs=jobs, report=lambda item, share: report("decoding", item, share))
     store.prepare(spec for figure in figures for spec in figure.needs(scale))
     return [(figure, [store.get(spec) for spec in figure.needs(scale)]) for figure in figures]
 
@@ -132,7 +146,7 @@ def _from_trace(
             foreign.require(figure, run)
         missing = foreign.lacking(figure, run)
         if figure.any_trace and missing is not None:
-            report(f"left out {figure.name}: the trace has no {missing}")
+            report("left out", f"{figure.name}: the trace has no {missing}", 1.0)
         elif figure.any_trace:
             pairs.append((figure, [run]))
     return pairs

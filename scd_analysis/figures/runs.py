@@ -2,25 +2,30 @@
 
 The name of a trace carries a fingerprint of the model's weights and of the decoder's source, and a trace gets its name
 only when complete; so an interrupted render goes on where it stopped, and a retrained model or a changed decoder is
-decoded afresh.
+decoded afresh. Runs do not depend on each other: several are made at a time, each on one thread.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import reference
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
 
-Report = Callable[[str], None]
+Report = Callable[[str, float], None]
 
 
 def _digest(parts: Iterable[bytes]) -> str:
@@ -45,6 +50,16 @@ def shipped_fingerprint(name: str) -> str:
     return _digest([(files("reference.models") / "weights" / f"{name}.safetensors").read_bytes()])
 
 
+def available_jobs(device: str | None) -> int:
+    """Runs to make at a time here: one a core, or one on an accelerator."""
+    return min(8, len(os.sched_getaffinity(0))) if device in (None, "cpu") else 1
+
+
+def _work(spec: RunSpec) -> int:
+    """Roughly what a run costs, in no unit."""
+    return spec.num_sequences * (spec.window + 16)
+
+
 @dataclass
 class RunStore:
     """Makes runs and keeps them.
@@ -61,19 +76,19 @@ class RunStore:
         Name to model.
     fingerprint : callable
         Name to something that changes with the model.
+    jobs : int
+        Runs made at a time, in processes of their own if more than one.
     report : callable
-        Gets a line before each decode; nothing by default.
-    progress : bool or None
-        Passed to :func:`reference.decode`.
+        Gets what was done last and the share of the work that is done.
     """
 
     folder: Path
     seed: int = 0
     device: str | None = None
+    jobs: int = 1
     load_model: Callable[[str], Any] = reference.load_model
     fingerprint: Callable[[str], str] = shipped_fingerprint
-    report: Report = lambda line: None
-    progress: bool | None = False
+    report: Report = lambda item, share: None
     _models: dict[str, Any] = field(default_factory=dict)
     _weights: dict[str, str] = field(default_factory=dict)
     _source: str = field(default_factory=lambda: _digest(_sources()))
@@ -85,13 +100,34 @@ class RunStore:
             key = (spec.model, spec.method, spec.window)
             if key not in longest or longest[key].num_sequences < spec.num_sequences:
                 longest[key] = spec
-        missing = [spec for spec in longest.values() if self._find(spec) is None]
-        for count, spec in enumerate(missing, start=1):
+        missing = sorted((spec for spec in longest.values() if self._find(spec) is None), key=_work, reverse=True)
+        if missing:
+            self.report(f"{len(missing)} runs", 0.0)
+        done = 0
+        for spec in self._made(missing):
+            done += _work(spec)
             self.report(
-                f"run {count} of {len(missing)}: {spec.model}, {spec.method}, window {spec.window}, "
-                f"{spec.num_sequences} sequences"
+                f"{spec.model}, {spec.method}, window {spec.window}: {spec.num_sequences} sequences",
+                done / sum(map(_work, missing)),
             )
-            self._decode(spec)
+
+    def _made(self, missing: list[RunSpec]) -> Iterator[RunSpec]:
+        """Make runs, and say which are done."""
+        jobs = min(self.jobs, len(missing))
+        if jobs <= 1:
+            for spec in missing:
+                self._decode(spec)
+                yield spec
+            return
+        with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+            waiting = {pool.submit(_decode_alone, self.folder, self.seed, self.device, spec): spec for spec in missing}
+            try:
+                for future in as_completed(waiting):
+                    future.result()
+                    yield waiting[future]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def get(self, spec: RunSpec) -> Run:
         """A run, made now if need be, cut to as many sequences as were asked for."""
@@ -157,8 +193,13 @@ class RunStore:
             seed=self.seed,
             device=self.device,
             out_path=path,
-            progress=self.progress,
+            progress=False,
         )
         for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
             if old != path:  # shorter, or of other weights: never read again
                 old.unlink()
+
+
+def _decode_alone(folder: Path, seed: int, device: str | None, spec: RunSpec) -> None:
+    """In a process of its own."""
+    RunStore(folder, seed, device)._decode(spec)

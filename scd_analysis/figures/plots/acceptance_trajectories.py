@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from scd_analysis import trajectories
+from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
@@ -53,6 +54,8 @@ def _by_age(run: Run) -> list[tuple[object, ...]]:
         if not examples:
             laid = [trajectories.by_position(part["base"][:1], a[:1], num_tokens)[0] for a in (age, value)]
             examples = _examples(*laid)
+    if not sums[0].any():
+        raise InputError(f"the trace of {run.label!r} has no redraft")
     count, total, square = sums
     ages = np.flatnonzero(count >= max(2.0, RARE * count.max()))
     mean = total[ages] / count[ages]

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK, look, panels, put_letters
@@ -30,10 +29,6 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for run in runs:
         every = redrafts(run)
-        if len(every.kept) == 0:
-            raise InputError(
-                f"the trace of {run.label!r} has no redraft: no position stayed in the window for two passes"
-            )
         for coupling in COUPLINGS if run.coupling is None else (run.coupling,):
             rows += [(run.label, coupling, *row) for row in _rows(every, coupling)]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -157,9 +157,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         f"Collision probability of {len(points)} redrafts against the total variation (TV) of their two laws, and the "
         "share that really kept their token in bins of TV (95% intervals over sequences). Drawn: the upper bound "
         "1 - TV of every coupling, attained by the maximal one; the lower bound (1 - TV)/(1 + TV) of shared Gumbel "
-        f"noise; and, for independent drafts, the upper bound exp(-(H2 + H2')/2) of each redraft. Of the redrafts shown, {broken} "
-        "break a bound. "
-        f"{source(settings)}"
+        f"noise; and, for independent drafts, the upper bound exp(-(H2 + H2')/2) of each redraft. Of the redrafts "
+        f"shown, {broken} break a bound. {source(settings)}"
     )
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis import trajectories
+from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import look, panels
 from scd_analysis.figures.words import by_method, methods, source
@@ -26,6 +27,8 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
             if not np.isnan(distance).all():  # a short window or a fast decoder may have no such pair
                 estimate = trajectories.mean_interval(distance)
                 rows.append((run.label, lag, estimate.value, estimate.low, estimate.high, estimate.n))
+    if runs and not rows:
+        raise InputError("no position was in the window at two passes")
     return pd.DataFrame(rows, columns=["method", "lag", "value", "low", "high", "n"])
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis import trajectories
+from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import INK, look, panels
 from scd_analysis.figures.words import by_method, methods, source
@@ -24,7 +25,10 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
             {"method": run.label, "sequence": np.arange(len(nfe)), "nfe": nfe, "difference": difference}
         )
         parts.append(part.dropna())
-    return pd.concat(parts, ignore_index=True)
+    frame = pd.concat(parts, ignore_index=True)
+    if frame.empty:
+        raise InputError("no complete sequence has a draft that waited for a pass")
+    return frame
 
 
 def line(frame: pd.DataFrame) -> tuple[float, float, float]:

@@ -1,0 +1,1 @@
+"""Figures: frames, artists, files."""

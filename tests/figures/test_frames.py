@@ -1,0 +1,140 @@
+"""What figures compute: frames, checked against the trace they come from."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from scd_analysis import laws, trajectories
+from scd_analysis.errors import InputError
+from scd_analysis.figures import Run, get_figure
+from scd_analysis.figures.redrafts import rate, redrafts
+from tests.figures.conftest import Patches
+
+Runs = Callable[[str], list[Run]]
+
+
+def test_a_point_a_sequence(runs_of: Runs) -> None:
+    runs = runs_of("nfe_vs_token_difference")
+    frame = get_figure("nfe_vs_token_difference").compute(runs)
+    assert list(frame["method"].unique()) == ["sjd", "scd-mc", "scd-gs", "sjd-vp"]
+    for run in runs:
+        rows = frame[frame["method"] == run.label]
+        assert_allclose(rows["nfe"], run.trace["nfe"].values)
+        assert_allclose(rows["difference"], trajectories.mean_token_difference(run.trace))
+
+
+def test_band_is_mean_and_deviation_by_age(runs_of: Runs) -> None:
+    frame = get_figure("acceptance_trajectories").compute(runs_of("acceptance_trajectories"))
+    trace = runs_of("acceptance_trajectories")[1].trace.load()
+    band = frame[(frame["method"] == "scd-mc") & (frame["panel"] == "band")]
+    assert band["x"].min() == 1  # initial drafts are left out
+    for row in band.itertuples():
+        value = (1 - trace["total_variation"]).values[trace["age"].values == row.x]
+        assert row.n == len(value)
+        assert_allclose([row.value, row.high - row.value], [value.mean(), value.std()], atol=1e-6)
+
+
+def test_examples_are_tokens_of_the_trace(runs_of: Runs) -> None:
+    run = runs_of("acceptance_trajectories")[0]
+    frame = get_figure("acceptance_trajectories").compute([run])
+    examples = frame[frame["panel"] == "example"]
+    whole = next(trajectories.acceptance_trajectories(run.trace))[0]
+    assert examples["token"].nunique() >= 2
+    for token, rows in examples.groupby("token"):
+        laid = whole[:, int(token)]
+        laid = laid[~np.isnan(laid)]
+        assert_allclose(rows["value"], laid[1:])  # all but age 0
+
+
+@pytest.mark.parametrize("panel", ["token_mean", "token_variance"])
+def test_shares_of_tokens_sum_to_one(runs_of: Runs, panel: str) -> None:
+    frame = get_figure("acceptance_trajectories").compute(runs_of("acceptance_trajectories"))
+    shares = frame[frame["panel"] == panel].groupby("method")["value"].sum()
+    assert_allclose(shares, 1)
+
+
+def test_histograms_count_redrafts_of_redrafts(runs_of: Runs) -> None:
+    runs = runs_of("collision_histograms")
+    frame = get_figure("collision_histograms").compute(runs)
+    assert dict(zip(frame["method"], frame["coupling"], strict=True)) == {
+        "sjd": "independent",
+        "scd-mc": "maximal",
+        "scd-gs": "gumbel",
+    }
+    for run in runs:
+        trace = run.trace.load()
+        surviving = (trace["age"] > 0) & (trace["committed"] == 0)
+        kept = (trace["draft_token"] == trace["next_token"]).where(surviving)
+        rows = frame[frame["method"] == run.label].set_index("kind")
+        assert_allclose(rows.loc["bin", "value"].sum(), 1)
+        assert_allclose(rows.loc["measured", "value"], float(kept.mean()))
+        assert rows.loc["measured", "n"] == int(surviving.sum())
+
+
+def test_bound_is_of_the_two_laws_of_a_redraft(sjd_with_laws: Run) -> None:
+    every = redrafts(sjd_with_laws)
+    trace = sjd_with_laws.trace.load()
+    surviving = ((trace["age"] > 0) & (trace["committed"] == 0)).values
+    target, draft = (trace[name].values[surviving] for name in ("target_probs", "draft_probs"))
+    assert len(every.bound) == surviving.sum() > 20
+    assert_allclose(every.bound, laws.collision_bound(target, draft, "independent"), atol=1e-5)
+    assert_allclose(every.predicted["maximal"], laws.collision_bound(target, draft, "maximal"), atol=1e-5)
+
+
+def test_no_redraft_breaks_its_bound(runs_of: Runs) -> None:
+    figure = get_figure("collision_vs_tv")
+    frame = figure.compute(runs_of("collision_vs_tv"))
+    assert "0 break a bound" in figure.caption(frame, {"model": "patches", "runs": [{"window": 5, "num_sequences": 4}]})
+    worse = frame.assign(value=frame["value"] + 0.5)
+    assert "0 break a bound" not in figure.caption(worse, {"runs": [{"window": 5, "num_sequences": 4}]})
+
+
+def test_interval_of_a_rate_allows_for_clusters() -> None:
+    # Two sequences, all kept and none kept: the interval covers everything, however many redrafts there were.
+    values, sequence = np.repeat([0.0, 1.0], 100), np.repeat([0, 1], 100)
+    found = rate(values, sequence)
+    assert found.value == 0.5
+    assert found.low < 0
+    assert found.high > 1
+    spread = rate(np.tile([0.0, 1.0], 100), np.repeat(np.arange(20), 10))
+    assert spread.low == pytest.approx(0.5)  # every sequence has the same share
+
+
+def test_speedup_is_the_measure(runs_of: Runs) -> None:
+    runs = runs_of("speedup_by_window")
+    frame = get_figure("speedup_by_window").compute(runs)
+    assert sorted(frame["window"].unique()) == [3, 5]
+    assert set(frame["bits_per_token_held_out"]) == {1.2345}
+    for run, row in zip(runs, frame.itertuples(), strict=True):
+        found = trajectories.speedup(run.trace)
+        assert (row.value, row.low, row.high, row.n) == (found.value, found.low, found.high, found.n)
+
+
+def test_images_are_the_tokens(runs_of: Runs) -> None:
+    runs = runs_of("sample_grids")
+    frame = get_figure("sample_grids").compute(runs)
+    assert list(frame["method"].unique()) == ["ar", "sjd", "scd-mc", "scd-gs", "sjd-vp"]
+    assert set(frame.loc[frame["method"] == "ar", "nfe"]) == {24}
+    tokens = torch.from_numpy(runs[2].trace["tokens"].values.astype(int))
+    stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(frame.loc[frame["method"] == "scd-mc", "png"].iloc[1]))))
+    assert_allclose(stored, (Patches().to_pixels(tokens)[1].numpy() * 255).round())
+
+
+def test_images_need_pixels(sjd_with_laws: Run) -> None:
+    with pytest.raises(InputError, match="to_pixels"):
+        get_figure("sample_grids").compute([sjd_with_laws])
+
+
+def test_distance_by_lag_is_the_measure(runs_of: Runs) -> None:
+    runs = runs_of("hamming_by_lag")
+    frame = get_figure("hamming_by_lag").compute(runs)
+    row = frame[(frame["method"] == "scd-gs") & (frame["lag"] == 2)]
+    assert_allclose(row["value"], np.nanmean(trajectories.hamming_distance(runs[2].trace, 2)))

@@ -1,0 +1,91 @@
+"""Runs are made once, found again, and made anew when what they depend on has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from numpy.testing import assert_array_equal
+
+import reference
+from scd_analysis.figures import RunSpec
+from scd_analysis.figures.runs import RunStore
+from tests.figures.conftest import make_store
+
+SPEC = RunSpec("patches", "scd-mc", 3, 2)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Methods decoded so far."""
+    calls: list[str] = []
+    decode = reference.decode
+
+    def count(model: object, method: str, **more: object) -> object:
+        calls.append(method)
+        return decode(model, method, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reference, "decode", count)
+    return calls
+
+
+def test_a_run_is_made_once(tmp_path: Path, counted: list[str]) -> None:
+    first = make_store(tmp_path).get(SPEC)
+    again = make_store(tmp_path).get(SPEC)
+    assert counted == ["scd-mc"]
+    assert_array_equal(first.trace["tokens"].values, again.trace["tokens"].values)
+    assert first.settings["bits_per_token_held_out"] == 1.2345
+
+
+def test_a_longer_run_serves_and_a_shorter_does_not(tmp_path: Path, counted: list[str]) -> None:
+    store = make_store(tmp_path)
+    short = store.get(SPEC).trace["tokens"].values
+    store.prepare([RunSpec("patches", "scd-mc", 3, 4)])
+    assert counted == ["scd-mc", "scd-mc"]
+    cut = store.get(SPEC)
+    assert len(counted) == 2
+    assert cut.trace.sizes["sequence"] == cut.settings["num_sequences"] == 2
+    assert_array_equal(cut.trace["tokens"].values, short)
+    assert len(list(tmp_path.iterdir())) == 1  # the shorter run is not kept
+
+
+def test_only_the_longest_of_a_kind_is_made(tmp_path: Path, counted: list[str]) -> None:
+    make_store(tmp_path).prepare([SPEC, RunSpec("patches", "scd-mc", 3, 3), RunSpec("patches", "sjd", 3, 2)])
+    assert sorted(counted) == ["scd-mc", "sjd"]
+
+
+def test_other_weights_are_decoded_afresh(tmp_path: Path, counted: list[str]) -> None:
+    make_store(tmp_path).get(SPEC)
+    make_store(tmp_path, fingerprint=lambda name: "retrained").get(SPEC)
+    assert len(counted) == 2
+
+
+def test_an_interrupted_render_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, decode, calls = RunSpec("patches", "sjd", 3, 2), reference.decode, []
+
+    def stop_at_sjd(model: object, method: str, **more: object) -> object:
+        calls.append(method)
+        if method == "sjd" and calls.count("sjd") == 1:
+            (Path(str(more["out_path"]) + ".partial")).mkdir()
+            raise KeyboardInterrupt
+        return decode(model, method, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reference, "decode", stop_at_sjd)
+    with pytest.raises(KeyboardInterrupt):
+        make_store(tmp_path).prepare([SPEC, other])
+    make_store(tmp_path).prepare([SPEC, other])
+    assert calls == ["scd-mc", "sjd", "sjd"]  # what was there is not made again; what was half there is
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_report_ends_at_the_whole(tmp_path: Path) -> None:
+    heard: list[float] = []
+    make_store(tmp_path, report=lambda item, share: heard.append(share)).prepare([SPEC, RunSpec("patches", "ar", 3, 2)])
+    assert heard[0] == 0
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
+
+
+def test_unknown_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="known: digits, photos"):
+        RunStore(tmp_path).get(RunSpec("nope", "sjd", 3, 2))
