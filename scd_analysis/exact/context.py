@@ -38,8 +38,22 @@ def active() -> Run | None:
 
 
 def current() -> Run | None:
-    """Give the run being replayed, whichever thread asks."""
-    return _active
+    """Give the run being replayed, whichever thread asks; None while the engine itself computes."""
+    return None if _quiet else _active
+
+
+_quiet = False
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let tensor operations of the engine itself pass untouched."""
+    global _quiet
+    before, _quiet = _quiet, True
+    try:
+        yield
+    finally:
+        _quiet = before
 
 
 @contextmanager
@@ -66,8 +80,24 @@ def drawing() -> Run | None:
     return run
 
 
+_standing_at: str | None = None
+
+
+@contextmanager
+def standing_at(where: str) -> Iterator[None]:
+    """Make `site` name the line where a postponed decision was asked for."""
+    global _standing_at
+    before, _standing_at = _standing_at, where
+    try:
+        yield
+    finally:
+        _standing_at = before
+
+
 def site() -> str:
     """Name file and line of the audited code: the innermost frame outside PyTorch, NumPy and this package."""
+    if _standing_at is not None:
+        return _standing_at
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename

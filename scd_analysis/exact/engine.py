@@ -91,11 +91,11 @@ def exact_law(
     if not (intercept or isinstance(sampler, Loop) or takes_draws(sampler)):
         raise InputError("intercept=False: only a sampler(draws) or a Loop brings its own randomness")
     if isinstance(sampler, Loop):
-        with guard() as watch, reporting(progress) as report:
+        with reporting(progress) as report, guard() as watch:
             return law_of_loop(sampler, state_key, limits, watch.check, report)
     if state_key is not None:
         raise InputError("state_key: only a Loop has states to merge; this sampler is a function")
-    with guard() as watch, reporting(progress) as report:
+    with reporting(progress) as report, guard() as watch:
         explorer = Explorer(runner(sampler, limits.rational), limits, watch.check)
         if workers > 1:
             explore_in_processes(explorer, limits, workers, report)

@@ -108,7 +108,9 @@ class ExactLaw:
         slack: Number = self.slack + other.slack if self.slack + other.slack else 0
         high = (above + below + r + s) / 2 + slack
         low = min(max(above - s, below - r) - slack, high)
-        return max(low, 0 * low), min(high, 1)
+        if not (self.rational and other.rational):
+            low, high = float(low), float(high)
+        return max(low, 0 * low), min(high, 1 + 0 * high)
 
     def _excess(self, other: ExactLaw) -> list[Number]:
         outcomes = dict.fromkeys([*self.probabilities, *other.probabilities])

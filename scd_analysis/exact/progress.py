@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 Report = Callable[[int, int], bool]
 """Told how many branches are done and how many are waiting; gives False, so that it can serve as "stop?"."""
 
-_PATIENCE = 1.0  # seconds before anything is shown
+_PATIENCE = 1.0  # seconds between two lines
 
 
 @contextmanager
@@ -21,12 +22,16 @@ def reporting(show: bool | None) -> Iterator[Report]:
         return
     from rich.console import Console
 
-    started = time.monotonic()
-    with Console(stderr=True).status("enumerating") as status:
+    console = Console(stderr=True)
+    shown = time.monotonic()
 
-        def report(done: int, waiting: int) -> bool:
-            if done % 64 == 0 and time.monotonic() - started > _PATIENCE:
-                status.update(f"enumerating: {done:,} branches run, {waiting:,} waiting")
-            return False
+    def report(done: int, waiting: int) -> bool:
+        nonlocal shown
+        if time.monotonic() - shown > _PATIENCE:
+            state = random.getstate()  # rich draws from it, which would look like a draw of the sampler
+            console.print(f"enumerating: {done:,} branches run, {waiting:,} waiting", end="\r", highlight=False)
+            random.setstate(state)
+            shown = time.monotonic()
+        return False
 
-        yield report
+    yield report

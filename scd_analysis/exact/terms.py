@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.context import refuse, site, stop
+from scd_analysis.exact.context import refuse, site, standing_at, stop
 from scd_analysis.exact.monotone import Chain
 from scd_analysis.exact.operators import Operators
 from scd_analysis.exact.world import World
@@ -58,18 +58,20 @@ class Unknown(Operators):
 
 
 class Undrawn:
-    """A discrete draw put off until its value is needed, so that draws nobody looks at do not branch."""
+    """A discrete draw or a comparison put off until its value is needed: what nobody looks at does not branch."""
 
-    __slots__ = ("_draw", "_value")
+    __slots__ = ("_draw", "_site", "_value")
 
     def __init__(self, draw: Callable[[], int]) -> None:
         self._draw = draw
         self._value: int | None = None
+        self._site = site()
 
     def draw(self) -> int:
         """Draw, once."""
         if self._value is None:
-            self._value = self._draw()
+            with standing_at(self._site):
+                self._value = self._draw()
         return self._value
 
 

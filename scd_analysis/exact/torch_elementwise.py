@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scd_analysis.exact import algebra, decisions
 from scd_analysis.exact.arithmetic import INFINITE
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Term, is_random
+from scd_analysis.exact.terms import Term, Undrawn, is_random
 from scd_analysis.exact.torch_shadow import plain_list, settle, write_terms
 
 Entry = Any  # a plain number or a term
@@ -45,16 +46,20 @@ def elementwise(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     columns = [entries(run, value, shape, dtype) for value in args]
     named = {name: entries(run, value, shape, dtype) for name, value in kwargs.items() if name in _NUMERIC}
     out = func(*args, **kwargs)
+    postponed = out.dtype == torch.bool and schema(func).name in COMPARISONS
     places: list[int] = []
-    terms: list[Term] = []
+    terms: list[Term | Undrawn] = []
     for place, row in enumerate(zip(*columns, strict=True)):
         if any(is_random(entry) for entry in row):
             extra = {name: column[place] for name, column in named.items()}
             places.append(place)
-            terms.append(rule(*row, **extra))
+            terms.append(Undrawn(partial(rule, *row)) if postponed else rule(*row, **extra))
     write_terms(run, out, places, terms)
     return out
 
+
+COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+"""What is decided only when somebody looks."""
 
 _NUMERIC = ("alpha", "min", "max", "value", "weight", "eps")
 

@@ -16,6 +16,7 @@ from scd_analysis.exact.torch_draws import drawn
 from scd_analysis.exact.torch_elementwise import RULES, divided, elementwise
 from scd_analysis.exact.torch_movement import MOVES, move
 from scd_analysis.exact.torch_order import HANDLERS
+from scd_analysis.exact.torch_postponed import LOOKS, looks
 from scd_analysis.exact.torch_shadow import fill_random, settle, shadow_of, tensors_in
 
 _VALUE_FREE = frozenset(
@@ -88,6 +89,10 @@ def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
     name = schema(func).name
     if name in _VALUE_FREE or schema(func).is_view:
         return func(*args, **kwargs)
+    if run.postponed and name in LOOKS and "out" not in kwargs:
+        seen = looks(run, func, args, kwargs)
+        if seen is not None:
+            return seen
     if run.postponed and name not in MOVES:
         for tensor in tensors_in((*args, *kwargs.values())):
             settle(run, tensor)

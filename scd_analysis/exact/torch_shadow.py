@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scd_analysis.exact.context import active, refuse
+from scd_analysis.exact.context import active, quietly, refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
 
@@ -103,7 +103,7 @@ def shadow_of(run: Run) -> Shadow:
     return run.shadow
 
 
-def register(run: Run, term: Term) -> int:
+def register(run: Run, term: Term | Undrawn) -> int:
     """Give a random term a number to be written into shadows."""
     run.terms.append(term)
     return len(run.terms) - 1
@@ -154,22 +154,27 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     places = [place for place, number in enumerate(numbers) if isinstance(run.terms[number], Undrawn)]
     if not places:
         return
-    values = tensor.detach().reshape(-1).clone()
+    with quietly():
+        values = plain_list(tensor.detach().reshape(-1))
     for place in places:
         values[place] = run.terms[numbers[place]].draw()
         numbers[place] = 0
-    tensor.detach().copy_(values.view(tensor.shape))
-    ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
+    with quietly():
+        tensor.detach().copy_(torch.tensor(values, dtype=tensor.dtype).view(tensor.shape))
+        ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
 
 
-def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Sequence[Term]) -> None:
+def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Sequence[Term | Undrawn]) -> None:
     """Write terms, random or not, at row-major ``places`` of ``tensor``; its other entries hold numbers."""
     if not tensor.numel():
         return
     values = tensor.reshape(-1).clone()
     numbers = torch.zeros(tensor.numel(), dtype=torch.int64)
     for place, term in zip(places, terms, strict=True):
-        if is_random(term):
+        if isinstance(term, Undrawn):
+            numbers[place] = register(run, term)
+            run.postponed = True
+        elif is_random(term):
             numbers[place] = register(run, term)
             values[place] = float("nan")
         else:
@@ -183,6 +188,11 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
 def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
     """Give the entries of a tensor, row-major: plain numbers, or terms where they are random."""
     settle(run, tensor)
+    return raw_terms(run, tensor)
+
+
+def raw_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
+    """Give the entries of a tensor, row-major, without making postponed draws."""
     values: list[Any] = plain_list(tensor.detach().reshape(-1))
     ids = run.shadow.ids(tensor) if run.shadow is not None else None
     if ids is not None:

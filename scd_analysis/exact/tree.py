@@ -1,6 +1,6 @@
 """The tree of choices, explored by running the sampler again and again with a prescribed beginning.
 
-A walk follows a script, the choices that lead to one unexplored branch, and at every later fork takes the first branch
+A walk follows a script, the choices that lead to one unexplored branch, and at every later fork takes the heaviest branch
 and leaves the others to be explored. Forks remember what was asked, so a sampler that asks something else on the same
 path is caught.
 """
@@ -152,8 +152,8 @@ class Walk:
         if not heavy:
             self.abandoned = True
             raise Abandoned
-        taken, *others = heavy
-        self.found += reversed(others)  # so that a stack pops them in order
+        taken = max(heavy, key=lambda pending: pending.mass)  # so that a budget is spent on the heaviest paths
+        self.found += (pending for pending in reversed(heavy) if pending is not taken)
         self.mass = taken.mass
         self._fork, self._branch = fork, taken.branch
         return taken.branch

@@ -182,7 +182,7 @@ def jacobi_decode(model: Any, window: int = 2, fault: str = "") -> torch.Tensor:
 def test_decode_loop_is_exact() -> None:
     model = Table(2, 3, seed=0)
     law = assert_exact(lambda: jacobi_decode(model), model)
-    assert law.branches > 100
+    assert law.branches < 20  # draws and comparisons that nobody looks at do not branch
     assert abs(sum(law.probabilities.values()) - 1) < 1e-12
 
 
