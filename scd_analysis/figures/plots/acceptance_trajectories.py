@@ -98,8 +98,6 @@ def _by_token(run: Run) -> list[tuple[object, ...]]:
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """A panel a method above, mean and variance below."""
     names = methods(frame)
-    if len(names) == 1:
-        return panels([[names[0], "token_mean", "token_variance"]], (7.2, 2.9))
     top = [name for name in names for _ in range(2)]
     bottom = ["token_mean"] * len(names) + ["token_variance"] * len(names)
     return panels([top, bottom], (7.2, 4.9))

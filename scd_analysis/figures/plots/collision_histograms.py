@@ -137,13 +137,9 @@ def _rates(frame: pd.DataFrame, ax: Axes) -> None:
 
 
 def _beside(ax: Axes, row: int, measured: Rate, predicted: Rate) -> None:
-    """Write both rates to the side of their intervals that has room."""
-    ends = [(one.value, one.low, one.high) for one in (measured, predicted)]
-    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
-    x, align = (high + 0.015, "left") if 1 - high >= low else (low - 0.015, "right")
-    ax.text(
-        x, row, f"{measured.value:.3f} measured, {predicted.value:.3f} predicted", ha=align, va="center", fontsize=8
-    )
+    """Write both rates in the right margin, where no interval reaches."""
+    text = f"{measured.value:.3f} measured\n{predicted.value:.3f} predicted"
+    ax.text(1.01, row, text, transform=ax.get_yaxis_transform(), ha="left", va="center", fontsize=7.5)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:

@@ -22,6 +22,7 @@ POINTS = 600
 EDGES = np.linspace(0, 1, 11)
 COLUMNS = ("method", "coupling", "kind", "total_variation", "value", "low", "high", "bound", "n")
 MEASURED = "kept"
+SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
 
 
 def compute(runs: Sequence[Run]) -> pd.DataFrame:
@@ -71,7 +72,8 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         rows, ax = frame[frame["method"] == method], axes[method]
         _bounds(ax)
         _redrafts(rows, method, ax, several=rows["coupling"].replace("", np.nan).nunique() > 1)
-        _measured(rows[rows["kind"] == MEASURED], ax)
+        if (rows["kind"] == MEASURED).any():
+            _measured(rows[rows["kind"] == MEASURED], ax)
         ax.set(xlabel="total variation of successive laws", xlim=(0, 1), ylim=(0, 1.02))
         ax.set_title(look(method).label)
         ax.legend(loc="upper right", fontsize=6.5, handlelength=1.8, borderpad=0.3, labelspacing=0.3)
@@ -108,7 +110,7 @@ def _redrafts(rows: pd.DataFrame, method: str, ax: Axes, *, several: bool) -> No
             color=style.color,
             alpha=0.6,
             linewidths=0,
-            label=f"a redraft, {coupling}",
+            label=f"a redraft, {SPOKEN[str(coupling)]}",
             rasterized=True,
             zorder=3,
         )
@@ -153,12 +155,13 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     gumbel = points["coupling"] == "gumbel"
     broken = int((points["value"] > upper + slack).sum() + (points["value"] < lower - slack)[gumbel].sum())
     broken += int((points["value"] > points["bound"] + slack).sum())
+    own = points["bound"].notna().any()
+    third = "; and, for independent drafts, the upper bound exp(-(H2 + H2')/2) of each redraft" if own else ""
     return (
         f"Collision probability of {len(points)} redrafts against the total variation (TV) of their two laws, and the "
         "share that really kept their token in bins of TV (95% intervals over sequences). Drawn: the upper bound "
         "1 - TV of every coupling, attained by the maximal one; the lower bound (1 - TV)/(1 + TV) of shared Gumbel "
-        f"noise; and, for independent drafts, the upper bound exp(-(H2 + H2')/2) of each redraft. Of the redrafts "
-        f"shown, {broken} break a bound. {source(settings)}"
+        f"noise{third}. Of the redrafts shown, {broken} break a bound. {source(settings)}"
     )
 
 
