@@ -64,7 +64,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         )
     ax.axhline(1, color="black", linestyle=":", linewidth=1)
     ax.annotate(
-        "AR", (1, 1), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points", ha="right"
+        "AR", (1, 1), xycoords=("axes fraction", "data"), xytext=(-2, -11), textcoords="offset points", ha="right"
     )
     ax.set_xscale("log", base=2)
     windows = sorted(frame["window"].unique())
