@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from reference.draws import GENERATOR
-from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
+from reference.kernel import JacobiState, Settings, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
 from reference.recording import Array, masked, to_host
@@ -187,8 +187,9 @@ def _fill_entering(settings: Settings, state: JacobiState, before: Array, base: 
 
 def _select(state: JacobiState, index: Tensor) -> JacobiState:
     """The same state for the sequences ``index`` only."""
-    tensors = {f.name: getattr(state, f.name) for f in fields(state)}
-    return replace(state, **{n: t.index_select(0, index) for n, t in tensors.items() if isinstance(t, Tensor)})
+    parts = {f.name: getattr(state, f.name) for f in fields(state)}
+    kept: dict[str, Any] = {n: t.index_select(0, index) for n, t in parts.items() if isinstance(t, Tensor)}
+    return replace(state, **kept)
 
 
 def _settings(model: TargetModel, method: Method, window: int, seed: int, dtype: torch.dtype) -> Settings:

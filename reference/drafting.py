@@ -1,4 +1,4 @@
-"""Drafting rules: how a position that was not committed gets its next draft, and the law that draft is declared to have.
+"""Drafting rules: how a position that was not committed gets its next draft, and the law declared for that draft.
 
 A rule sees one sweep of the window and returns a :class:`Draft`. Exactness asks one thing of it: given everything drawn
 at earlier positions, its tokens must have the law it declares (condition *declared-law*). To add a rule, write a frozen

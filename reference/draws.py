@@ -1,4 +1,4 @@
-"""Randomness as a function of what it is for: Philox-4x32-10 keyed by the seed, counted by (sequence, position, purpose).
+"""Randomness as a function of what it is for: Philox-4x32-10, key = seed, counter = (sequence, position, purpose).
 
 A draw depends on nothing else, so a sequence is the same whatever batch it is decoded in, and no noise needs storing.
 

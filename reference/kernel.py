@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.drafting import Sweep
+from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
 from reference.verification import verify
@@ -203,7 +203,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     uniform, residual_uniform = uniform_pair(settings.seed, Purpose.VERIFY, sequence, position, state.iteration)
     accepted, verified = verify(target, state.draft_probs, draft_token, uniform, residual_uniform)
 
-    # Commit the leading accepted drafts, then one more token: the residual draw, or the bonus when there was no rejection.
+    # Commit the leading accepted drafts, then one more: the residual draw, or the bonus when nothing was rejected.
     num_accepted = (accepted & in_window).long().cumprod(1).sum(1)
     num_in_window = in_window.sum(1)
     committed = (slots[:window] <= num_accepted[:, None]) & in_window
@@ -240,7 +240,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
 
 
 def _write(tokens: Tensor, position: Tensor, values: Tensor, where: Tensor) -> Tensor:
-    """Copy of ``tokens`` with ``values`` at ``position`` where ``where``; the rest lands in a column that is dropped."""
+    """Copy of ``tokens`` with ``values`` at ``position`` where ``where``; the rest lands in a column that is cut."""
     length = tokens.shape[1]
     scratch = torch.cat([tokens, tokens[:, :1]], dim=1)
     return scratch.scatter(1, torch.where(where, position, length), values)[:, :length]
@@ -260,9 +260,7 @@ def _redraft(
     if race is not None:
         ring = (position % settings.window)[..., None].expand(-1, -1, settings.vocab_size)
         race = race.gather(1, ring)
-    uniform, coin = uniform_pair(
-        settings.seed, Purpose.DRAFT, state.sequence[:, None], position, state.iteration
-    )
+    uniform, coin = uniform_pair(settings.seed, Purpose.DRAFT, state.sequence[:, None], position, state.iteration)
     return rule.draft(Sweep(target, previous, verified, uniform, coin, race))
 
 
@@ -305,7 +303,7 @@ def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiSt
 
 
 def _initial_tokens(settings: Settings, state: JacobiState, position: Tensor, entering: Tensor) -> Tensor:
-    """First drafts, Long[B, L]: random, or a copy of a neighbour that is not itself entering (random if there is none)."""
+    """First drafts, Long[B, L]: random, or a copy of a neighbour that is not itself entering (random if none)."""
     uniform, _ = uniform_pair(settings.seed, Purpose.INITIAL, state.sequence[:, None], position, 0)
     random = (uniform * settings.vocab_size).long()
     if settings.method.initial == "uniform":

@@ -36,9 +36,7 @@ def _to_host(parts: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Array]:
     joined = torch.cat(columns, dim=1).cpu().numpy()
     ends = np.cumsum([column.shape[1] for column in columns])[:-1]
     pieces = np.split(joined, ends, axis=1)
-    return {
-        name: piece[:, 0] if parts[name].ndim == 1 else piece for name, piece in zip(parts, pieces, strict=True)
-    }
+    return {name: piece[:, 0] if parts[name].ndim == 1 else piece for name, piece in zip(parts, pieces, strict=True)}
 
 
 def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:

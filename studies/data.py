@@ -54,8 +54,10 @@ def load_photograph(name: str) -> Images:
         import sklearn
 
         folder = Path(sklearn.__file__).parent / "datasets" / "images"
-    image = np.asarray(imread(folder / file), dtype=np.float32) / 255
-    return np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image[..., :3]
+    image: Images = np.asarray(imread(folder / file), dtype=np.float32) / np.float32(255)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=-1)
+    return image[..., :3]
 
 
 @dataclass(frozen=True)

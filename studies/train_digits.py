@@ -24,9 +24,7 @@ from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, 
 NUM_LEVELS = 17
 
 
-def training_batches(
-    tokens: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator
-) -> Iterator[Batch]:
+def training_batches(tokens: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Images drawn uniformly, half of them moved by up to one pixel, as the scans are."""
     while True:
         index = rng.integers(len(tokens), size=size)
@@ -63,17 +61,18 @@ def main() -> None:
     print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
 
-    def save(averaged: nn.Module, bits: float, step: int) -> None:
+    def save(averaged: nn.Module, step: int) -> None:
         assert isinstance(averaged, PixelPrior)
+        net = averaged.bake()
         card = {
             "model": "digits",
             "config": config.to_dict(),
             "classes": [str(c) for c in range(10)],
             "pixel_shape": [8, 8, 1],
             "num_parameters": num_parameters,
-            "bits_per_token_held_out": bits,
+            "bits_per_token_held_out": bits_per_token(net, *held).mean().item(),
             "bits_per_token_null_class": float(
-                bits_per_token(averaged, held[0], torch.full_like(held[1], config.num_classes)).mean()
+                bits_per_token(net, held[0], torch.full_like(held[1], config.num_classes)).mean()
             ),
             "num_held_out_images": len(held[0]),
             "seed": args.seed,
@@ -83,8 +82,7 @@ def main() -> None:
             "torch": torch.__version__,
             "machine": platform.machine(),
         }
-        net = averaged.bake()
-        tensors = {f"net.{k}": v.contiguous().clone() for k, v in net.state_dict().items()}
+        tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
         save_file(tensors, args.out / "digits.safetensors", metadata={"card": json.dumps(card)})
         (args.out / "digits.json").write_text(json.dumps(card, indent=1) + "\n")
         np.savez(args.out / "digits_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))

@@ -83,9 +83,10 @@ def psnr(patches: Tensor, codebook: Tensor) -> float:
 def main() -> None:
     """Fit the codebook, train the transformer, write weights and numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3600, help="length of the schedule")
+    parser.add_argument("--stop", type=int, default=1000, help="step at which to stop, before the rates have fallen")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
@@ -109,10 +110,10 @@ def main() -> None:
     training = TrainingConfig(steps=args.steps)
     args.out.mkdir(parents=True, exist_ok=True)
 
-    def save(averaged: nn.Module, bits: float, step: int) -> None:
+    def save(averaged: nn.Module, step: int) -> None:
         assert isinstance(averaged, PixelPrior)
         net = averaged.bake()
-        each = bits_per_token(averaged, *held)
+        each = bits_per_token(net, *held)
         card = {
             "model": "photos",
             "config": config.to_dict(),
@@ -120,8 +121,11 @@ def main() -> None:
             "pixel_shape": [64, 64, 3],
             "patch": data.PATCH,
             "num_parameters": num_parameters,
-            "bits_per_token_held_out": bits,
+            "bits_per_token_held_out": each.mean().item(),
             "bits_per_token_by_class": each.view(len(splits), -1).mean(1).tolist(),
+            "bits_per_token_null_class": float(
+                bits_per_token(net, held[0], torch.full_like(held[1], config.num_classes)).mean()
+            ),
             "num_held_out_images": len(each),
             "codebook_psnr_db": psnr(held_patches, codebook),
             "seed": args.seed,
@@ -131,14 +135,14 @@ def main() -> None:
             "torch": torch.__version__,
             "machine": platform.machine(),
         }
-        tensors = {f"net.{k}": v.contiguous().clone() for k, v in net.state_dict().items()}
+        tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
         tensors["codebook"] = codebook
         save_file(tensors, args.out / "photos.safetensors", metadata={"card": json.dumps(card)})
         (args.out / "photos.json").write_text(json.dumps(card, indent=1) + "\n")
         np.savez(args.out / "photos_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))
 
     generator = torch.Generator().manual_seed(args.seed)
-    train(model, batches, held, training, config.num_classes, generator, save=save)
+    train(model, batches, held, training, config.num_classes, generator, stop=args.stop, save=save)
 
 
 if __name__ == "__main__":

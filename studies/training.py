@@ -78,10 +78,10 @@ class PixelPrior(nn.Module):
 
     @torch.no_grad()
     def bake(self) -> TokenTransformer:
-        """A plain network with the same law."""
+        """A plain network with the same law, its weights rounded to the half precision that is shipped."""
         net = copy.deepcopy(self.net)
-        net.load_state_dict({**net.state_dict(), **self.tables()})
-        return net
+        net.load_state_dict({name: x.half().float() for name, x in {**net.state_dict(), **self.tables()}.items()})
+        return net.eval()
 
 
 def _optimisers(model: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
@@ -121,7 +121,8 @@ def train(
     generator: torch.Generator,
     *,
     evaluate_every: int = 250,
-    save: Callable[[nn.Module, float, int], None] | None = None,
+    stop: int | None = None,
+    save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """Train ``model`` and return the averaged model with its history.
 
@@ -141,14 +142,17 @@ def train(
         Of the null-class coin.
     evaluate_every : int
         Steps between reports.
+    stop : int, optional
+        Step to stop at; the end of the schedule by default.
     save : callable, optional
-        ``save(averaged_model, bits, step)`` after every report.
+        ``save(averaged_model, step)`` after every report.
     """
     averaged = copy.deepcopy(model)
     optimisers = _optimisers(model, config)
     history: list[dict[str, float]] = []
     start, running = time.time(), float("nan")
-    for step in range(config.steps):
+    last = config.steps if stop is None else min(stop, config.steps)
+    for step in range(last):
         tokens, classes = next(batches)
         dropped = torch.rand(len(classes), generator=generator) < config.null_share
         classes = torch.where(dropped, null_class, classes)
@@ -169,11 +173,11 @@ def train(
                 slow.lerp_(fast, 1 - keep)
         bits = loss.item() / math.log(2)
         running = bits if math.isnan(running) else 0.98 * running + 0.02 * bits
-        if (step + 1) % evaluate_every == 0 or step + 1 == config.steps:
+        if (step + 1) % evaluate_every == 0 or step + 1 == last:
             held = bits_per_token(averaged, *held_out).mean().item()
             entry = {"step": step + 1, "train_bits": running, "held_out_bits": held, "seconds": time.time() - start}
             history.append(entry)
             print(" ".join(f"{k} {v:.4g}" for k, v in entry.items()), flush=True)
             if save is not None:
-                save(averaged, held, step + 1)
+                save(averaged, step + 1)
     return averaged, history

@@ -147,7 +147,7 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
         if bool((moved > 10 * LAW_TOLERANCE).any()):
             k = int(moved.argmax())
             raise CausalityError(
-                f"next_token_probs(tokens)[:, {k}] moved by {float(moved[k]):.3g} when only tokens from {cut} on changed"
+                f"next_token_probs(tokens)[:, {k}] moved by {float(moved[k]):.3g} when only tokens from {cut} changed"
             )
     return torch.promote_types(probs.dtype, torch.float32)
 

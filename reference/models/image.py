@@ -165,7 +165,9 @@ def load_model(
     model: TargetModel = image_model
     if guidance != 1:
         if condition is None:
-            raise InputError(f"guidance = {guidance}: needs a condition; known: {', '.join(image_model.card['classes'])}")
+            raise InputError(
+                f"guidance = {guidance}: needs a condition; known: {', '.join(image_model.card['classes'])}"
+            )
         model = GuidedModel(image_model, image_model.given(None), guidance)
     processors = Processors(temperature, top_k, top_p)
     return model if processors == Processors() else ProcessedModel(model, processors)

@@ -44,7 +44,9 @@ class TabularModel:
             raise InputError(f"grid = {grid}: does not hold {self.num_tokens} tokens")
         self.grid = grid
         self.laws = torch.from_numpy(np.concatenate(arrays))
-        self.offsets = torch.tensor([(self.vocab_size**k - 1) // max(self.vocab_size - 1, 1) for k in range(len(arrays))])
+        self.offsets = torch.tensor(
+            [(self.vocab_size**k - 1) // max(self.vocab_size - 1, 1) for k in range(len(arrays))]
+        )
         if self.vocab_size == 1:
             self.offsets = torch.arange(len(arrays))
 
