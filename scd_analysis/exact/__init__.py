@@ -2,6 +2,21 @@
 
 ``exact_law(sampler)`` runs an unmodified sampler along every path of its random choices and returns the law of what it
 returns, with no statistical error; code that cannot be followed is refused with `CannotEnumerate`, never approximated.
+
+============================  ==================================================================================
+followed                      how
+============================  ==================================================================================
+multinomial, randint, ...     each result is a branch; put off until somebody looks at it
+uniform variates              an interval on [0, 1), cut when a monotone function of it is compared with a number
+exponential, Gumbel noise     a point of the simplex; every argmax, sort or comparison cuts its cell
+moving, selecting, copying    by a shadow of each tensor's memory, so views and in-place writes are right
+refused                       two variates in one sum or product that decides; normal variates that decide;
+                              race noise compared with a number; variates that leave through a plain float
+============================  ==================================================================================
+
+The parts: `tree` (replay), `world` (what is known about variates), `monotone`, `algebra`, `decisions` (one variate),
+`race`, `cells`, `cones` (several), ``torch_*``, ``numpy_draws``, ``python_draws``, `interception`, `patches` (audited
+code), `draws`, `loop` (our own), `explore`, `workers`, `engine`, `law`, `target`, `checks`, `report`.
 """
 
 from __future__ import annotations

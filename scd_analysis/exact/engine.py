@@ -13,7 +13,7 @@ from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
 from scd_analysis.exact.interception import intercepted, watched
 from scd_analysis.exact.law import ExactLaw
-from scd_analysis.exact.loop import Loop, law_of_loop
+from scd_analysis.exact.loop import Loop, as_loop, law_of_loop
 from scd_analysis.exact.progress import reporting
 from scd_analysis.exact.workers import explore_in_processes
 from scd_analysis.validate import check_at_least, check_between, check_known
@@ -43,7 +43,8 @@ def exact_law(
     sampler
         ``sampler()``, giving a hashable outcome (tensors, arrays and lists become tuples), drawing from PyTorch, NumPy
         and Python's random in any way; or ``sampler(draws)``, written against `scd_analysis.exact.Draws`; or a
-        `Loop`, whose equal states are merged. It must do the same thing every time it is run with the same draws.
+        `Loop` (or an object with its methods), whose equal states are merged.
+        It must do the same thing every time it is run with the same draws.
     state_key
         For a `Loop`: what of a state decides the future. Default: the loop's own ``state_key``, else the state itself.
     arithmetic
@@ -53,7 +54,7 @@ def exact_law(
     max_branches, max_seconds
         Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing.
     workers
-        Processes; the sampler and its outcomes must survive a fork.
+        Processes, for a function (a `Loop` runs in one); the sampler and its outcomes must survive a fork.
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
@@ -87,6 +88,8 @@ def exact_law(
     0.2
     """
     limits = _checked(arithmetic, mass_floor, max_branches, max_seconds, slack, workers)
+    if not callable(sampler) and all(hasattr(sampler, name) for name in ("initial_state", "step", "outcome")):
+        sampler = as_loop(sampler)
     guard = intercepted if intercept else watched
     if not (intercept or isinstance(sampler, Loop) or takes_draws(sampler)):
         raise InputError("intercept=False: only a sampler(draws) or a Loop brings its own randomness")

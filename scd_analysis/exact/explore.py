@@ -171,8 +171,8 @@ class Explorer:
         self.tally.branches += 1
         self.tally.add(outcome, [walk.mass])
         if self.tally.branches & (self.tally.branches - 1) == 0:  # at 1, 2, 4, 8, ... branches
-            self._repeat(walk.end, outcome)
             self._check()
+            self._repeat(walk.end, outcome)
 
     def _walked(self, start: Pending) -> tuple[Walk, Hashable]:
         for _ in range(1000):

@@ -41,6 +41,11 @@ def _torch_seed(name: str, result: Callable[[], Any]) -> Callable[..., Any]:
     return ignore
 
 
+def _eager(model: Any = None, **_: Any) -> Any:
+    """Stand in for ``torch.compile``: compiled code would draw out of sight."""
+    return (lambda function: function) if model is None else model
+
+
 Pair = tuple[Any, Any]
 """An object and what stands in for it."""
 
@@ -63,6 +68,7 @@ def _replacements() -> list[Pair]:
     found += python_draws.math_functions()
     for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):
         found.append((getattr(torch, name), _guarded(getattr(torch, name), _torch_seed(name, result))))
+    found.append((torch.compile, _guarded(torch.compile, _eager)))
     for name in ("manual_seed", "manual_seed_all", "seed", "seed_all"):
         original = getattr(torch.cuda, name)
         found.append((original, _guarded(original, _torch_seed(f"cuda.{name}", lambda: None))))
@@ -186,6 +192,8 @@ def intercepted() -> Iterator[Watch]:
         stack.callback(_give_back, replacements, set(sys.modules))
         stack.callback(patches.restore)
         _apply(patches, replacements, foreign)
+        if "torch._dynamo" in sys.modules:  # something may have been compiled before
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(DispatchMode())  # type: ignore[no-untyped-call]
         yield watch
 

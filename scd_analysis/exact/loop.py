@@ -55,6 +55,17 @@ class Loop:
     live: Callable[[Any], Collection[Hashable]] | None = None
 
 
+def as_loop(decoder: Any) -> Loop:
+    """Take an object with the methods ``initial_state``, ``step``, ``outcome``, perhaps ``state_key`` and ``live``."""
+    return Loop(
+        decoder.initial_state,
+        decoder.step,
+        decoder.outcome,
+        getattr(decoder, "state_key", None),
+        getattr(decoder, "live", None),
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reached:
     """A state with what is remembered of the draws; equal ones have equal futures."""

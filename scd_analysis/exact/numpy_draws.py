@@ -16,6 +16,16 @@ from scd_analysis.exact.terms import is_random
 Draw = Callable[..., Any]
 
 
+class VariateArray(np.ndarray[Any, Any]):
+    """An array of variates; converting it to another float type leaves them as they are."""
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """Convert, unless variates would have to become floats."""
+        if self.dtype == object and np.issubdtype(np.dtype(dtype), np.floating):
+            return self.copy()
+        return super().astype(dtype, *args, **kwargs)
+
+
 def _running() -> Run:
     run = active()
     if run is None:
@@ -31,7 +41,7 @@ def _shaped(size: Any, draw: Callable[[], Any], *, symbolic: bool = False) -> An
     flat = out.reshape(-1)
     for place in range(flat.size):
         flat[place] = draw()
-    return flat.reshape(out.shape)
+    return flat.reshape(out.shape).view(VariateArray) if symbolic else flat.reshape(out.shape)
 
 
 def _broadcast(size: Any, *parameters: Any) -> tuple[Any, list[tuple[Any, ...]]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Collection, Mapping
-from types import CellType, ModuleType
+from functools import partial
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 _OWN = "scd_analysis.exact"
@@ -17,10 +18,12 @@ class Patches:
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
 
-    def attribute(self, owner: Any, name: str, value: Any) -> None:
-        """Replace an attribute of a class or module."""
+    def attribute(self, owner: Any, name: str, value: Any, *, before: Any = None) -> None:
+        """Replace an attribute of a class, a module or a function."""
         own = vars(owner)
-        if name in own:
+        if before is not None:
+            self._undo.append(lambda: setattr(owner, name, before))
+        elif name in own:
             before = own[name]
             self._undo.append(lambda: setattr(owner, name, before))
         else:
@@ -54,6 +57,8 @@ class Patches:
                 for place, value in enumerate(holder):
                     if id(value) in replacements:
                         self._entry(holder, place, replacements[id(value)])
+            elif isinstance(holder, tuple):
+                self._tuple(holder, tuple(replacements.get(id(value), value) for value in holder))
             elif hasattr(holder, "__dict__") and not isinstance(holder, (type, ModuleType)):
                 for key, value in list(vars(holder).items()):
                     if id(value) in replacements:
@@ -68,6 +73,17 @@ class Patches:
         before = cell.cell_contents
         cell.cell_contents = replacements[id(before)]
         self._undo.append(lambda: setattr(cell, "cell_contents", before))
+
+    def _tuple(self, holder: tuple[Any, ...], value: tuple[Any, ...]) -> None:
+        """Replace a tuple of default arguments, or the arguments of a ``functools.partial``."""
+        for owner in gc.get_referrers(holder):
+            if isinstance(owner, FunctionType) and owner.__defaults__ is holder:
+                self.attribute(owner, "__defaults__", value, before=holder)
+            elif isinstance(owner, partial) and owner.args is holder:
+                restate: Any = owner
+                state = restate.__reduce__()[2]
+                restate.__setstate__((state[0], value, *state[2:]))
+                self._undo.append(partial(restate.__setstate__, state))
 
     def restore(self) -> None:
         """Undo all replacements."""

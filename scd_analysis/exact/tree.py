@@ -1,6 +1,6 @@
 """The tree of choices, explored by running the sampler again and again with a prescribed beginning.
 
-A walk follows a script, the choices that lead to one unexplored branch, and at every later fork takes the heaviest branch
+A walk follows a script, the choices that lead to one unexplored branch, and at every later fork takes the heaviest one
 and leaves the others to be explored. Forks remember what was asked, so a sampler that asks something else on the same
 path is caught.
 """

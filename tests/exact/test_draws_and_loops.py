@@ -72,6 +72,12 @@ def test_merging_states_changes_nothing(method: str) -> None:
     assert merged.probabilities == tree.probabilities
 
 
+def test_an_object_with_the_methods_of_a_loop_is_one() -> None:
+    tables = rational_tables(2, 2, seed=3)
+    decoder = Decoder(tables, 2, 2, 2, "scd-gs")
+    assert exact_law(decoder, arithmetic="rational").probabilities == target_law(tables, 2)  # type: ignore[arg-type]
+
+
 def test_a_key_drawn_again_after_it_was_forgotten_is_refused() -> None:
     loop = Loop(
         initial_state=lambda: (0, ()),

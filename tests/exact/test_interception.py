@@ -118,8 +118,41 @@ def test_a_generator_out_of_reach_is_noticed() -> None:
     def sampler(rng: Any) -> bool:
         return bool(rng.random() < 0.5)
 
+    hidden = frozenset([np.random.default_rng(3)])
+
+    def draws_from_hidden() -> bool:
+        return sampler(next(iter(hidden)))
+
     with pytest.raises(CannotEnumerate, match="numpy generator made outside"):
-        exact_law(functools.partial(sampler, np.random.default_rng(3)))
+        exact_law(draws_from_hidden)
+
+
+def test_generators_in_default_arguments_and_partials_are_enumerated() -> None:
+    def by_default(rng: Any = np.random.default_rng(3)) -> bool:  # noqa: B008 -- other people's code
+        return bool(rng.random() < 0.25)
+
+    defaults = by_default.__defaults__
+    bound = functools.partial(
+        lambda rng, t: bool(rng.random(2).astype(np.float32)[0] < t), np.random.default_rng(4), 0.25
+    )
+    args = bound.args
+    assert exact_law(by_default)[True] == 0.25
+    assert exact_law(bound)[True] == 0.25
+    assert by_default.__defaults__ is defaults
+    assert bound.args == args
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_code_runs_uncompiled() -> None:
+    @torch.compile(backend="eager")
+    def draw(threshold: torch.Tensor) -> torch.Tensor:
+        return torch.rand(1, dtype=torch.float64) < threshold
+
+    def compiles_itself() -> bool:
+        return bool(torch.compile(lambda t: torch.rand(1, dtype=torch.float64) < t)(torch.tensor(0.25)))
+
+    assert exact_law(lambda: bool(draw(torch.tensor(0.25))))[True] == 0.25
+    assert exact_law(compiles_itself)[True] == 0.25
 
 
 def test_a_draw_on_another_thread_is_noticed() -> None:
