@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from scd_analysis.errors import CannotEnumerate
+from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
 from scd_analysis.exact.context import active, drawing
 from scd_analysis.exact.patches import Patches
 from scd_analysis.exact.torch_modes import DispatchMode
 
 _MOST_GENERATORS = 64
+
+_open: list[Patches] = []  # the interception that lasts, if any
 
 
 def _guarded(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
@@ -182,9 +184,13 @@ def _give_back(replacements: list[Pair], known: set[str]) -> None:
 @contextmanager
 def intercepted() -> Iterator[Watch]:
     """Intercept all draws made on this thread while a run is active; give a watch over the real generators."""
+    if _open:
+        raise InputError("draws are intercepted already: one enumeration at a time")
     foreign = _foreign_generators()
     patches = Patches()
     with ExitStack() as stack:
+        _open.append(patches)
+        stack.callback(_open.pop)
         stack.enter_context(_restored_states(foreign))
         watch = Watch(foreign)
         stack.callback(conversions.unbind)
