@@ -142,9 +142,14 @@ def _decode_batch(
 ) -> tuple[Tensor, Tensor]:
     """Complete one batch: Long[B, N] and Long[B]."""
     batch, length, window = len(sequence), settings.num_tokens, settings.window
-    tokens, nfe = torch.empty(batch, length, dtype=torch.long), torch.empty(batch, dtype=torch.long)
+    tokens = torch.empty(batch, length, dtype=torch.long, device=sequence.device)
+    nfe = torch.empty(batch, dtype=torch.long)
     if writer is not None:
         writer.begin_batch(batch)
+
+    def on_device(index: Array) -> Tensor:
+        return torch.from_numpy(index).to(sequence.device)
+
     state = init(settings, sequence)
     row, base = np.arange(batch), np.zeros(batch, dtype=np.int64)
     _fill_entering(settings, state, base - window, base)
@@ -160,15 +165,14 @@ def _decode_batch(
         advance(int(host["num_committed"].sum()))
         finished = base >= length
         if finished.any():
-            tokens[row[finished]] = state.tokens[torch.from_numpy(finished).to(state.tokens.device)].cpu()
-            nfe[row[finished]] = state.iteration
-            kept = np.flatnonzero(~finished)
+            done, kept = np.flatnonzero(finished), np.flatnonzero(~finished)
+            nfe[row[done]] = state.iteration
+            tokens.index_copy_(0, on_device(row[done]), state.tokens.index_select(0, on_device(done)))
             row, base, before = row[kept], base[kept], before[kept]
-            index = torch.from_numpy(kept).to(sequence.device)
-            state = _select(state, index)
-            session.keep(index)
+            state = _select(state, on_device(kept))
+            session.keep(on_device(kept))
         _fill_entering(settings, state, before, base)
-    return tokens, nfe
+    return tokens.cpu(), nfe
 
 
 def _fill_entering(settings: Settings, state: JacobiState, before: Array, base: Array) -> None:

@@ -31,7 +31,12 @@ _HOME = {
 
 _MODULES = ("evidence", "exact", "laws", "subjects", "testing", "trace", "trajectories")
 
-__all__ = ["__version__", "audit", *_HOME, *_MODULES]
+__all__ = [  # noqa: PLE0604 -- the names of the two tables above
+    "__version__",
+    "audit",
+    *_HOME,
+    *_MODULES,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,14 @@
 """Distances between two laws, and how often couplings of them collide. Arrays in, arrays out.
 
-Every public function takes NumPy arrays (or anything that converts: lists, tensors), checks that they hold laws, computes
-in float64 and drops the axis of the law. The functions of :data:`KERNELS` skip the checks and work on NumPy arrays and
+Every public function takes NumPy arrays (or what converts: lists, tensors), checks that they hold laws, computes in
+float64 and drops the axis of the law. The functions of :data:`KERNELS` skip the checks and work on NumPy arrays and
 on PyTorch tensors alike, last axis only, so that a decoder can call them on its device.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _collision_gumbel(first: Any, second: Any) -> Any:
     return xp.where(both, wins, 0 * one).sum(axis=-1)
 
 
-KERNELS = {
+KERNELS: dict[str, Callable[..., Any]] = {
     "total_variation": _total_variation,
     "entropy": _entropy,
     "renyi2_entropy": _renyi2_entropy,
@@ -217,8 +218,8 @@ def collision_bound(p: Any, q: Any, coupling: str = "independent", axis: int = -
 
     References
     ----------
-    So et al.: arXiv:2510.24211. Lindvall: Lectures on the coupling method, 1992, Theorem I.5.2 (1 - TV). Bavarian et al.:
-    Optimality of correlated sampling strategies, 2020 ((1 - TV) / (1 + TV)).
+    So et al.: arXiv:2510.24211. Lindvall: Lectures on the coupling method, 1992, Theorem I.5.2 (1 - TV). Bavarian et
+    al.: Optimality of correlated sampling strategies, 2020 ((1 - TV) / (1 + TV)).
     """
     check_known(coupling, COUPLINGS, "coupling")
     first, second = _pair(p, q, axis)

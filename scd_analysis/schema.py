@@ -46,12 +46,16 @@ class Variable:
 VARIABLES: dict[str, Variable] = {
     "base": Variable(BY_SWEEP, "int32", "1", "Number of tokens committed before the pass; the first slot's position."),
     "num_committed": Variable(BY_SWEEP, "int32", "1", "Tokens committed by the pass, a bonus token included."),
-    "bonus_token": Variable(BY_SWEEP, "int32", "1", "Token drawn past a window that was accepted whole, where one was."),
+    "bonus_token": Variable(
+        BY_SWEEP, "int32", "1", "Token drawn past a window that was accepted whole, where one was."
+    ),
     "draft_token": Variable(BY_SLOT, "int32", "1", "Token that was verified."),
     "next_token": Variable(BY_SLOT, "int32", "1", "Token after the pass: the committed one, or the next draft."),
     "accepted": Variable(BY_SLOT, "int8", "1", "1 if verification accepts the draft, taken alone; else 0."),
     "committed": Variable(BY_SLOT, "int8", "1", "1 if the pass committed the position; else 0."),
-    "residual_drawn": Variable(BY_SLOT, "int8", "1", "1 if the committed token was drawn from the residual law; else 0."),
+    "residual_drawn": Variable(
+        BY_SLOT, "int8", "1", "1 if the committed token was drawn from the residual law; else 0."
+    ),
     "age": Variable(BY_SLOT, "int32", "1", "Passes since the position entered the window; 0 for an initial draft."),
     "uniform": Variable(BY_SLOT, "float64", "1", "Acceptance variate in [0, 1)."),
     "draft_prob_of_token": Variable(BY_SLOT, "float32", "1", "Probability of the draft under its declared law."),

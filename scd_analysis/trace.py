@@ -80,7 +80,9 @@ def _check_schema(attributes: dict[str, Any], source: str) -> None:
 def _check_shapes(trace: xr.Dataset, source: str) -> None:
     for dim, attribute in (("slot", "window"), ("position", "num_tokens")):
         if trace.sizes[dim] != trace.attrs[attribute]:
-            raise TraceError(f"trace {source}: {dim} has size {trace.sizes[dim]}, {attribute} = {trace.attrs[attribute]}")
+            raise TraceError(
+                f"trace {source}: {dim} has size {trace.sizes[dim]}, {attribute} = {trace.attrs[attribute]}"
+            )
     for name in REQUIRED:
         if trace[name].dims != VARIABLES[name].dims:
             raise TraceError(f"trace {source}: {name} has dimensions {trace[name].dims}, not {VARIABLES[name].dims}")
@@ -115,7 +117,9 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
     _check_shapes(trace, "dataset")
     vocab = trace.attrs["vocab_size"]
     for start in range(0, trace.sizes["sequence"], chunk):
-        part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(["draft_probs", "target_probs"], errors="ignore")
+        part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(
+            ["draft_probs", "target_probs"], errors="ignore"
+        )
         part = part.load()
         for name in ("draft_token", "next_token", "bonus_token", "tokens"):
             _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
@@ -124,7 +128,9 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
         for name in ("accepted", "committed", "residual_drawn"):
             values = part[name]
             _fail(name, values.notnull() & (values != 0) & (values != 1), values, "must be 0 or 1")
-        _fail("draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0")
+        _fail(
+            "draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0"
+        )
         _check_window(part)
 
 
@@ -134,7 +140,9 @@ def _check_window(part: xr.Dataset) -> None:
     flags = part.committed.fillna(0)
     _fail("committed", (flags.diff("slot") > 0), part.committed, "commits are not the first slots of the window")
     in_pass = flags.sum("slot") + part.bonus_token.notnull()
-    _fail("num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts")
+    _fail(
+        "num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts"
+    )
     position = (part.base + part.slot).fillna(0).astype(int).clip(max=part.sizes["position"] - 1)
     final = part.tokens.isel(position=position)
     wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)

@@ -41,7 +41,9 @@ def library_versions() -> dict[str, str]:
 
 
 class TraceWriter:
-    """The recorder. In anybody's loop::
+    """The recorder.
+
+    In anybody's loop::
 
         with scd_analysis.TraceWriter("run.zarr", vocab_size=V, num_tokens=N, window=L, decoder="mine") as trace:
             while ...:                                   # one forward pass of the batch
@@ -85,7 +87,12 @@ class TraceWriter:
         **attributes: Any,
     ) -> None:
         chunk = min(16, num_tokens) if chunk is None else chunk
-        for name, value in (("vocab_size", vocab_size), ("num_tokens", num_tokens), ("window", window), ("chunk", chunk)):
+        for name, value in (
+            ("vocab_size", vocab_size),
+            ("num_tokens", num_tokens),
+            ("window", window),
+            ("chunk", chunk),
+        ):
             check_at_least(value, 1, name)
         self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
         self._zip = Path(path) if path is not None and str(path).endswith(".zip") else None
@@ -204,7 +211,9 @@ class TraceWriter:
         LawError
             For a law that is not one, or a draft of probability zero.
         """
-        rows = self._rows({"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more})
+        rows = self._rows(
+            {"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more}
+        )
         index = np.arange(len(rows["base"])) if sequence is None else as_array(sequence, "sequence", np.int64)
         if not self._blocks or self._blocks[-1][2] < 0:
             self.begin_batch(len(index))
@@ -257,7 +266,9 @@ class TraceWriter:
         rows.update(_scalars_of_laws(rows, used))
         rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
         rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
-        rows.setdefault("num_committed", (rows["committed"] * used).sum(1) + (rows.get("bonus_token", -np.ones(batch)) >= 0))
+        rows.setdefault(
+            "num_committed", (rows["committed"] * used).sum(1) + (rows.get("bonus_token", -np.ones(batch)) >= 0)
+        )
         for name, array in rows.items():
             if "slot" in VARIABLES[name].dims:
                 mask = used if array.ndim == 2 else used[..., None]

@@ -79,6 +79,35 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Estimate:
     return Estimate(float(kept.mean()), float(kept.mean()) - half, float(kept.mean()) + half, level, kept.size)
 
 
+def ratio_interval(numerators: npt.ArrayLike, denominators: npt.ArrayLike, level: float = 0.95) -> Estimate:
+    """Sum of numerators over sum of denominators, one of each a sequence, with its linearised interval.
+
+    Unlike a mean of ratios, it stays unbiased where the number of passes depends on what is measured.
+
+    Parameters
+    ----------
+    numerators, denominators : array_like
+        One each per sequence.
+    level : float
+        Confidence, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If ``level`` is out of range or the denominators add up to nothing.
+
+    References
+    ----------
+    Cochran: Sampling techniques, 3rd edition, 1977, section 2.11.
+    """
+    top, bottom = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    if not bottom.sum() > 0:
+        raise InputError("denominators: none is left to average")
+    ratio = float(top.sum() / bottom.sum())
+    spread = mean_interval((top - ratio * bottom) / bottom.mean(), level)
+    return Estimate(ratio, ratio + spread.low, ratio + spread.high, level, spread.n)
+
+
 def speedup(trace: xr.Dataset, level: float = 0.95) -> Estimate:
     """Passes of ancestral sampling (N) over mean passes; the interval is that of the mean, inverted.
 
@@ -180,13 +209,13 @@ class Collisions:
     Attributes
     ----------
     measured : Estimate
-        Share of redrafts that kept the token, averaged by sequence.
+        Share of redrafts that kept the token.
     predicted : Estimate
         Mean probability of that under the coupling named.
     coupling : str
         Of the prediction.
     difference : Estimate
-        Measured minus predicted, by sequence.
+        Measured minus predicted, paired redraft by redraft.
     """
 
     measured: Estimate
@@ -225,16 +254,14 @@ def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float =
         redrafted = part["committed"] == 0
         probability = 1 - part[name] if coupling == "maximal" else part[name]
         same = (part["draft_token"] == part["next_token"]) & redrafted
-        count = redrafted.sum((1, 2))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            expected = np.where(redrafted, probability, 0).sum((1, 2)) / count
-            totals.append(np.stack([same.sum((1, 2)) / count, expected]))
-    measured, predicted = np.concatenate(totals, axis=1)
+        expected = np.where(redrafted, probability, 0)
+        totals.append(np.stack([each.sum((1, 2)) for each in (same, expected, redrafted)]))
+    measured, predicted, count = np.concatenate(totals, axis=1)
     return Collisions(
-        mean_interval(measured, level),
-        mean_interval(predicted, level),
+        ratio_interval(measured, count, level),
+        ratio_interval(predicted, count, level),
         coupling,
-        mean_interval(measured - predicted, level),
+        ratio_interval(measured - predicted, count, level),
     )
 
 

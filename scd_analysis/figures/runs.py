@@ -147,8 +147,9 @@ class RunStore:
             "dtype": trace.attrs["dtype"],
             "generator": trace.attrs["generator"],
             "weights": self._weights_of(spec.model),
-            "bits_per_token_held_out": card.get("bits_per_token_held_out"),
-            "bits_per_token_null_class": card.get("bits_per_token_null_class"),
+            # what is decoded is the null class, so these are its bits, not the smaller ones given the class
+            "bits_per_token_held_out": card.get("bits_per_token_null_class", card.get("bits_per_token_held_out")),
+            "bits_per_token_given_class": card.get("bits_per_token_held_out"),
         }
         return Run(spec.method, spec.window, trace, COUPLING_OF.get(spec.method), settings, model)
 

@@ -1,0 +1,48 @@
+# Every target sets up .venv on first use. `make .venv` does the set-up alone.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.PHONY: figures test test-fast lint format lock clean .venv
+
+figures: $(STAMP)
+	$(BIN)/python -m scd_analysis.figures
+
+test: $(STAMP)
+	$(PYTEST) -n $(WORKERS)
+
+test-fast: $(STAMP)
+	$(PYTEST) -n $(WORKERS) -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv: $(STAMP)
+
+# torch first and pinned: an unpinned one would bring gigabytes of CUDA.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $(STAMP)
+
+# Write requirements.lock anew from pyproject.toml.
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet torch==2.13.0
+	build/lock/bin/python -m pip install --quiet --editable ".[dev]"
+	build/lock/bin/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
+	rm -rf build/lock
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,224 @@
+"""The command line: ``scd-analysis trace | audit | exact | figures | report``.
+
+Bad input ends in one line on standard error and exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scd_analysis.errors import InputError, UnknownNameError
+from scd_analysis.validate import check_known
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="The referee of speculative Jacobi decoding: record a decoder, measure it, judge it, draw it.",
+)
+
+EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
+
+ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos) or module:attribute.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def resolve(name: str, what: str) -> Any:
+    """Look up ``module:attribute``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such module or attribute.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise UnknownNameError(f"{what}={name!r} is not known; write it as module:attribute")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module in the working directory, as with python -m
+    try:
+        return getattr(import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise UnknownNameError(f"{what}={name!r} is not known: {error}") from None
+
+
+def resolve_model(name: str) -> Any:
+    """A shipped model by name, or ``module:attribute``: a model, or a function that makes one.
+
+    Raises
+    ------
+    UnknownNameError
+        Listing the shipped models.
+    """
+    if ":" not in name:
+        from reference import load_model
+
+        return load_model(name)
+    found = resolve(name, "model")
+    return found() if callable(found) and not hasattr(found, "next_token_probs") else found
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _print_table(title: str, rows: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+@app.command()
+def trace(
+    method: Annotated[str, typer.Argument(help="ar, jacobi, sjd, scd-mc, scd-gs, sjd-vp or sjd-vp-uncorrected.")],
+    out: Annotated[Path, typer.Option(help="A new directory, or a new .zip.")],
+    model: ModelOption = "photos",
+    window: Annotated[int, typer.Option(help="Positions drafted and verified at a time.")] = 16,
+    num_sequences: Annotated[int, typer.Option(help="Sequences to draw.")] = 16,
+    seed: Annotated[int, typer.Option(help="Key of every draw.")] = 0,
+    record: Annotated[str, typer.Option(help="scalars, or laws for the full laws too.")] = "scalars",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode with the reference decoder and write the trace.
+
+    Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
+    """
+    from reference import decode
+
+    decode(resolve_model(model), method, window, num_sequences, seed, record, device, out_path=out)
+    _report_trace(out, as_json)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="A trace, or a verdict written by audit --out.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Summarise a trace or a verdict.
+
+    Example: `scd-analysis report run.zarr`
+    """
+    if source.suffix == ".json":
+        _report_verdict(source, as_json)
+    else:
+        _report_trace(source, as_json)
+
+
+def _report_verdict(source: Path, as_json: bool) -> None:
+    try:
+        verdict = json.loads(source.read_text())
+        rows = {
+            key: verdict[key] for key in ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"source = {source}: not a verdict ({error})") from None
+    if as_json:
+        _print_json(verdict)
+    else:
+        _print_table(f"verdict {source}", rows)
+
+
+def _report_trace(source: Path, as_json: bool) -> None:
+    from scd_analysis.summary import summarise
+    from scd_analysis.trace import open_trace, validate
+
+    opened = open_trace(source)
+    validate(opened)
+    summary = summarise(opened)
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_table(f"trace {source}", {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in summary.items()})
+
+
+@app.command()
+def audit(
+    subject: Annotated[str, typer.Argument(help="module:attribute of a callable (model, num_sequences, seed).")],
+    model: ModelOption = "digits",
+    alpha: Annotated[float, typer.Option(help="Bound on the chance of refuting a lossless subject.")] = 1e-6,
+    max_sequences: Annotated[int, typer.Option(help="Stop undecided after so many.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge whether a decoder samples from its model. Exit status: 0 not refuted or exact, 1 refuted, 3 inconclusive.
+
+    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`
+    """
+    from scd_analysis import audit as run_audit
+
+    judged = resolve(subject, "subject")
+    verdict = run_audit(judged, resolve_model(model), alpha=alpha, max_sequences=max_sequences, seed=seed)
+    if out is not None:
+        temporary = out.with_name(out.name + ".tmp")
+        temporary.write_text(verdict.to_json() + "\n")
+        temporary.replace(out)
+    sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")
+    raise typer.Exit(EXIT_STATUS[verdict.outcome.name])
+
+
+@app.command()
+def exact(
+    sampler: Annotated[str, typer.Argument(help="module:attribute of a callable without arguments, or of a Loop.")],
+    against: Annotated[str | None, typer.Option(help="module:attribute of a target model, a law or a dict.")] = None,
+    arithmetic: Annotated[str, typer.Option(help="float64 or rational.")] = "float64",
+    max_branches: Annotated[int | None, typer.Option(help="Stop after so many, with bounds.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop after so long, with bounds.")] = None,
+    mass_floor: Annotated[float, typer.Option(help="Leave out branches below this probability, and say so.")] = 0.0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    worst: Annotated[int, typer.Option(help="Outcomes to list.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute the exact law of a sampler by replaying its random choices.
+
+    Example: `scd-analysis exact mymodule:sampler --against mymodule:law`
+    """
+    from scd_analysis.exact.report import run
+
+    check_known(arithmetic, ("float64", "rational"), "arithmetic")
+    run(
+        sampler,
+        against,
+        arithmetic="rational" if arithmetic == "rational" else "float64",
+        mass_floor=mass_floor,
+        max_branches=max_branches,
+        max_seconds=max_seconds,
+        workers=workers,
+        worst=worst,
+        as_json=as_json,
+    )
+
+
+def _mount_figures() -> None:
+    from scd_analysis.figures.app import EXAMPLES, figures_command
+
+    text = EXAMPLES.replace("python -m scd_analysis.figures", "scd-analysis figures")
+    app.command("figures", help=text)(figures_command)
+
+
+_mount_figures()
+
+
+def main() -> None:
+    """Run the command line; the console script ``scd-analysis``."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        sys.stderr.write(f"scd-analysis: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The arrows of the house, hidden randomness, sizes, and theorems behind public measures."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scd_analysis import laws, trajectories
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = [p for folder in ("scd_analysis", "reference") for p in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path):
+    """Every module that a file imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def names(path, module):
+    return any(name == module or name.startswith(module + ".") for name in imports(path))
+
+
+CORE = [p for p in LIBRARY if "reference" not in p.parts and "figures" not in p.parts and p.name != "cli.py"]
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_core_never_imports_the_reference_decoder(path):
+    assert not names(path, "reference")
+    assert not names(path, "studies")
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if "reference" in p.parts], ids=lambda p: p.name)
+def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
+    allowed = {"scd_analysis.errors", "scd_analysis.laws", "scd_analysis.trace", "scd_analysis.validate"}
+    assert {name for name in imports(path) if name.startswith("scd_analysis")} <= allowed
+    assert not names(path, "studies")
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_randomness_hides_in_the_library(path):
+    """Seeding a global generator, or a generator without a seed, would make a result unrepeatable."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert not called.endswith(("manual_seed", "random.seed")), f"{path.name}:{node.lineno}"
+            assert not (called.endswith("default_rng") and not node.args), f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", ["laws", "trace", "trajectories", "evidence"])
+def test_measures_and_evidence_need_no_torch(module):
+    code = f"import sys, scd_analysis.{module}; assert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(p for p in ROOT.rglob("*.py") if ".venv" not in p.parts and "build" not in p.parts)
+)
+def test_files_have_one_subject(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("function", [laws.total_variation, laws.entropy, laws.renyi2_entropy, laws.collision_bound,
+                                      laws.collision_probability, laws.verified_law, trajectories.collisions,
+                                      trajectories.mean_interval, trajectories.hamming_distance,
+                                      trajectories.ratio_interval])  # fmt: skip
+def test_a_measure_names_its_source(function):
+    assert "References\n" in inspect.getdoc(function)
+
+
+def test_the_reference_decoder_stays_an_essay():
+    """About 1,000 lines beside the models; the plain twin and the recorder included it may not pass 1,600."""
+    lines = sum(len(p.read_text().splitlines()) for p in (ROOT / "reference").glob("*.py"))
+    assert lines <= 1600
+
+
+def test_the_audit_is_always_the_function():
+    code = "import scd_analysis.audit.verdict, scd_analysis; assert callable(scd_analysis.audit)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    import scd_analysis
+
+    assert callable(scd_analysis.audit)
+    for name in scd_analysis.__all__:
+        assert getattr(scd_analysis, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = scd_analysis.nothing
