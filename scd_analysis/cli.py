@@ -201,14 +201,14 @@ def exact(
     )
 
 
-def _mount_figures() -> None:
-    from scd_analysis.figures.app import EXAMPLES, figures_command
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def figures(context: typer.Context) -> None:
+    """Render the figures, from the reference decoder or from a trace; `scd-analysis figures --help` says more."""
+    from scd_analysis.figures.app import main as render  # here, since plotting is slow to import
 
-    text = EXAMPLES.replace("python -m scd_analysis.figures", "scd-analysis figures")
-    app.command("figures", help=text)(figures_command)
-
-
-_mount_figures()
+    render(context.args, prog_name="scd-analysis figures")
 
 
 def main() -> None:

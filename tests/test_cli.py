@@ -62,6 +62,7 @@ def test_trace_and_report(place):
     assert "speedup" in run(place, "report", "run.zarr").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "options", "status", "outcome"),
     [

@@ -138,8 +138,8 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, prog_name: str = "python -m scd_analysis.figures") -> None:
     """Run the command; exits with its status."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    app(args=argv, prog_name="python -m scd_analysis.figures")
+    app(args=argv, prog_name=prog_name)
