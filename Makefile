@@ -27,7 +27,7 @@ format: $(STAMP)
 
 .venv: $(STAMP)
 
-# torch first and pinned: an unpinned one would bring gigabytes of CUDA.
+# torch first and pinned: where pip finds a CPU build of that version, an unpinned one would still bring CUDA's gigabytes.
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0

@@ -20,7 +20,7 @@ from reference.models.base import Session, TargetModel, check_model, open_sessio
 from reference.recording import Array, masked, to_host
 from scd_analysis.errors import InputError
 from scd_analysis.trace import TraceWriter, open_trace
-from scd_analysis.validate import check_at_least, check_known
+from scd_analysis.validate import check_at_least, check_integer, check_known
 
 if TYPE_CHECKING:
     import xarray
@@ -52,6 +52,7 @@ class DecodeOutput:
     method: Method
 
 
+@torch.no_grad()
 def decode(
     model: TargetModel,
     method: str | Method,
@@ -109,20 +110,23 @@ def decode(
         If the model gives something that is not a law, at the iteration where it does.
     """
     chosen = get_method(method)
+    window, seed = check_integer(window, "window"), check_integer(seed, "seed")
+    num_sequences = check_integer(num_sequences, "num_sequences")
     check_at_least(window, 1, "window")
     check_at_least(num_sequences, 1, "num_sequences")
     if batch_size is not None:
-        check_at_least(batch_size, 1, "batch_size")
+        check_at_least(check_integer(batch_size, "batch_size"), 1, "batch_size")
     if record is not None:
         check_known(record, ("scalars", "laws"), "record")
     elif out_path is not None:
         raise InputError(f"out_path = {out_path}: needs record='scalars' or record='laws'")
     place = _device(model, device)
-    _place_model(model, place)
+    if device is not None:
+        _place_model(model, place)
     law_dtype = check_model(model, place)
     settings = _settings(model, chosen, window, seed, dtype or law_dtype)
     size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
-    writer = _writer(settings, model, record, window, place, out_path) if record is not None else None
+    writer = _writer(settings, model, record, window, place, out_path, num_sequences) if record is not None else None
     total = num_sequences * settings.num_tokens
     tokens = torch.empty(num_sequences, settings.num_tokens, dtype=torch.long)
     nfe = torch.empty(num_sequences, dtype=torch.long)
@@ -198,19 +202,18 @@ def _select(state: JacobiState, index: Tensor) -> JacobiState:
 
 def _settings(model: TargetModel, method: Method, window: int, seed: int, dtype: torch.dtype) -> Settings:
     grid: tuple[int, int] | None = getattr(model, "grid", None)
-    if method.initial == "upper" and grid is None:
-        raise InputError("initial = 'upper': needs a model with a grid (height, width)")
-    if not dtype.is_floating_point:
-        raise InputError(f"dtype = {dtype}: must be a floating type")
+    if not dtype.is_floating_point or torch.finfo(dtype).bits < 32:
+        raise InputError(f"dtype = {dtype}: must be float32 or float64; fewer bits would not hold a law")
     drafts = 0 if method.drafting is None else min(window, model.num_tokens)
+    method = method.for_grid(grid)
     return Settings(method, drafts, model.vocab_size, model.num_tokens, int(seed), grid[1] if grid else None, dtype)
 
 
 def _device(model: TargetModel, device: torch.device | str | None) -> torch.device:
     try:
         place = torch.device(device if device is not None else getattr(model, "device", "cpu"))
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=place).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device = {device!r}: {str(error).splitlines()[0]}") from None
     return place
 
@@ -222,7 +225,13 @@ def _place_model(model: TargetModel, device: torch.device) -> None:
 
 
 def _writer(
-    settings: Settings, model: TargetModel, record: str, window: int, device: torch.device, out_path: str | Path | None
+    settings: Settings,
+    model: TargetModel,
+    record: str,
+    window: int,
+    device: torch.device,
+    out_path: str | Path | None,
+    num_sequences: int,
 ) -> TraceWriter:
     method = settings.method
     return TraceWriter(
@@ -232,6 +241,7 @@ def _writer(
         window=window,
         decoder="reference",
         laws=record == "laws",
+        num_sequences=num_sequences,
         method=method.name,
         method_settings=repr(method),
         model=str(getattr(model, "name", type(model).__name__)),

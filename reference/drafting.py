@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reference.draws import inverse_cdf
+from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
 
@@ -141,6 +142,8 @@ class Mixture:
 
     def __post_init__(self) -> None:
         check_between(self.alpha, 0.0, 1.0, "alpha")
+        if self.coupled.needs_previous:
+            raise InputError(f"coupled = {self.coupled}: declares another law than the independent draft's")
 
     @property
     def needs_previous(self) -> bool:
@@ -195,6 +198,7 @@ class VerificationPrediction:
         tiny = torch.finfo(sweep.target_probs.dtype).tiny
         rise = (sweep.target_probs.clamp(min=tiny).log() - sweep.previous_probs.clamp(min=tiny).log()) * self.gamma
         limit = math.log(self.clip)
+        rise = torch.where((sweep.previous_probs == 0) & (self.gamma > 0), limit, rise)
         tilted = sweep.target_probs * rise.clamp(-limit, limit).exp()
         tilted = tilted / tilted.sum(-1, keepdim=True)
         return Draft(inverse_cdf(tilted, sweep.uniform), tilted if self.tracked else sweep.target_probs)

@@ -89,8 +89,8 @@ def uniform_pair(
 def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int, dtype: torch.dtype) -> Tensor:
     """The race noise of a position: ``vocab_size`` standard exponentials, the same at every iteration.
 
-    ``argmax_v p(v) / e(v)`` is the Gumbel-max draw with ``g = -ln e``. Small values, which win races, keep their full
-    relative precision: 53 bits for float64, 32 bits for any other type.
+    ``argmax_v p(v) / e(v)`` is the Gumbel-max draw with ``g = -ln e``. The uniform behind each has 53 bits
+    for float64, 32 for any other type, spaced evenly from zero, where the variates that win races come from.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int,
     if dtype == torch.float64:
         unit = torch.stack([_unit(w[0], w[1]), _unit(w[2], w[3])], dim=-1) + 2.0**-54
     else:
-        unit = ((torch.stack(w, dim=-1).double() + 0.5) * 2.0**-32).to(torch.float32)
+        unit = (torch.stack(w, dim=-1).double() + 0.5) * 2.0**-32  # in float32 some would round to 1
     return -torch.log1p(-unit.flatten(-2)[..., :vocab_size]).to(dtype)
 
 

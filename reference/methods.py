@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reference.drafting import DraftingRule, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
 from scd_analysis.errors import InputError
@@ -22,9 +22,10 @@ class Method:
         For reports.
     drafting : DraftingRule or None
         How positions are redrafted; None drafts nothing: one token a pass, ancestral sampling.
-    initial : str
+    initial : str or None
         First draft of a position: ``"uniform"`` over the vocabulary, or a copy of the ``"left"`` or ``"upper"``
-        neighbour. However it was found, its declared law is the point mass on it.
+        neighbour. However it was found, its declared law is the point mass on it. None is ``"upper"`` for a model with
+        a grid (a good guess lets the couplings settle sooner), else ``"uniform"``.
     greedy : bool
         Replace every target law by the point mass on its most probable token (the first, if tied).
     lossless : bool
@@ -33,12 +34,27 @@ class Method:
 
     name: str
     drafting: DraftingRule | None
-    initial: str = "uniform"
+    initial: str | None = None
     greedy: bool = False
     lossless: bool = True
 
     def __post_init__(self) -> None:
-        check_known(self.initial, INITIAL_DRAFTS, "initial")
+        if self.drafting is not None and not hasattr(self.drafting, "draft"):
+            raise InputError(f"drafting = {self.drafting!r}: must be a drafting rule or None")
+        if self.initial is not None:
+            check_known(self.initial, INITIAL_DRAFTS, "initial")
+
+    def for_grid(self, grid: tuple[int, int] | None) -> Method:
+        """The method with its initial drafts settled for a model with this (height, width), or with none.
+
+        Raises
+        ------
+        InputError
+            If the upper neighbour is asked for where there is no grid.
+        """
+        if self.initial == "upper" and grid is None:
+            raise InputError("initial = 'upper': needs a model with a grid (height, width)")
+        return replace(self, initial=self.initial or ("uniform" if grid is None else "upper"))
 
 
 _FACTORIES: dict[str, Callable[[], Method]] = {

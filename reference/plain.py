@@ -151,7 +151,7 @@ class PlainDecoder:
         return Slot(token, drawn if _tracked(rule) else target, target)
 
     def _tilted(self, rule: VerificationPrediction, slot: Slot, target: Law, draws: Any) -> Law:
-        if slot.previous is None:
+        if slot.previous is None or rule.gamma == 0:
             return target
         power = int(rule.gamma) if rule.gamma == int(rule.gamma) else rule.gamma  # keeps a Fraction a Fraction
         most, least = draws.number(rule.clip), draws.number(1) / draws.number(rule.clip)
@@ -230,4 +230,5 @@ def plain_decoder(model: Any, method: Method, window: int) -> PlainDecoder:
         tokens = torch.tensor([prefix], dtype=torch.long).reshape(1, len(prefix))
         return [float(p) for p in model.next_token_probs(tokens)[0, -1]]
 
-    return PlainDecoder(laws, model.vocab_size, model.num_tokens, window, method, model.grid[1] if model.grid else None)
+    width = model.grid[1] if model.grid else None
+    return PlainDecoder(laws, model.vocab_size, model.num_tokens, window, method.for_grid(model.grid), width)

@@ -30,9 +30,9 @@ def scalars(info: SweepInfo) -> dict[str, Tensor]:
     }
 
 
-def _to_host(parts: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Array]:
-    """Copy tensors of [B] and [B, L] in one transfer."""
-    columns = [part.reshape(len(part), -1).to(dtype) for part in parts.values()]
+def _to_host(parts: dict[str, Tensor]) -> dict[str, Array]:
+    """Copy tensors of [B] and [B, L] in one transfer, as float64, which holds every integer here exactly."""
+    columns = [part.reshape(len(part), -1).double() for part in parts.values()]
     joined = torch.cat(columns, dim=1).cpu().numpy()
     ends = np.cumsum([column.shape[1] for column in columns])[:-1]
     pieces = np.split(joined, ends, axis=1)
@@ -58,20 +58,21 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
         "num_committed": info.num_committed,
         "laws_bad": info.laws_bad.expand(len(info.base)),
     }
-    if record is None:
-        return _to_host(integers, torch.int64)
-    integers |= {
-        "base": info.base,
-        "bonus_token": info.bonus_token,
-        "draft_token": info.draft_token,
-        "next_token": info.next_token,
-        "accepted": info.accepted,
-        "committed": info.committed,
-        "residual_drawn": info.committed & ~info.accepted,
-        "age": info.age,
-    }
-    rows = _to_host(integers, torch.int64)
-    rows |= _to_host({"uniform": info.uniform, **scalars(info)}, torch.float64)
+    floats: dict[str, Tensor] = {}
+    if record is not None:
+        integers |= {
+            "base": info.base,
+            "bonus_token": info.bonus_token,
+            "draft_token": info.draft_token,
+            "next_token": info.next_token,
+            "accepted": info.accepted,
+            "committed": info.committed,
+            "residual_drawn": info.committed & ~info.accepted,
+            "age": info.age,
+        }
+        floats = {"uniform": info.uniform, **scalars(info)}
+    rows = _to_host(integers | floats)
+    rows |= {name: rows[name].astype(np.int64) for name in integers}
     if record == "laws":
         rows["draft_probs"] = info.draft_probs.float().cpu().numpy()
         rows["target_probs"] = info.target_probs.float().cpu().numpy()

@@ -54,4 +54,6 @@ def verify(
     draft_of_token = draft_probs.gather(-1, index)[..., 0].double()
     accepted = uniform * draft_of_token < target_of_token
     residual = (target_probs - draft_probs).clamp_(min=0)
+    empty = residual.sum(-1, keepdim=True) == 0  # laws equal but for rounding: any token of the target will do
+    residual = torch.where(empty, target_probs, residual)
     return Verification(accepted, torch.where(accepted, draft_tokens, inverse_cdf(residual, residual_uniform)))

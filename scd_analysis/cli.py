@@ -6,6 +6,7 @@ Bad input ends in one line on standard error and exit status 2.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -45,7 +46,7 @@ def resolve(name: str, what: str) -> Any:
         sys.path.insert(0, "")  # a module in the working directory, as with python -m
     try:
         return getattr(import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownNameError(f"{what}={name!r} is not known: {error}") from None
 
 
@@ -62,11 +63,17 @@ def resolve_model(name: str) -> Any:
 
         return load_model(name)
     found = resolve(name, "model")
-    return found() if callable(found) and not hasattr(found, "next_token_probs") else found
+    if hasattr(found, "next_token_probs") or not callable(found):
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+def _print_json(value: dict[str, Any]) -> None:
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in value.items()}
+    sys.stdout.write(json.dumps(finite, indent=2, allow_nan=False) + "\n")
 
 
 def _print_table(title: str, rows: dict[str, object]) -> None:
@@ -159,6 +166,8 @@ def audit(
     """
     from scd_analysis import audit as run_audit
 
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"out = {out}: there is no folder {out.parent}")
     judged = resolve(subject, "subject")
     verdict = run_audit(judged, resolve_model(model), alpha=alpha, max_sequences=max_sequences, seed=seed)
     if out is not None:
@@ -215,7 +224,7 @@ def main() -> None:
     """Run the command line; the console script ``scd-analysis``."""
     try:
         app(standalone_mode=True)
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.stderr.write(f"scd-analysis: {error}\n")
         sys.exit(2)
 

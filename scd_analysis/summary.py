@@ -30,6 +30,8 @@ def summarise(trace: xr.Dataset) -> dict[str, Any]:
     }
     summary |= {"num_sequences": trace.sizes["sequence"], "num_tokens": trace.sizes["position"]}
     summary |= {"iterations": trace.sizes["iteration"]}
+    if not trace.sizes["sequence"]:
+        return summary
     if bool(trace["nfe"].notnull().any()):
         gain = trajectories.speedup(trace)
         summary |= {"mean_nfe": float(trace["nfe"].mean()), "speedup": gain.value}

@@ -59,14 +59,41 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     missing = [name for name in REQUIRED if name not in group]
     if missing:
         raise TraceError(f"trace {source}: lacks the variable {missing[0]!r}")
-    dataset = xr.open_zarr(source, consolidated=bool(attributes.get("complete")))
-    blocks = attributes.get("blocks", [])
+    absent = [name for name in ("vocab_size", "num_tokens", "window", "blocks") if name not in attributes]
+    if absent:
+        raise TraceError(f"trace {source}: lacks the attribute {absent[0]!r}")
+    dataset = _open_group(source, group, str(source))
     if not attributes.get("complete"):
-        reached = max((written for _, _, written in blocks), default=0)
-        dataset = dataset.isel(iteration=slice(0, reached))
+        reached = max((written for _, _, written in attributes["blocks"]), default=0)
+        begun = max((stop for _, stop, _ in attributes["blocks"]), default=0)
+        dataset = dataset.isel(iteration=slice(0, reached), sequence=slice(0, begun))
     if check:
         _check_shapes(dataset, str(source))
     return dataset
+
+
+def _open_group(source: Any, group: zarr.Group, name: str) -> xr.Dataset:
+    """Open what is there; a writer that was stopped while it made room leaves arrays of unequal sizes."""
+    try:
+        return xr.open_zarr(source, consolidated=bool(group.attrs.get("complete")))
+    except ValueError:
+        return _open_unequal(source, group)
+    except Exception as error:
+        raise TraceError(f"trace {name}: its arrays cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _open_unequal(source: Any, group: zarr.Group) -> xr.Dataset:
+    """Open every variable alone and cut all to the sizes they share."""
+    names = [name for name in VARIABLES if name in group]
+    alone = {
+        name: xr.open_zarr(source, consolidated=False, drop_variables=[n for n in group.array_keys() if n != name])
+        for name in names
+    }
+    least = {
+        dim: min(p.sizes[dim] for p in alone.values() if dim in p.dims) for name in names for dim in alone[name].dims
+    }
+    cut = [part.isel({dim: slice(0, least[dim]) for dim in part.dims}) for part in alone.values()]
+    return xr.merge(cut, combine_attrs="override", join="exact", compat="no_conflicts")
 
 
 def _check_schema(attributes: dict[str, Any], source: str) -> None:
@@ -120,7 +147,11 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
         part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(
             ["draft_probs", "target_probs"], errors="ignore"
         )
-        part = part.load()
+        try:
+            part = part.load()
+        except Exception as error:
+            raise TraceError(f"trace: a chunk cannot be read ({type(error).__name__}: {error})") from None
+        _check_present(part)
         for name in ("draft_token", "next_token", "bonus_token", "tokens"):
             _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
         for name in ("draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_gumbel", "uniform"):
@@ -132,6 +163,17 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
             "draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0"
         )
         _check_window(part)
+
+
+def _check_present(part: xr.Dataset) -> None:
+    """Every slot of a pass that happened holds a draft: a chunk that is gone reads as unused."""
+    happened = part.base.notnull()
+    _fail("num_committed", happened & part.num_committed.isnull(), part.num_committed, "missing")
+    used = happened & (part.base + part.slot < part.sizes["position"])
+    # a decoder without drafts (one token a pass) has none anywhere
+    for name in ("draft_token", "next_token", "accepted", "committed"):
+        if bool(part["draft_token"].notnull().any()) or bool(part["accepted"].notnull().any()):
+            _fail(name, used & part[name].isnull(), part[name], "missing")
 
 
 def _check_window(part: xr.Dataset) -> None:

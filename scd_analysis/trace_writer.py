@@ -21,7 +21,7 @@ from zarr.storage import LocalStore, MemoryStore
 from scd_analysis.errors import InputError
 from scd_analysis.laws import KERNELS
 from scd_analysis.schema import LAWS, REQUIRED, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES
-from scd_analysis.validate import as_array, check_at_least, check_laws, check_tokens
+from scd_analysis.validate import as_array, check_at_least, check_integer, check_laws, check_tokens
 
 Array = npt.NDArray[Any]
 
@@ -60,6 +60,8 @@ class TraceWriter:
         A name.
     laws : bool
         Whether to store ``draft_probs`` and ``target_probs``; their scalars are stored anyway.
+    num_sequences : int, optional
+        How many there will be over all batches, if that is known; room is made for them at once.
     chunk : int
         Iterations a chunk: what a crash can cost; by default 16, or fewer where a decode cannot take so many.
     overwrite : bool
@@ -75,13 +77,14 @@ class TraceWriter:
 
     def __init__(
         self,
-        path: str | Path | None = None,
+        path: str | Path | Store | None = None,
         *,
         vocab_size: int,
         num_tokens: int,
         window: int,
         decoder: str,
         laws: bool = False,
+        num_sequences: int | None = None,
         chunk: int | None = None,
         overwrite: bool = False,
         **attributes: Any,
@@ -95,7 +98,7 @@ class TraceWriter:
         ):
             check_at_least(value, 1, name)
         self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
-        self._zip = Path(path) if path is not None and str(path).endswith(".zip") else None
+        self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
         self.store = self._make_store(path, overwrite)
         self._names = [*REQUIRED, *(LAWS if laws else ())]
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -117,11 +120,12 @@ class TraceWriter:
         self._filled = 0
         self._iterations = 0
         self._sequence_chunk = 0
-        self._closed = False
+        self._in_batch = self._flushing = self._closed = False
+        self._num_sequences = 0 if num_sequences is None else check_integer(num_sequences, "num_sequences")
 
-    def _make_store(self, path: str | Path | None, overwrite: bool) -> Store:
-        if path is None:
-            return MemoryStore()
+    def _make_store(self, path: str | Path | Store | None, overwrite: bool) -> Store:
+        if path is None or isinstance(path, Store):
+            return path or MemoryStore()
         path = Path(path)
         folder = path.with_name(path.name + ".partial") if self._zip else path
         for old in (path, folder):
@@ -136,7 +140,10 @@ class TraceWriter:
     def begin_batch(self, num_sequences: int) -> None:
         """Start the next batch of sequences; called by the first :meth:`append` if not before."""
         check_at_least(num_sequences, 1, "num_sequences")
+        if self._closed:
+            raise InputError(f"path = {self.store}: the trace is closed")
         self._flush()
+        self._in_batch = True
         start = self._blocks[-1][1] if self._blocks else 0
         self._blocks.append([start, start + num_sequences, 0])
         self._iterations = 0
@@ -176,9 +183,10 @@ class TraceWriter:
             attributes=attributes,
         )
 
-    def _grow(self, name: str) -> None:
-        iterations = max((-(-block[2] // self.chunk) * self.chunk for block in self._blocks), default=0)
-        shape = self._shape(name, self._blocks[-1][1], max(iterations, self.chunk))
+    def _grow(self, name: str, needed: int = 0) -> None:
+        """Make room for the batch and ``needed`` iterations; a pass commits a token, so N iterations mostly do."""
+        iterations = max([self.num_tokens, needed, *(block[2] for block in self._blocks)])
+        shape = self._shape(name, max(self._num_sequences, self._blocks[-1][1]), iterations)
         if self._arrays[name].shape != shape:
             self._arrays[name].resize(shape)
 
@@ -215,11 +223,16 @@ class TraceWriter:
             {"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more}
         )
         index = np.arange(len(rows["base"])) if sequence is None else as_array(sequence, "sequence", np.int64)
-        if not self._blocks or self._blocks[-1][2] < 0:
+        if index.shape != rows["base"].shape:
+            raise InputError(f"sequence has shape {index.shape}: expected {rows['base'].shape}, as base")
+        if not self._in_batch:
             self.begin_batch(len(index))
         start, stop, _ = self._blocks[-1]
-        if len(index) and (index.min() < 0 or index.max() >= stop - start):
-            raise InputError(f"sequence = {index.max()}: the batch has {stop - start} sequences")
+        for i, row in enumerate(index):
+            if not 0 <= row < stop - start:
+                raise InputError(f"sequence[{i}] = {row}: the batch has {stop - start} sequences")
+        if len(np.unique(index)) < len(index):
+            raise InputError(f"sequence = {index.tolist()}: names a sequence twice")
         self.write_rows(index, rows)
 
     def write_rows(self, index: Array, rows: dict[str, Array]) -> None:
@@ -248,7 +261,14 @@ class TraceWriter:
 
     def _rows(self, given: dict[str, Any]) -> dict[str, Array]:
         """Check one iteration, derive what follows from it and mask the unused slots."""
+        if self._closed:
+            raise InputError(f"path = {self.store}: the trace is closed")
         base = as_array(given.pop("base"), "base", np.int64)
+        if base.ndim != 1:
+            raise InputError(f"base has shape {base.shape}: expected [B]")
+        for i, committed in enumerate(base):
+            if not 0 <= committed <= self.num_tokens:
+                raise InputError(f"base[{i}] = {committed}: must lie between 0 and {self.num_tokens}")
         batch, rows = len(base), {}
         for name, value in given.items():
             if name not in VARIABLES or "iteration" not in VARIABLES[name].dims:
@@ -293,21 +313,21 @@ class TraceWriter:
             self._arrays["tokens"][start:stop] = as_array(tokens, "tokens", np.int64)
         if nfe is not None:
             self._arrays["nfe"][start:stop] = as_array(nfe, "nfe", np.int64)
-        self._blocks[-1][2] = self._iterations
-        self._group.attrs.update({"blocks": self._blocks})
+        self._in_batch = False
 
     def _flush(self) -> None:
         if self._filled == 0:
             self._buffer = {}
             return
-        block = self._blocks[-1]
+        self._flushing = True  # should this fail, do not try again on the way out
+        start, stop, _ = self._blocks[-1]
         first, done = self._iterations, self._iterations + self._filled
-        self._iterations = block[2] = done
         for name, values in self._buffer.items():
-            self._grow(name)
-            self._arrays[name][block[0] : block[1], first:done] = values[:, : self._filled]
+            self._grow(name, done)
+            self._arrays[name][start:stop, first:done] = values[:, : self._filled]
+        self._iterations = self._blocks[-1][2] = done
         self._group.attrs.update({"blocks": self._blocks})  # only now does a reader count the chunk as there
-        self._buffer, self._filled = {}, 0
+        self._buffer, self._filled, self._flushing = {}, 0, False
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -318,8 +338,9 @@ class TraceWriter:
         self._flush()
         self._closed = True
         if not self._arrays:
+            self._closed = False
             self.begin_batch(1)
-            self._blocks = [[0, 0, 0]]
+            self._closed, self._blocks = True, [[0, 0, 0]]
         iterations = max((block[2] for block in self._blocks), default=0)
         for name, array in self._arrays.items():
             array.resize(self._shape(name, self._blocks[-1][1], iterations))
@@ -348,7 +369,7 @@ class TraceWriter:
     ) -> None:
         if kind is None:
             self.close()
-        elif self._arrays:
+        elif self._arrays and not self._flushing:
             self._flush()  # keep what there is; the trace stays marked incomplete
 
 

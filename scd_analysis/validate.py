@@ -5,6 +5,7 @@ Messages read ``argument[index] = value: what is wrong``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -84,6 +85,20 @@ def check_tokens(tokens: npt.NDArray[np.int64], vocab_size: int, name: str) -> N
     if bad.any():
         first = np.argwhere(bad)[0]
         raise InputError(f"{name}{_at(first)} = {tokens[tuple(first)]}: not a token of a vocabulary of {vocab_size}")
+
+
+def check_integer(value: Any, name: str) -> int:
+    """Check that ``value`` is a whole number, and return it as an ``int``.
+
+    Raises
+    ------
+    InputError
+        Naming the value.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} = {value!r}: must be a whole number") from None
 
 
 def check_at_least(value: int | float, low: int | float, name: str) -> None:

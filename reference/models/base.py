@@ -76,6 +76,21 @@ class WindowedModel(TargetModel, Protocol):
         """Start a batch."""
 
 
+def read_laws(model: TargetModel, tokens: Tensor) -> Tensor:
+    """``model.next_token_probs(tokens)``, detached.
+
+    Raises
+    ------
+    InputError
+        If it is not a floating tensor.
+    """
+    probs = model.next_token_probs(tokens)
+    if not isinstance(probs, Tensor) or not probs.is_floating_point():
+        kind = str(probs.dtype) if isinstance(probs, Tensor) else type(probs).__name__
+        raise InputError(f"next_token_probs(tokens) is a {kind}: expected a tensor of floats")
+    return probs.detach()
+
+
 class PlainSession:
     """A session for any model: one full call of ``next_token_probs`` a pass."""
 
@@ -84,7 +99,7 @@ class PlainSession:
 
     def laws(self, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
         """See :class:`Session`."""
-        probs = self.model.next_token_probs(tokens[:, :reach])
+        probs = read_laws(self.model, tokens[:, :reach])
         expected = (len(tokens), reach + 1, self.model.vocab_size)
         if tuple(probs.shape) != expected:
             raise InputError(f"next_token_probs(tokens) has shape {tuple(probs.shape)}: expected {expected}")
@@ -137,7 +152,7 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
     probe = torch.zeros(1 + len(cuts), length, dtype=torch.long, device=device)
     for row, cut in enumerate(cuts, start=1):
         probe[row, cut:] = vocab - 1
-    probs = model.next_token_probs(probe)
+    probs = read_laws(model, probe)
     expected = (len(probe), length + 1, vocab)
     if tuple(probs.shape) != expected:
         raise InputError(f"next_token_probs(tokens) has shape {tuple(probs.shape)}: expected {expected}")

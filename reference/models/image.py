@@ -46,6 +46,11 @@ class ImageModel:
         self.grid: tuple[int, int] | None = (net.config.height, net.config.width)
         self.name = str(card["model"])
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.net.cos.device
+
     def given(self, condition: str | None) -> ImageModel:
         """The same network under another condition."""
         return ImageModel(self.net, self.card, self.codebook, condition)

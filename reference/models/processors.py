@@ -78,6 +78,11 @@ class ProcessedModel:
         self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
         self.grid: tuple[int, int] | None = getattr(model, "grid", None)
 
+    @property
+    def device(self) -> torch.device | str:
+        """Where the model underneath is."""
+        return getattr(self.model, "device", "cpu")
+
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Processed laws; see :class:`reference.models.base.TargetModel`."""
         return self.processors(self.model.next_token_probs(tokens))
@@ -114,6 +119,11 @@ class GuidedModel:
         self.conditional, self.unconditional, self.scale = conditional, unconditional, scale
         self.vocab_size, self.num_tokens = conditional.vocab_size, conditional.num_tokens
         self.grid: tuple[int, int] | None = getattr(conditional, "grid", None)
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where the conditional model is."""
+        return getattr(self.conditional, "device", "cpu")
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Guided laws; see :class:`reference.models.base.TargetModel`."""

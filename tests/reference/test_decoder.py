@@ -90,9 +90,10 @@ def test_coupling_strength_spans_sjd_to_scd(grid_model, coupling):
     assert not torch.equal(half.nfe, run("sjd").nfe)
 
 
-def test_gamma_zero_is_sjd(grid_model):
+def test_gamma_zero_is_sjd():
     flat = Method("vp0", reference.VerificationPrediction(gamma=0.0))
-    a, b = (decode(grid_model, m, window=4, num_sequences=50, record=None) for m in (flat, "sjd"))
+    model = TabularModel.random(4, 6, 0.5, seed=0, zeros=0.5)
+    a, b = (decode(model, m, window=4, num_sequences=50, record=None) for m in (flat, "sjd"))
     assert torch.equal(a.tokens, b.tokens)
 
 
@@ -142,7 +143,7 @@ def test_seeds_differ_and_repeat(grid_model):
 
 def test_a_model_known_only_by_the_contract_decodes_the_same(grid_model):
     class Foreign:
-        vocab_size, num_tokens = grid_model.vocab_size, grid_model.num_tokens
+        vocab_size, num_tokens, grid = grid_model.vocab_size, grid_model.num_tokens, grid_model.grid
 
         def next_token_probs(self, tokens):
             return grid_model.next_token_probs(tokens)
@@ -170,6 +171,8 @@ class Model:
             probs[0, 1, 0] = float("nan")
         if self.fault == "later nan" and self.calls > 1:
             probs[:, 1, 0] = float("nan")
+        if self.fault == "numpy":
+            return probs.numpy()
         if self.fault == "sum":
             probs[0, 0] = 0.6
         if self.fault == "shape":
@@ -184,6 +187,7 @@ FAULTS = [
     ("nan", LawError, r"\[0, 1, 0\] = nan"),
     ("later nan", LawError, r"at iteration 0\[0, 1, 0\] = nan"),
     ("sum", LawError, r"\[0, 0\] sums to 1.2"),
+    ("numpy", InputError, "is a ndarray: expected a tensor"),
     ("shape", InputError, r"\(4, 3, 2\).*\(4, 4, 2\)"),
     ("future", CausalityError, r"\[:, 0\] moved by"),
 ]
@@ -206,6 +210,10 @@ BAD = [
     ({"record": None, "out_path": "x.zarr"}, InputError, "out_path = x.zarr"),
     ({"device": "warp"}, InputError, "device = 'warp'"),
     ({"dtype": torch.long}, InputError, "dtype = torch.int64"),
+    ({"dtype": torch.bfloat16}, InputError, "dtype = torch.bfloat16"),
+    ({"device": "meta"}, InputError, "device = 'meta'"),
+    ({"window": 2.5}, InputError, "window = 2.5: must be a whole number"),
+    ({"seed": "x"}, InputError, "seed = 'x'"),
 ]
 
 
@@ -216,12 +224,24 @@ def test_bad_arguments_are_named(grid_model, options, error, message):
         decode(grid_model, options.pop("method"), **options)
 
 
+def test_initial_drafts_follow_the_grid_unless_said_otherwise(grid_model):
+    flat = TabularModel(list(grid_model.laws.split([4**k for k in range(6)])))
+    run = lambda model, initial: decode(  # noqa: E731
+        model, dataclasses.replace(get_method("sjd"), initial=initial), window=4, num_sequences=30, record=None
+    )
+    assert torch.equal(run(grid_model, None).nfe, run(grid_model, "upper").nfe)
+    assert torch.equal(run(flat, None).nfe, run(grid_model, "uniform").nfe)
+    assert not torch.equal(run(grid_model, None).nfe, run(grid_model, "uniform").nfe)
+
+
 def test_rules_check_their_settings():
     for make, message in (
         (lambda: coupling_mixture("scd-mc", 1.5), "alpha = 1.5"),
         (lambda: coupling_mixture("scd-xx", 0.5), "scd-mc, scd-gs"),
         (lambda: reference.VerificationPrediction(gamma=-1), "gamma = -1"),
         (lambda: reference.VerificationPrediction(clip=0.5), "clip = 0.5"),
+        (lambda: reference.Mixture(reference.VerificationPrediction(), 0.5), "declares another law"),
+        (lambda: Method("m", "sjd"), "drafting = 'sjd'"),
         (lambda: Method("m", None, initial="right"), "uniform, left, upper"),
     ):
         with pytest.raises(InputError, match=message):

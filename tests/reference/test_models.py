@@ -67,7 +67,7 @@ def test_decoding_through_the_cache_equals_decoding_by_the_contract():
     model = load_image_model("digits")
 
     class Foreign:
-        vocab_size, num_tokens = model.vocab_size, model.num_tokens
+        vocab_size, num_tokens, grid = model.vocab_size, model.num_tokens, model.grid
         next_token_probs = staticmethod(model.next_token_probs)
 
     for method in ("sjd", "scd-gs"):
