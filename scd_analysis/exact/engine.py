@@ -54,7 +54,7 @@ def exact_law(
     max_branches, max_seconds
         Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing.
     workers
-        Processes, for a function (a `Loop` runs in one); the sampler and its outcomes must survive a fork.
+        Processes, for a function (a `Loop` takes one, and refuses more); the sampler and its outcomes must survive a fork.
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
@@ -94,6 +94,8 @@ def exact_law(
     if not (intercept or isinstance(sampler, Loop) or takes_draws(sampler)):
         raise InputError("intercept=False: only a sampler(draws) or a Loop brings its own randomness")
     if isinstance(sampler, Loop):
+        if workers > 1:
+            raise InputError(f"workers = {workers}: a Loop merges its states in one process; pass workers=1")
         with reporting(progress) as report, guard() as watch:
             return law_of_loop(sampler, state_key, limits, watch.check, report)
     if state_key is not None:

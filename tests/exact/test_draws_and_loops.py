@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scd_analysis.errors import InputError
 from scd_analysis.exact import CannotEnumerate, Loop, SampledDraws, assert_exact, exact_law
 from tests.exact.tiny_decoder import Decoder, rational_tables, target_law, whole
 
@@ -172,3 +173,9 @@ def test_the_same_code_is_a_sampler() -> None:
     for outcome, p in target_law(tables, 3).items():
         assert abs(found.get(outcome, 0) / number - float(p)) < radius
     assert sampler(SampledDraws(seed=11, sequence=5)) == sampler(SampledDraws(seed=11, sequence=5))
+
+
+def test_a_loop_refuses_more_processes_than_it_uses() -> None:
+    decoder = Decoder(rational_tables(2, 2, seed=1), 2, 2, 2, "sjd")
+    with pytest.raises(InputError, match="workers = 2"):
+        exact_law(decoder.loop(), workers=2)
