@@ -54,7 +54,7 @@ def exact_law(
     max_branches, max_seconds
         Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing.
     workers
-        Processes, for a function (a `Loop` takes one, and refuses more); the sampler and its outcomes must survive a fork.
+        Processes, for a function (a `Loop` refuses more than one); sampler and outcomes must survive a fork.
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
