@@ -19,9 +19,9 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore
 
 from scd_analysis.errors import InputError
-from scd_analysis.laws import KERNELS
-from scd_analysis.schema import LAWS, REQUIRED, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES
-from scd_analysis.validate import as_array, check_at_least, check_integer, check_laws, check_tokens
+from scd_analysis.schema import LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.trace_rows import checked_rows
+from scd_analysis.validate import as_array, check_at_least, check_integer
 
 Array = npt.NDArray[Any]
 
@@ -219,9 +219,11 @@ class TraceWriter:
         LawError
             For a law that is not one, or a draft of probability zero.
         """
-        rows = self._rows(
-            {"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more}
-        )
+        if self._closed:
+            raise InputError(f"path = {self.store}: the trace is closed")
+        given = {"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more}
+        sizes = {"slot": self.window, "vocab": self.vocab_size, "position": self.num_tokens}
+        rows = checked_rows(given, sizes)
         index = np.arange(len(rows["base"])) if sequence is None else as_array(sequence, "sequence", np.int64)
         if index.shape != rows["base"].shape:
             raise InputError(f"sequence has shape {index.shape}: expected {rows['base'].shape}, as base")
@@ -258,42 +260,6 @@ class TraceWriter:
         self._filled += 1
         if self._filled == self.chunk:
             self._flush()
-
-    def _rows(self, given: dict[str, Any]) -> dict[str, Array]:
-        """Check one iteration, derive what follows from it and mask the unused slots."""
-        if self._closed:
-            raise InputError(f"path = {self.store}: the trace is closed")
-        base = as_array(given.pop("base"), "base", np.int64)
-        if base.ndim != 1:
-            raise InputError(f"base has shape {base.shape}: expected [B]")
-        for i, committed in enumerate(base):
-            if not 0 <= committed <= self.num_tokens:
-                raise InputError(f"base[{i}] = {committed}: must lie between 0 and {self.num_tokens}")
-        batch, rows = len(base), {}
-        for name, value in given.items():
-            if name not in VARIABLES or "iteration" not in VARIABLES[name].dims:
-                raise InputError(f"{name}: not a variable of a trace; known: {', '.join(VARIABLES)}")
-            array = as_array(value, name, np.float64 if not VARIABLES[name].is_integer else np.int64)
-            expected = self._shape(name, batch, 1)
-            expected = expected[:1] + expected[2:]
-            if array.shape != expected:
-                raise InputError(f"{name} has shape {array.shape}: expected {expected}")
-            rows[name] = array
-        used = base[:, None] + np.arange(self.window) < self.num_tokens
-        for name in ("draft_token", "next_token"):
-            rows[name] = np.where(used, rows[name], 0)
-            check_tokens(rows[name], self.vocab_size, name)
-        rows.update(_scalars_of_laws(rows, used))
-        rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
-        rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
-        rows.setdefault(
-            "num_committed", (rows["committed"] * used).sum(1) + (rows.get("bonus_token", -np.ones(batch)) >= 0)
-        )
-        for name, array in rows.items():
-            if "slot" in VARIABLES[name].dims:
-                mask = used if array.ndim == 2 else used[..., None]
-                rows[name] = np.where(mask, array, -1 if VARIABLES[name].is_integer else np.nan)
-        return {"base": base, **rows}
 
     def finish_batch(self, *, tokens: Any = None, nfe: Any = None) -> None:
         """End the batch: write what is buffered, with the finished sequences if they are known.
@@ -371,35 +337,3 @@ class TraceWriter:
             self.close()
         elif self._arrays and not self._flushing:
             self._flush()  # keep what there is; the trace stays marked incomplete
-
-
-def _leading(accepted: Array) -> Array:
-    """The slots up to and including the first that is not accepted."""
-    before = np.cumprod(np.concatenate([np.ones_like(accepted[:, :1]), accepted[:, :-1]], axis=1), axis=1)
-    return before.astype(np.int64)
-
-
-def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
-    """What the trace stores of the laws, where the caller gave them and not the scalars."""
-    if not all(name in rows for name in LAWS):
-        return {}
-    shape = rows["draft_probs"].shape
-    flat = np.full(shape, 1.0 / shape[-1])
-    draft, target = (np.where(used[..., None], rows[name], flat) for name in LAWS)
-    check_laws(draft, "draft_probs")
-    check_laws(target, "target_probs")
-    token = rows["draft_token"][..., None]
-    of_token = np.take_along_axis(draft, token, -1)[..., 0]
-    if (of_token <= 0).any():
-        first = [int(i) for i in np.argwhere(of_token <= 0)[0]]
-        raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
-    derived = {
-        "draft_prob_of_token": of_token,
-        "target_prob_of_token": np.take_along_axis(target, token, -1)[..., 0],
-        "total_variation": KERNELS["total_variation"](target, draft),
-        "collision_independent": KERNELS["collision_independent"](target, draft),
-        "collision_gumbel": KERNELS["collision_gumbel"](target, draft),
-        "entropy": KERNELS["entropy"](target),
-        "renyi2": KERNELS["renyi2_entropy"](target),
-    }
-    return {name: derived[name] for name in SCALARS_OF_LAWS if name not in rows}
