@@ -50,6 +50,7 @@ def test_bad_input_is_one_line_and_status_two(place, words, message):
     assert not (place / "a.zarr").exists()
 
 
+@pytest.mark.slow
 def test_trace_and_report(place):
     done = run(place, "trace", "scd-mc", "--model", "mine:model", "--window", "2", "--out", "run.zarr", "--json")
     assert done.returncode == 0, done.stderr
@@ -78,6 +79,7 @@ def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, sta
     assert outcome in run(place, "report", f"{outcome}.json").stdout
 
 
+@pytest.mark.slow
 def test_every_command_has_help_with_an_example(place):
     for command in ("trace", "audit", "exact", "figures", "report"):
         done = run(place, command, "--help")

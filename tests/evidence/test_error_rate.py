@@ -64,6 +64,7 @@ SEQUENCES = {"stale-law": 60_000, "temperature": 60_000, "fresh-match": 30_000}
 POWER = {fault: ledger(f"portfolio: refutes {fault}", 1e-6) for fault in FAULTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_planted_fault_is_refuted(fault: str) -> None:
     """At alpha = 1e-6 on one table, total variations from .02 to .6."""

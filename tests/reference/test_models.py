@@ -24,6 +24,7 @@ def held_out(name):
         return torch.from_numpy(stored["tokens"].astype(np.int64)), torch.from_numpy(stored["classes"].astype(np.int64))
 
 
+@pytest.mark.slow
 def test_the_card_states_the_bits_a_token_that_the_weights_have(shipped):
     tokens, classes = held_out(shipped.name)
     bits = bits_per_token(shipped.net, tokens, classes).mean().item()
