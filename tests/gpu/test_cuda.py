@@ -1,4 +1,4 @@
-"""On a CUDA device: the same promises, and one synchronisation an iteration."""
+"""On a CUDA device: the same tokens as on the host. Synchronisations are checked in ``tests/reference/test_step.py``."""
 
 import pytest
 import torch
