@@ -1,4 +1,4 @@
-"""On a CUDA device: the same tokens as on the host. Synchronisations are checked in ``tests/reference/test_step.py``."""
+"""On a CUDA device: the same tokens as on the host. Synchronisations: see ``tests/reference/test_step.py``."""
 
 import pytest
 import torch
