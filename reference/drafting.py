@@ -36,6 +36,12 @@ class Sweep(NamedTuple):
         Float64[B, L], fresh, for a choice between rules.
     race : Tensor or None
         Float[B, L, V], the position's own exponentials, for rules with ``needs_race``; the same at every iteration.
+    draft_token, draft_probs : Tensor
+        Long[B, L] and Float[B, L, V], the drafts that were verified and the laws declared for them.
+    accepted : Tensor
+        Bool[B, L], what verification said. An exact rule declares no law that depends on it.
+    position : Tensor
+        Long[B, L].
     """
 
     target_probs: Tensor
@@ -44,6 +50,10 @@ class Sweep(NamedTuple):
     uniform: Tensor
     coin: Tensor
     race: Tensor | None
+    draft_token: Tensor
+    draft_probs: Tensor
+    accepted: Tensor
+    position: Tensor
 
 
 class Draft(NamedTuple):
@@ -161,8 +171,27 @@ class Mixture:
         return Draft(torch.where(sweep.coin < self.alpha, coupled.tokens, independent.tokens), coupled.probs)
 
 
+class DrawnFrom:
+    """An independent draw from one law, declared as perhaps another; exact only where they are the same.
+
+    A subclass says ``laws``.
+    """
+
+    needs_previous: bool = False
+    needs_race: bool = False
+
+    def laws(self, target_probs: Tensor, previous_probs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The law drawn from and the law declared, Float[..., V] each, from p^t and (if needed) p^(t-1)."""
+        raise NotImplementedError
+
+    def draft(self, sweep: Sweep) -> Draft:
+        """Draw by inverse CDF."""
+        drawn, declared = self.laws(sweep.target_probs, sweep.previous_probs)
+        return Draft(inverse_cdf(drawn, sweep.uniform), declared)
+
+
 @dataclass(frozen=True)
-class VerificationPrediction:
+class VerificationPrediction(DrawnFrom):
     """An independent draw from a law tilted toward tokens whose probability rose: q ~ p^t w, w = (p^t / p^(t-1))^gamma.
 
     With ``tracked`` the tilted law is declared and the decoder is exact. Without, the draft comes from the tilt while
@@ -192,13 +221,13 @@ class VerificationPrediction:
         check_at_least(self.gamma, 0.0, "gamma")
         check_at_least(self.clip, 1.0, "clip")
 
-    def draft(self, sweep: Sweep) -> Draft:
-        """Tilt, then draw by inverse CDF."""
-        assert sweep.previous_probs is not None
-        tiny = torch.finfo(sweep.target_probs.dtype).tiny
-        rise = (sweep.target_probs.clamp(min=tiny).log() - sweep.previous_probs.clamp(min=tiny).log()) * self.gamma
+    def laws(self, target_probs: Tensor, previous_probs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tilt; declare the tilt or the target."""
+        assert previous_probs is not None
+        tiny = torch.finfo(target_probs.dtype).tiny
+        rise = (target_probs.clamp(min=tiny).log() - previous_probs.clamp(min=tiny).log()) * self.gamma
         limit = math.log(self.clip)
-        rise = torch.where((sweep.previous_probs == 0) & (self.gamma > 0), limit, rise)
-        tilted = sweep.target_probs * rise.clamp(-limit, limit).exp()
+        rise = torch.where((previous_probs == 0) & (self.gamma > 0), limit, rise)
+        tilted = target_probs * rise.clamp(-limit, limit).exp()
         tilted = tilted / tilted.sum(-1, keepdim=True)
-        return Draft(inverse_cdf(tilted, sweep.uniform), tilted if self.tracked else sweep.target_probs)
+        return tilted, tilted if self.tracked else target_probs

@@ -15,7 +15,7 @@ from reference.drafting import Sweep
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
-from reference.verification import verify
+from reference.verification import Check
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def init(settings: Settings, sequence: Tensor) -> JacobiState:
         draft_probs=laws,
         age=torch.zeros(batch, window, dtype=torch.long, device=device),
         previous_probs=laws if rule is not None and rule.needs_previous else None,
-        race=torch.ones_like(laws) if rule is not None and rule.needs_race else None,
+        race=torch.ones_like(laws) if settings.method.needs_race else None,
         iteration=0,
     )
     return _enter(settings, state, torch.ones(batch, window, dtype=torch.bool, device=device))
@@ -198,22 +198,27 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     in_window = state.base[:, None] + slots[:window] <= last
 
     # Verify every slot on its own.
-    sequence = state.sequence[:, None]
+    rule, sequence = settings.method.verification, state.sequence[:, None]
     draft_token = state.tokens.gather(1, position)
     uniform, residual_uniform = uniform_pair(settings.seed, Purpose.VERIFY, sequence, position, state.iteration)
-    accepted, verified = verify(target, state.draft_probs, draft_token, uniform, residual_uniform)
+    race = _race(settings, state, position)
+    check = Check(target, state.draft_probs, draft_token, uniform, residual_uniform, in_window, state.age, race)
+    accepted, verified, uniform, limit = rule.verify(check)
 
     # Commit the leading accepted drafts, then one more: the residual draw, or the bonus when nothing was rejected.
     num_accepted = (accepted & in_window).long().cumprod(1).sum(1)
     num_in_window = in_window.sum(1)
     committed = (slots[:window] <= num_accepted[:, None]) & in_window
     has_bonus = (num_accepted == num_in_window) & (state.base + num_in_window <= last)
+    if limit is not None:
+        committed &= slots[:window] < limit[:, None]
+        has_bonus &= num_in_window < limit
     bonus_uniform, _ = uniform_pair(settings.seed, Purpose.BONUS, state.sequence, rows[:, -1], state.iteration)
-    bonus_token = torch.where(has_bonus, inverse_cdf(probs[:, -1], bonus_uniform), -1)
+    bonus_token = torch.where(has_bonus, inverse_cdf(rule.bonus_probs(probs), bonus_uniform), -1)
     num_committed = committed.sum(1) + has_bonus
 
     # Redraft what was not committed.
-    drafts, declared = _redraft(settings, state, target, position, verified)
+    drafts, declared = _redraft(settings, state, check, position, accepted, verified)
     next_token = torch.where(committed, verified, drafts)
     tokens = _write(state.tokens, position, next_token, in_window)
     tokens = _write(tokens, rows[:, -1:], bonus_token[:, None], has_bonus[:, None])
@@ -246,22 +251,39 @@ def _write(tokens: Tensor, position: Tensor, values: Tensor, where: Tensor) -> T
     return scratch.scatter(1, torch.where(where, position, length), values)[:, :length]
 
 
+def _race(settings: Settings, state: JacobiState, position: Tensor) -> Tensor | None:
+    """The exponentials of every slot's position, out of the ring."""
+    if state.race is None:
+        return None
+    ring = (position % settings.window)[..., None].expand(-1, -1, settings.vocab_size)
+    return state.race.gather(1, ring)
+
+
 def _redraft(
-    settings: Settings, state: JacobiState, target: Tensor, position: Tensor, verified: Tensor
+    settings: Settings, state: JacobiState, check: Check, position: Tensor, accepted: Tensor, verified: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Next drafts of every slot and the laws declared for them."""
-    rule = settings.method.drafting
+    rule, target = settings.method.drafting, check.target_probs
     if rule is None:
         return verified, target
     previous = state.previous_probs
     if previous is not None:
         previous = torch.where((state.age == 0)[..., None], target, previous)
-    race = state.race
-    if race is not None:
-        ring = (position % settings.window)[..., None].expand(-1, -1, settings.vocab_size)
-        race = race.gather(1, ring)
     uniform, coin = uniform_pair(settings.seed, Purpose.DRAFT, state.sequence[:, None], position, state.iteration)
-    return rule.draft(Sweep(target, previous, verified, uniform, coin, race))
+    return rule.draft(
+        Sweep(
+            target_probs=target,
+            previous_probs=previous,
+            verified=verified,
+            uniform=uniform,
+            coin=coin,
+            race=check.race,
+            draft_token=check.draft_token,
+            draft_probs=check.draft_probs,
+            accepted=accepted,
+            position=position,
+        )
+    )
 
 
 def _move(
@@ -285,7 +307,7 @@ def _move(
 
 
 def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiState:
-    """Give the slots ``entering`` (Bool[B, L], a suffix of the window) initial drafts, declared as point masses."""
+    """Give the slots ``entering`` (Bool[B, L], a suffix of the window) initial drafts with their declared laws."""
     window, last = settings.window, settings.num_tokens - 1
     if window == 0:
         return state
@@ -293,11 +315,14 @@ def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiSt
     position = (state.base[:, None] + slots).clamp(max=last)
     inside = state.base[:, None] + slots <= last
     drafts = _initial_tokens(settings, state, position, entering)
-    point = torch.zeros_like(state.draft_probs).scatter_(-1, drafts[..., None], 1.0)
+    if settings.method.initial_law == "uniform":
+        declared = torch.full_like(state.draft_probs, 1 / settings.vocab_size)
+    else:
+        declared = torch.zeros_like(state.draft_probs).scatter_(-1, drafts[..., None], 1.0)
     return replace(
         state,
         tokens=_write(state.tokens, position, drafts, entering & inside),
-        draft_probs=torch.where(entering[..., None], point, state.draft_probs),
+        draft_probs=torch.where(entering[..., None], declared, state.draft_probs),
         age=torch.where(entering, 0, state.age),
     )
 

@@ -1,4 +1,4 @@
-"""What to decode with, as a value: a drafting rule, how positions start, and whether the target is made greedy."""
+"""What to decode with, as a value: a drafting rule, how positions start, how drafts are verified, and greediness."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reference.drafting import DraftingRule, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
+from reference.verification import MRS, VerificationRule
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
 
 INITIAL_DRAFTS = ("uniform", "left", "upper")
+INITIAL_LAWS = ("point", "uniform")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,13 @@ class Method:
         How positions are redrafted; None drafts nothing: one token a pass, ancestral sampling.
     initial : str or None
         First draft of a position: ``"uniform"`` over the vocabulary, or a copy of the ``"left"`` or ``"upper"``
-        neighbour. However it was found, its declared law is the point mass on it. None is ``"upper"`` for a model with
-        a grid (a good guess lets the couplings settle sooner), else ``"uniform"``.
+        neighbour. None is ``"upper"`` for a model with a grid (a good guess lets the couplings settle sooner), else
+        ``"uniform"``.
+    verification : VerificationRule
+        How drafts are verified; only modified rejection sampling is lossless for every draft.
+    initial_law : str
+        The law declared for first drafts: ``"point"``, the point mass on the draft, right however it was found; or
+        ``"uniform"``, right only where it was drawn so.
     greedy : bool
         Replace every target law by the point mass on its most probable token (the first, if tied).
     lossless : bool
@@ -37,12 +44,20 @@ class Method:
     initial: str | None = None
     greedy: bool = False
     lossless: bool = True
+    verification: VerificationRule = MRS
+    initial_law: str = "point"
 
     def __post_init__(self) -> None:
         if self.drafting is not None and not hasattr(self.drafting, "draft"):
             raise InputError(f"drafting = {self.drafting!r}: must be a drafting rule or None")
         if self.initial is not None:
             check_known(self.initial, INITIAL_DRAFTS, "initial")
+        check_known(self.initial_law, INITIAL_LAWS, "initial_law")
+
+    @property
+    def needs_race(self) -> bool:
+        """Whether positions need exponentials of their own."""
+        return self.verification.needs_race or (self.drafting is not None and self.drafting.needs_race)
 
     def for_grid(self, grid: tuple[int, int] | None) -> Method:
         """The method with its initial drafts settled for a model with this (height, width), or with none.

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cache, partial
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from reference.drafting import DraftingRule, Gumbel, Maximal, Mixture, VerificationPrediction
+from reference.drafting import DraftingRule, DrawnFrom, Gumbel, Maximal, Mixture, VerificationPrediction
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
-from scd_analysis.errors import InputError
+from reference.models.base import TargetModel
+from reference.verification import PositionRule
 
 Law = tuple[Any, ...]
 Laws = Callable[[tuple[int, ...]], Sequence[Any]]
+Verdict = Callable[[], tuple[int, bool]]
+"""Verify one slot, when asked: the token it holds afterwards, and whether its draft was accepted."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ class PlainState:
     committed: tuple[int, ...]
     slots: tuple[Slot, ...]
     iteration: int
+
+
+class Window(NamedTuple):
+    """One pass: the slots, the target law of each, and where and when it is."""
+
+    slots: Sequence[Slot]
+    targets: Sequence[Law]
+    base: int
+    iteration: int
+
+    def key(self, purpose: Hashable, i: int) -> tuple[Any, int, int]:
+        """Key of a draw of slot i."""
+        return purpose, self.base + i, self.iteration
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,10 @@ class PlainDecoder:
         """The sequence, once it is complete."""
         return state.committed if len(state.committed) == self.num_tokens else None
 
+    def state_key(self, state: PlainState) -> Hashable:
+        """What decides the future; not the number of passes."""
+        return state.committed, state.slots
+
     def live(self, state: PlainState) -> list[Hashable]:
         """Keys of the noise that later steps may ask for again: the races of the positions that are left."""
         return [(Purpose.RACE, j) for j in range(len(state.committed), self.num_tokens)]
@@ -87,20 +108,39 @@ class PlainDecoder:
         base, iteration = len(state.committed), state.iteration
         length = 0 if self.method.drafting is None else min(self.window, self.num_tokens - base)
         slots = self._enter(state, length, draws)
-        prefix, committed, survivors, rejected = state.committed, list(state.committed), [], False
-        for position, slot in enumerate(slots, start=base):
-            target = self._law(prefix, draws)
-            token, accepted = self._verify(slot, target, position, iteration, draws)
+        drafts = tuple(slot.token for slot in slots)
+        context = self._context(state)
+        targets = [self._law((*context, *drafts[:i]), draws) for i in range(length)]
+        window = Window(slots, targets, base, iteration)
+        verdicts = self._verdicts(window, draws)
+        committed, survivors, rejected = list(state.committed), [], False
+        for i, verdict in enumerate(verdicts):
             if rejected:
-                survivors.append(self._redraft(slot, target, token, position, iteration, draws))
+                survivors.append(self._redraft(window, i, verdict, draws))
             else:
+                token, accepted = verdict()
                 committed.append(token)
                 rejected = not accepted
-            prefix = (*prefix, slot.token)
         if not rejected and len(committed) < self.num_tokens:
-            bonus = draws.categorical((Purpose.BONUS, len(committed), iteration), self._law(prefix, draws))
-            committed.append(bonus)
-        return PlainState(tuple(committed), tuple(survivors), iteration + 1)
+            law = self._bonus_law((*context, *drafts), window, draws)
+            committed.append(draws.categorical(window.key(Purpose.BONUS, length), law))
+        return self._next(state, window, tuple(committed), tuple(survivors))
+
+    def _context(self, state: PlainState) -> tuple[int, ...]:
+        """The tokens before the window, as the model sees them."""
+        return state.committed
+
+    def _next(
+        self, state: PlainState, window: Window, committed: tuple[int, ...], survivors: tuple[Slot, ...]
+    ) -> PlainState:
+        return PlainState(committed, survivors, state.iteration + 1)
+
+    def _verdicts(self, window: Window, draws: Any) -> Sequence[Verdict]:
+        """One verdict a slot, each on its own."""
+        return [partial(self._verify, window, i, draws) for i in range(len(window.slots))]
+
+    def _bonus_law(self, prefix: tuple[int, ...], window: Window, draws: Any) -> Law:
+        return self._law(prefix, draws)
 
     def _law(self, prefix: tuple[int, ...], draws: Any) -> Law:
         law = tuple(draws.number(p) for p in self.laws(prefix))
@@ -120,8 +160,13 @@ class PlainDecoder:
                 token = known[neighbour]
             else:
                 token = draws.categorical((Purpose.INITIAL, position, 0), [draws.number(1)] * self.vocab_size)
-            slots.append(Slot(token, self._point(token, draws), None))
+            slots.append(Slot(token, self._initial_law(token, draws), None))
         return slots
+
+    def _initial_law(self, token: int, draws: Any) -> Law:
+        if self.method.initial_law == "uniform":
+            return (draws.number(1) / self.vocab_size,) * self.vocab_size
+        return self._point(token, draws)
 
     def _neighbour(self, position: int, first: int) -> int:
         if self.method.initial == "left":
@@ -131,24 +176,41 @@ class PlainDecoder:
             return position - self.width * ((position - first) // self.width + 1)
         return -1
 
-    def _verify(self, slot: Slot, target: Law, position: int, iteration: int, draws: Any) -> tuple[int, bool]:
-        """Modified rejection sampling of one draft."""
-        if draws.uniform((Purpose.VERIFY, position, iteration)) * slot.law[slot.token] < target[slot.token]:
+    def _verify(self, window: Window, i: int, draws: Any) -> tuple[int, bool]:
+        """Modified rejection sampling of one draft, or the method's rule for one position."""
+        rule, slot, target = self.method.verification, window.slots[i], window.targets[i]
+        uniform, residual = draws.uniform(window.key(Purpose.VERIFY, i)), window.key("residual", i)
+        if isinstance(rule, PositionRule):
+            laws, token = (tensor(target), tensor(slot.law)), slot.token
+            if uniform < float(rule.acceptance(*laws)[token]):
+                return token, True
+            return draws.categorical(residual, floats(rule.replacement(*laws, torch.tensor(token)))), False
+        if uniform * slot.law[slot.token] < target[slot.token]:
             return slot.token, True
-        return draws.residual(("residual", position, iteration), target, slot.law), False
+        return draws.residual(residual, target, slot.law), False
 
-    def _redraft(self, slot: Slot, target: Law, verified: int, position: int, iteration: int, draws: Any) -> Slot:
-        rule = self.method.drafting
+    def _redraft(self, window: Window, i: int, verdict: Verdict, draws: Any) -> Slot:
+        rule, slot, target = self.method.drafting, window.slots[i], window.targets[i]
         if isinstance(rule, Mixture):
-            coupled = draws.uniform(("coin", position, iteration)) < draws.number(rule.alpha)
+            coupled = draws.uniform(window.key("coin", i)) < draws.number(rule.alpha)
             rule = rule.coupled if coupled else None
         if isinstance(rule, Maximal):
-            return Slot(verified, target, target)
+            return Slot(verdict()[0], target, target)
         if isinstance(rule, Gumbel):
-            return Slot(draws.race((Purpose.RACE, position)).winner(target), target, target)
-        drawn = self._tilted(rule, slot, target, draws) if isinstance(rule, VerificationPrediction) else target
-        token = draws.categorical((Purpose.DRAFT, position, iteration), drawn)
-        return Slot(token, drawn if _tracked(rule) else target, target)
+            return Slot(draws.race((Purpose.RACE, window.base + i)).winner(target), target, target)
+        drawn, declared = self._laws(rule, slot, target, draws)
+        return Slot(draws.categorical(window.key(Purpose.DRAFT, i), drawn), declared, target)
+
+    def _laws(self, rule: DraftingRule | None, slot: Slot, target: Law, draws: Any) -> tuple[Law, Law]:
+        """The law drawn from and the law declared."""
+        if isinstance(rule, VerificationPrediction):  # in any arithmetic
+            tilted = self._tilted(rule, slot, target, draws)
+            return tilted, tilted if rule.tracked else target
+        if isinstance(rule, DrawnFrom):
+            previous = target if slot.previous is None else slot.previous
+            drawn, declared = rule.laws(tensor(target), tensor(previous))
+            return floats(drawn), floats(declared)
+        return target, target
 
     def _tilted(self, rule: VerificationPrediction, slot: Slot, target: Law, draws: Any) -> Law:
         if slot.previous is None or rule.gamma == 0:
@@ -161,8 +223,14 @@ class PlainDecoder:
         return tuple(w / sum(weights) for w in weights)
 
 
-def _tracked(rule: DraftingRule | None) -> bool:
-    return not isinstance(rule, VerificationPrediction) or rule.tracked
+def tensor(law: Law) -> torch.Tensor:
+    """A law as Float64[V], for rules that are written for tensors."""
+    return torch.tensor([float(p) for p in law], dtype=torch.float64)
+
+
+def floats(law: torch.Tensor) -> Law:
+    """The way back."""
+    return tuple(law.tolist())
 
 
 class KeyedDraws:
@@ -215,20 +283,28 @@ class KeyedRace:
         return int((torch.tensor(weights, dtype=torch.float64) / self.noise).argmax())
 
 
-def plain_decoder(model: Any, method: Method, window: int) -> PlainDecoder:
-    """The plain decoder of a :class:`reference.TabularModel`.
+def plain_decoder(
+    model: TargetModel, method: Method, window: int, kind: type[PlainDecoder] = PlainDecoder
+) -> PlainDecoder:
+    """The plain decoder of a model, whose laws are asked for prefix by prefix and kept.
 
-    Raises
-    ------
-    InputError
-        If the model has no tables.
+    Parameters
+    ----------
+    model : TargetModel
+        Small: one call a prefix.
+    method : Method
+        The decoder.
+    window : int
+        L.
+    kind : type
+        A plain decoder with another step.
     """
-    if not hasattr(model, "laws"):
-        raise InputError(f"model = {type(model).__name__}: has no tables; only a TabularModel can be decoded plainly")
 
+    @cache
     def laws(prefix: tuple[int, ...]) -> list[float]:
         tokens = torch.tensor([prefix], dtype=torch.long).reshape(1, len(prefix))
         return [float(p) for p in model.next_token_probs(tokens)[0, -1]]
 
-    width = model.grid[1] if model.grid else None
-    return PlainDecoder(laws, model.vocab_size, model.num_tokens, window, method.for_grid(model.grid), width)
+    grid: tuple[int, int] | None = getattr(model, "grid", None)
+    width = grid[1] if grid else None
+    return kind(laws, model.vocab_size, model.num_tokens, window, method.for_grid(grid), width)

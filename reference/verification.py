@@ -1,4 +1,7 @@
-"""Modified rejection sampling (MRS) over a whole window at once.
+"""Verification of drafts: modified rejection sampling (MRS) over a whole window at once, and the contract of any rule.
+
+A rule that decides each position on its own is four laws: the draft's, the declared one, an acceptance probability and
+a replacement. :func:`output_law` says what comes of them; MRS is the rule for which that is the target.
 
 References
 ----------
@@ -7,7 +10,8 @@ Leviathan, Kalman, Matias: Fast inference from transformers via speculative deco
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,25 +19,74 @@ from torch import Tensor
 from reference.draws import inverse_cdf
 
 
+class Check(NamedTuple):
+    """What a verification rule may use: one pass over the window, every tensor aligned with the slots.
+
+    Attributes
+    ----------
+    target_probs, draft_probs : Tensor
+        Float[B, L, V], the laws this pass gave and the laws declared for the drafts.
+    draft_token : Tensor
+        Long[B, L].
+    uniform, residual_uniform : Tensor
+        Float64[B, L] in [0, 1): one to accept, one for the residual.
+    in_window : Tensor
+        Bool[B, L]; slots past the last token hold nothing.
+    age : Tensor
+        Long[B, L], of the draft; 0 is an initial one.
+    race : Tensor or None
+        Float[B, L, V], the position's exponentials, for rules with ``needs_race``.
+    """
+
+    target_probs: Tensor
+    draft_probs: Tensor
+    draft_token: Tensor
+    uniform: Tensor
+    residual_uniform: Tensor
+    in_window: Tensor
+    age: Tensor
+    race: Tensor | None
+
+
 class Verification(NamedTuple):
-    """What MRS says of every draft in a window, each slot on its own.
+    """What a rule says of every draft in a window.
 
     Attributes
     ----------
     accepted : Tensor
-        Bool[..., L], ``u * q(x) < p(x)``.
+        Bool[..., L].
     tokens : Tensor
-        Long[..., L], the draft where accepted, else a draw from the residual; its law is the target law.
+        Long[..., L], the draft where accepted, else its replacement.
+    uniform : Tensor
+        Float64[..., L], the variate that decided.
+    limit : Tensor or None
+        Long[B], commit at most so many positions, 1 or more; an exact rule does not look at drafts for it.
     """
 
     accepted: Tensor
     tokens: Tensor
+    uniform: Tensor
+    limit: Tensor | None = None
+
+
+class VerificationRule(Protocol):
+    """A way to verify; see the module's first lines."""
+
+    @property
+    def needs_race(self) -> bool:
+        """Whether ``Check.race`` is used."""
+
+    def verify(self, check: Check) -> Verification:
+        """Decide every slot; slots are committed up to and including the first that is not accepted."""
+
+    def bonus_probs(self, probs: Tensor) -> Tensor:
+        """Law of the token after a window that was accepted whole, Float[B, V], from all rows Float[B, L + 1, V]."""
 
 
 def verify(
     target_probs: Tensor, draft_probs: Tensor, draft_tokens: Tensor, uniform: Tensor, residual_uniform: Tensor
 ) -> Verification:
-    """Turn drafts from ``draft_probs`` into draws from ``target_probs``.
+    """Turn drafts from ``draft_probs`` into draws from ``target_probs``: accept iff ``u * q(x) < p(x)``.
 
     Parameters
     ----------
@@ -53,7 +106,95 @@ def verify(
     target_of_token = target_probs.gather(-1, index)[..., 0].double()
     draft_of_token = draft_probs.gather(-1, index)[..., 0].double()
     accepted = uniform * draft_of_token < target_of_token
-    residual = (target_probs - draft_probs).clamp_(min=0)
-    empty = residual.sum(-1, keepdim=True) == 0  # laws equal but for rounding: any token of the target will do
-    residual = torch.where(empty, target_probs, residual)
-    return Verification(accepted, torch.where(accepted, draft_tokens, inverse_cdf(residual, residual_uniform)))
+    replacement = inverse_cdf(residual(target_probs, draft_probs), residual_uniform)
+    return Verification(accepted, torch.where(accepted, draft_tokens, replacement), uniform)
+
+
+def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
+    """``(p - q)+``, not normalised; p where it is empty: laws equal but for rounding, any token of the target will do.
+
+    Parameters
+    ----------
+    target_probs, draft_probs : Tensor
+        Float[..., V].
+
+    Returns
+    -------
+    Tensor
+        Float[..., V].
+    """
+    excess = (target_probs - draft_probs).clamp_(min=0)
+    return torch.where(excess.sum(-1, keepdim=True) == 0, target_probs, excess)
+
+
+@dataclass(frozen=True)
+class ModifiedRejection:
+    """MRS: the only rule here that turns every draft law into the target law."""
+
+    needs_race: bool = False
+
+    def verify(self, check: Check) -> Verification:
+        """See :func:`verify`."""
+        return verify(check.target_probs, check.draft_probs, check.draft_token, check.uniform, check.residual_uniform)
+
+    def bonus_probs(self, probs: Tensor) -> Tensor:
+        """The row after the window."""
+        return probs[:, -1]
+
+
+MRS = ModifiedRejection()
+
+
+@dataclass(frozen=True)
+class PositionRule(ModifiedRejection):
+    """A rule that decides each position on its own, written as its acceptance and its replacement.
+
+    Subclasses override one or both. Everything else here is MRS.
+    """
+
+    def acceptance(self, target_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        """Probability of accepting each token, Float[..., V]; here ``min(1, p / q)``, one where q is zero."""
+        ratio = target_probs / torch.where(draft_probs > 0, draft_probs, 1)
+        return torch.where(draft_probs > 0, ratio.clamp(max=1), 1)
+
+    def replacement(self, target_probs: Tensor, draft_probs: Tensor, draft_token: Tensor) -> Tensor:
+        """Weights of the token after a draft is rejected, Float[..., V], not normalised; here ``(p - q)+``."""
+        return residual(target_probs, draft_probs)
+
+    def verify(self, check: Check) -> Verification:
+        """Accept iff ``u < a(x)``; else draw the replacement by inverse CDF."""
+        accept = self.acceptance(check.target_probs, check.draft_probs)
+        accepted = check.uniform < accept.gather(-1, check.draft_token[..., None])[..., 0].double()
+        weights = self.replacement(check.target_probs, check.draft_probs, check.draft_token)
+        other = inverse_cdf(weights, check.residual_uniform)
+        return Verification(accepted, torch.where(accepted, check.draft_token, other), check.uniform)
+
+
+def output_law(
+    rule: PositionRule, target_probs: Tensor, draft_probs: Tensor, drawn_probs: Tensor | None = None
+) -> Tensor:
+    """The one-position oracle: ``out(y) = d(y) a(y) + sum_x d(x) (1 - a(x)) r_x(y)``.
+
+    Parameters
+    ----------
+    rule : PositionRule
+        Gives a and r.
+    target_probs, draft_probs : Tensor
+        Float[..., V], p and the declared q.
+    drawn_probs : Tensor, optional
+        Float[..., V], the law d that drafts really have; q by default.
+
+    Returns
+    -------
+    Tensor
+        Float[..., V]; the rule is lossless at the position iff this is p.
+    """
+    drawn = draft_probs if drawn_probs is None else drawn_probs
+    accept = rule.acceptance(target_probs, draft_probs)
+    out = drawn * accept
+    for x in range(target_probs.shape[-1]):
+        token = torch.full(target_probs.shape[:-1], x, device=target_probs.device)
+        weights = rule.replacement(target_probs, draft_probs, token)
+        rejected = (drawn * (1 - accept))[..., x : x + 1]
+        out = out + rejected * weights / weights.sum(-1, keepdim=True)
+    return out
