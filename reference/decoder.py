@@ -124,9 +124,11 @@ def decode(
     if device is not None:
         _place_model(model, place)
     law_dtype = check_model(model, place)
-    settings = _settings(model, chosen, window, seed, dtype or law_dtype)
+    settings = make_settings(model, chosen, window, seed, dtype or law_dtype)
     size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
-    writer = _writer(settings, model, record, window, place, out_path, num_sequences) if record is not None else None
+    writer = (
+        make_writer(settings, model, record, window, num_sequences, place, out_path) if record is not None else None
+    )
     total = num_sequences * settings.num_tokens
     tokens = torch.empty(num_sequences, settings.num_tokens, dtype=torch.long)
     nfe = torch.empty(num_sequences, dtype=torch.long)
@@ -200,7 +202,14 @@ def _select(state: JacobiState, index: Tensor) -> JacobiState:
     return replace(state, **kept)
 
 
-def _settings(model: TargetModel, method: Method, window: int, seed: int, dtype: torch.dtype) -> Settings:
+def make_settings(model: TargetModel, method: Method, window: int, seed: int, dtype: torch.dtype) -> Settings:
+    """Settle what stays the same during a decode.
+
+    Raises
+    ------
+    InputError
+        For a dtype that does not hold laws, or initial drafts that the model has no grid for.
+    """
     grid: tuple[int, int] | None = getattr(model, "grid", None)
     if not dtype.is_floating_point or torch.finfo(dtype).bits < 32:
         raise InputError(f"dtype = {dtype}: must be float32 or float64; fewer bits would not hold a law")
@@ -224,15 +233,16 @@ def _place_model(model: TargetModel, device: torch.device) -> None:
         move(device)
 
 
-def _writer(
+def make_writer(
     settings: Settings,
     model: TargetModel,
     record: str,
     window: int,
-    device: torch.device,
-    out_path: str | Path | None,
     num_sequences: int,
+    device: torch.device | str = "cpu",
+    out_path: str | Path | None = None,
 ) -> TraceWriter:
+    """Open the trace of a decode, in memory unless there is a path."""
     method = settings.method
     return TraceWriter(
         out_path,

@@ -105,9 +105,12 @@ class PlainDecoder:
 
     def step(self, state: PlainState, draws: Any) -> PlainState:
         """One Jacobi iteration; theory, section 2, in its order."""
-        base, iteration = len(state.committed), state.iteration
-        length = 0 if self.method.drafting is None else min(self.window, self.num_tokens - base)
-        slots = self._enter(state, length, draws)
+        length = 0 if self.method.drafting is None else min(self.window, self.num_tokens - len(state.committed))
+        return self._pass(state, self._enter(state, length, draws), draws)
+
+    def _pass(self, state: PlainState, slots: list[Slot], draws: Any) -> PlainState:
+        """Verify, commit and redraft a window of drafts."""
+        base, iteration, length = len(state.committed), state.iteration, len(slots)
         drafts = tuple(slot.token for slot in slots)
         context = self._context(state)
         targets = [self._law((*context, *drafts[:i]), draws) for i in range(length)]

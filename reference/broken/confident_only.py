@@ -10,7 +10,7 @@ from reference.broken.fault import Fault
 from reference.drafting import Independent
 from reference.draws import Purpose
 from reference.methods import Method
-from reference.plain import PlainState, Window
+from reference.plain import PlainState, Slot, Window
 from reference.verification import Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
 
@@ -35,10 +35,9 @@ class ConfidentOnly(ModifiedRejection):
 class Plain(DropResidual):
     """The same, one sequence."""
 
-    def step(self, state: PlainState, draws: Any) -> PlainState:
+    def _pass(self, state: PlainState, slots: list[Slot], draws: Any) -> PlainState:
         """Stop early and redraft."""
         base = len(state.committed)
-        slots = self._enter(state, min(self.window, self.num_tokens - base), draws)
         drafts = tuple(slot.token for slot in slots)
         targets = [self._law((*state.committed, *drafts[:i]), draws) for i in range(len(slots))]
         window, committed = Window(slots, targets, base, state.iteration), list(state.committed)

@@ -29,10 +29,9 @@ class AcceptedOnly(ModifiedRejection):
 class Plain(PlainDecoder):
     """The same, one sequence."""
 
-    def step(self, state: PlainState, draws: Any) -> PlainState:
+    def _pass(self, state: PlainState, slots: list[Slot], draws: Any) -> PlainState:
         """Give back the residual and redraft its position."""
         base, count = len(state.committed), 0
-        slots = self._enter(state, min(self.window, self.num_tokens - base), draws)
         drafts = tuple(slot.token for slot in slots)
         targets = [self._law((*state.committed, *drafts[:i]), draws) for i in range(len(slots))]
         window, committed = Window(slots, targets, base, state.iteration), list(state.committed)

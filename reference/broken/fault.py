@@ -47,6 +47,8 @@ class Fault:
         Its plain twin, for the exact law.
     corrupt : callable
         From the target model to the one that the decoder really uses.
+    window : int
+        L at which the fault shows on that model.
     model : callable
         Makes a small model on which the fault shows.
     run : callable or None
@@ -65,6 +67,7 @@ class Fault:
     plain: type[PlainDecoder] = PlainDecoder
     corrupt: Callable[[TargetModel], TargetModel] = same
     model: Callable[[], TargetModel] = small_model
+    window: int = 3
     run: Run | None = None
     rival: bool = False
     same_noise: bool = True
@@ -78,14 +81,14 @@ class Fault:
             return self.run(self, model, window, num_sequences, seed, record)
         return decode(self.corrupt(model), self.method, window, num_sequences, seed, record, progress=False)
 
-    def subject(self, window: int = 4) -> Callable[[Any, int, int], Any]:
+    def subject(self, window: int = 3) -> Callable[[Any, int, int], Any]:
         """As a subject of an audit of samples: ``(model, num_sequences, seed) -> Long[num_sequences, N]``."""
         return lambda model, num_sequences, seed: self.decode(model, window, num_sequences, seed).tokens
 
-    def traced(self, window: int = 4, record: str = "laws") -> Callable[[Any, int, int], Any]:
+    def traced(self, window: int = 3, record: str = "laws") -> Callable[[Any, int, int], Any]:
         """As a subject of an audit of traces: ``(model, num_sequences, seed) -> xarray.Dataset``."""
         return lambda model, num_sequences, seed: self.decode(model, window, num_sequences, seed, record).trace
 
-    def loop(self, model: TargetModel, window: int = 4) -> PlainDecoder:
+    def loop(self, model: TargetModel, window: int = 3) -> PlainDecoder:
         """One sequence, step by step, for ``scd_analysis.exact_law``."""
         return plain_decoder(self.corrupt(model), self.method, window, self.plain)

@@ -44,4 +44,5 @@ FAULT = Fault(
     source="one slip away: noise of shape [B, 1, V] broadcast over positions",
     method=Method("shared-gumbel-row", PairedRows(), lossless=False),
     plain=Plain,
+    window=4,
 )

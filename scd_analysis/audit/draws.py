@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,11 @@ import numpy.typing as npt
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from scd_analysis.audit.checkpoint import Checkpoint
 
 Subject = Callable[[Any, int, int], Any]
 
@@ -29,38 +34,70 @@ class Draws:
     Parameters
     ----------
     subject : callable
-        ``subject(model, num_sequences, seed) -> Long[num_sequences, N]``.
-    model : TargetModel
+        ``subject(model, num_sequences, seed)`` -> Long[num_sequences, N], or a trace of so many sequences, or an object
+        with one of these as ``tokens`` or ``trace``.
+    model : TargetModel or None
+    sizes : tuple of int
+        V and N.
     seeds : numpy.random.SeedSequence
+    checkpoint : Checkpoint, optional
+        Where batches are kept, and found again.
     """
 
-    def __init__(self, subject: Subject, model: Any, seeds: np.random.SeedSequence) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        model: Any,
+        sizes: tuple[int, int],
+        seeds: np.random.SeedSequence,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
         if not callable(subject):
             raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
-        self._subject, self._model, self._seeds = subject, model, seeds
+        self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
+        self.sizes = sizes
         self._used: list[int] = []
         self._head: Longs | None = None
 
-    def next(self, num_sequences: int) -> Longs:
-        """Return Long[num_sequences, N].
+    def next(self, num_sequences: int) -> Any:
+        """Return Long[num_sequences, N] or a trace; a stored batch comes in the size it has, up to that.
 
         Raises
         ------
         InputError
             If what comes back has another shape, is not integer, or has a token outside the vocabulary.
         """
-        seed = self._next_seed()
+        seed, number = self._next_seed(), len(self._used) - 1
+        stored = None if self._checkpoint is None else self._checkpoint.load(number, seed)
+        if stored is not None:
+            return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
         returned = self._subject(self._model, num_sequences, seed)
         name = f"subject(model, {num_sequences}, {seed})"
-        tokens = _as_it_is(returned, name)
-        expected = (num_sequences, int(self._model.num_tokens))
+        trace = _trace_of(returned)
+        drawn = (
+            self._tokens(returned, name, num_sequences) if trace is None else self._trace(trace, name, num_sequences)
+        )
+        if self._checkpoint is not None:
+            self._checkpoint.save(number, seed, drawn)
+        return drawn
+
+    def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
+        tokens = _as_it_is(getattr(returned, "tokens", returned), name)
+        expected = (num_sequences, self.sizes[1])
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
         if not np.issubdtype(tokens.dtype, np.integer):
             raise InputError(f"{name} has dtype {tokens.dtype}: tokens are integers")
         tokens = tokens.astype(np.int64)
-        check_tokens(tokens, int(self._model.vocab_size), name)
+        check_tokens(tokens, self.sizes[0], name)
         return tokens
+
+    def _trace(self, trace: xr.Dataset, name: str, num_sequences: int) -> xr.Dataset:
+        found = (trace.sizes["sequence"], trace.sizes["position"], trace.attrs.get("vocab_size"))
+        expected = (num_sequences, self.sizes[1], self.sizes[0])
+        if found != expected:
+            raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
+        return trace
 
     def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
         """Check that a batch does not begin like the one before it.
@@ -88,6 +125,17 @@ class Draws:
             if seed not in self._used:
                 self._used.append(seed)
                 return seed
+
+
+def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
+    """Whether a value is an xarray dataset, without importing xarray."""
+    return hasattr(value, "data_vars") and hasattr(value, "sizes")
+
+
+def _trace_of(value: Any) -> xr.Dataset | None:
+    """Return the trace that a subject returned, by itself or as an attribute."""
+    trace = value if is_trace(value) else getattr(value, "trace", None)
+    return trace if is_trace(trace) else None  # a matrix has a method of that name
 
 
 def _as_it_is(value: Any, name: str) -> npt.NDArray[Any]:

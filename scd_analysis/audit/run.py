@@ -1,23 +1,22 @@
-"""The audit on samples: batches until decided, one verdict."""
+"""The audit: draw until decided, one verdict."""
 
 from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.draws import FIRST_BATCH, Draws, Subject
+from scd_analysis.audit.draws import FIRST_BATCH, Draws, Subject, is_trace
+from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.progress import Progress
+from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
-from scd_analysis.audit.verdict import Finding, Outcome, Verdict
-from scd_analysis.evidence.catalogue import CONCENTRATIONS, PRIOR_TOKENS, standard_portfolio
-from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
-from scd_analysis.evidence.portfolio import Portfolio
-from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.audit.verdict import Outcome, Verdict
+from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 from scd_analysis.version import __version__
 
@@ -27,34 +26,46 @@ DEFAULT_TOKENS = 500_000
 DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
 
-FALSE_DISCOVERY_RATE = 0.05
-SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
+RESOLUTION_MEANING = {
+    "samples": "total variation between laws of whole sequences, to first order, power 0.99",
+    "trace": "total variation of one observation of a condition, to first order, power 0.99",
+    "kernel": "total variation of one observation of a condition, to first order, power 0.99",
+}
 
 
 def audit(
-    subject: Subject,
-    model: Any,
+    subject: Any,
+    model: Any = None,
     alpha: float = 1e-6,
     max_sequences: int | None = None,
     seed: int = 0,
     *,
     resolution: float = 0.2,
+    tolerance: float = 1e-4,
+    checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> Verdict:
-    """Judge from its tokens alone whether a subject samples from its target model.
+    """Judge whether a subject samples from its target model.
 
     A portfolio of bettors plays against the target, token by token. Under the null (every token has the model's law
     given the tokens before it, and sequences are independent) the mixture of their wealths is a martingale from one, so
     a lossless subject is refuted with probability at most ``alpha``, however long the audit runs and whenever it stops
-    [1]_.
+    [1]_. What the subject shows decides what is bet on:
+
+    * *samples*: tokens only.
+    * *trace*: also the five conditions of a lossless decoder, each at the pass that commits a position, and checks of
+      what a lossless decoder never does.
+    * *kernel*: a verification function by itself, on laws made up by the audit (:func:`scd_analysis.subjects.kernel`).
 
     Parameters
     ----------
-    subject : callable
-        ``subject(model, num_sequences, seed) -> Long[num_sequences, N]``, tensor or array, drawn anew
-        for every seed.
-    model : TargetModel
-        ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``.
+    subject : callable, path or xarray.Dataset
+        ``subject(model, num_sequences, seed)``, drawn anew for every seed, returns Long[num_sequences, N] (tensor or
+        array), a trace, or an object with one of them as ``tokens`` or ``trace``; or a trace by itself; or one of
+        :mod:`scd_analysis.subjects`.
+    model : TargetModel, optional
+        ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels;
+        for traces with laws, without it the target condition is not tested.
     alpha : float
         Probability of refuting a lossless subject, at most.
     max_sequences : int, optional
@@ -64,6 +75,10 @@ def audit(
     resolution : float
         The total variation that an audit must have been able to find for ``NOT_REFUTED``; a coarser one is
         ``INCONCLUSIVE``. It never ends an audit early.
+    tolerance : float
+        How far a recorded target probability may be from the model's own, given the finished sequence.
+    checkpoint : path, optional
+        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -74,8 +89,8 @@ def audit(
     Raises
     ------
     InputError
-        If an argument, the model or the subject's output is not what the contract says; ``LawError`` and
-        ``CausalityError`` are kinds of it.
+        If an argument, the model or the subject's output is not what the contract says; ``LawError``,
+        ``CausalityError`` and ``TraceError`` are kinds of it.
 
     References
     ----------
@@ -83,126 +98,120 @@ def audit(
     """
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
-    target = Target(model)
-    limit = _limit(target, subject, max_sequences)
-    for_subject, for_checks, for_pit = np.random.SeedSequence(seed).spawn(3)
-    target.check(np.random.default_rng(for_checks))
-    draws = Draws(subject, model, for_subject)
-    portfolio = standard_portfolio(target.vocab_size, target.num_tokens, target.companions, target.grid_width)
-    run = _Run(target, draws, portfolio, np.random.default_rng(for_pit), math.log(1 / alpha), limit)
-    with Progress(run.log_threshold, limit, shown=progress) as show:
-        while not run.decided:
-            run.step()
-            show(run.log_e_value, run.seen)
-    return _verdict(run, alpha, resolution, seed)
+    check_between(tolerance, 0, 1, "tolerance", open_ends=True)
+    judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint)
+    with Progress(judge.log_threshold, judge.limit, shown=progress) as show:
+        while not judge.decided:
+            judge.step()
+            show(judge.log_e_value, judge.seen)
+    return _verdict(judge, alpha, resolution, seed)
 
 
-@dataclass
-class _Run:
-    """An audit under way."""
+def _as_subject(subject: Any) -> Any:
+    """Take a trace, or a path to one, as what it is."""
+    if is_trace(subject) or isinstance(subject, (str, Path)):
+        if isinstance(subject, str) and not Path(subject).exists():
+            raise InputError(f"subject = {subject!r}: neither a callable nor the path of a trace")
+        from scd_analysis.subjects import trace
 
-    target: Target
-    draws: Draws
-    portfolio: Portfolio
-    rng: np.random.Generator
-    log_threshold: float
-    limit: int
-    seen: int = 0
-    log_e_value: float = 0.0
-    plan: list[int] = field(default_factory=list)
-
-    @property
-    def refuted(self) -> bool:
-        return self.log_e_value >= self.log_threshold
-
-    @property
-    def decided(self) -> bool:
-        return self.refuted or self.seen >= self.limit
-
-    def step(self) -> None:
-        """Draw half as many sequences as were seen, and bet on them in parts until one refutes."""
-        size = min(max(FIRST_BATCH, self.seen // 2), self.target.sequences_at_once, self.limit - self.seen)
-        tokens = self.draws.next(size)
-        batch = self.target.batch(tokens, self.rng)
-        self.draws.check_fresh(tokens, batch.token_probs)
-        self.plan.append(size)
-        for part in batch.chunks(self.seen, CHUNK_GROWTH, SMALLEST_CHUNK):
-            path = self.portfolio.bet(part)
-            crossed = path >= self.log_threshold
-            last = int(crossed.argmax()) if crossed.any() else len(part) - 1
-            self.seen, self.log_e_value = self.seen + last + 1, float(path[last])
-            if self.refuted:
-                return
+        return trace(subject)
+    return subject
 
 
-def _limit(target: Target, subject: Subject, max_sequences: int | None) -> int:
+def _open(
+    subject: Any,
+    model: Any,
+    alpha: float,
+    max_sequences: int | None,
+    seed: int,
+    tolerance: float,
+    checkpoint: str | Path | None,
+) -> Judge[Any]:
+    """Look at what the subject shows, and choose the judge."""
+    log_threshold = math.log(1 / alpha)
+    for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
+    if hasattr(subject, "verify_window"):
+        from scd_analysis.audit.kernels import KernelJudge
+
+        limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
+        check_at_least(limit, 1, "max_sequences")
+        return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit)
+    target = None if model is None else Target(model)
+    sizes = _sizes(subject, target)
+    limit = _limit(sizes[1], subject, max_sequences)
+    kept = None
+    if checkpoint is not None:
+        from scd_analysis.audit.checkpoint import Checkpoint
+
+        kept = Checkpoint(checkpoint, {"seed": seed, "vocab_size": sizes[0], "num_tokens": sizes[1]})
+    if target is not None:
+        target.check(np.random.default_rng(for_checks))
+    draws = Draws(subject, model, sizes, for_subject, kept)
+    evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit))
+    most = FIRST_BATCH if target is None else target.sequences_at_once
+    first = draws.next(min(FIRST_BATCH, most, limit))
+    if not is_trace(first):
+        if evidence is None:
+            raise InputError("model = None: an audit of tokens needs the model whose law they should have")
+        return SampleJudge(evidence, draws, first, log_threshold, limit)
+    from scd_analysis.audit.traced import TraceJudge
+    from scd_analysis.audit.watch import Watch
+
+    if evidence is None and "target_probs" not in first:
+        raise InputError("model = None: the trace holds no laws, so an audit of it needs the model")
+    watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance)
+    return TraceJudge(evidence, watch, draws, first, log_threshold, limit)
+
+
+def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
+    if target is not None:
+        return target.vocab_size, target.num_tokens
+    try:
+        return int(subject.vocab_size), int(subject.num_tokens)
+    except AttributeError:
+        raise InputError("model = None: only a kernel or a recorded trace can be audited without a model") from None
+
+
+def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
     if max_sequences is None:
-        max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // target.num_tokens))
+        max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
     check_at_least(max_sequences, 1, "max_sequences")
     return min(max_sequences, getattr(subject, "num_available", max_sequences))
 
 
-def _verdict(run: _Run, alpha: float, wanted: float, seed: int) -> Verdict:
-    resolutions = _resolutions(run)
-    worst = max(resolutions.values())
-    outcome = Outcome.REFUTED if run.refuted else Outcome.NOT_REFUTED if worst <= wanted else Outcome.INCONCLUSIVE
+def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
+    resolutions = judge.resolutions()
+    worst = max(resolutions.values(), default=1.0)
+    outcome = Outcome.REFUTED if judge.refuted else Outcome.NOT_REFUTED if worst <= wanted else Outcome.INCONCLUSIVE
     return Verdict(
         outcome=outcome,
-        log_e_value=run.log_e_value,
+        log_e_value=judge.log_e_value,
         alpha=alpha,
-        num_sequences=run.seen,
-        num_tokens=run.seen * run.target.num_tokens,
+        num_sequences=judge.seen,
+        num_tokens=judge.seen * judge.num_tokens,
         resolution=worst,
-        findings=_findings(run),
-        record=_record(run, alpha, resolutions, wanted, seed),
+        findings=judge.findings(),
+        record=_record(judge, alpha, resolutions, wanted, seed),
+        conditions=judge.conditions(),
+        diagnosis=judge.diagnosis(),
+        certificate=judge.certificate(),
+        path=tuple(judge.path),
     )
 
 
-def _resolutions(run: _Run) -> dict[str, float]:
-    """Total variation between laws of whole sequences, by direction."""
-    weights = dict(zip(run.portfolio.arms, run.portfolio.log_weights, strict=True))
-    directed = next(weight for arm, weight in weights.items() if arm.startswith("directed:"))
-    out = {
-        "one learned direction": one_direction(
-            run.log_threshold, float(directed), run.seen, run.seen * run.target.num_tokens, np.asarray(PRIOR_TOKENS)
-        )
-    }
-    joint = [weight for arm, weight in weights.items() if arm.startswith("joint-cells:")]
-    if joint:
-        cells = run.target.vocab_size**run.target.num_tokens
-        out["every cell at once"] = every_cell(run.log_threshold, float(joint[0]), run.seen, cells, CONCENTRATIONS)
-    return out
-
-
-def _findings(run: _Run) -> tuple[Finding, ...]:
-    """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
-    families = run.portfolio.families()
-    log_e_values = np.array([family.log_e_value for family in families])
-    stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
-    ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
-    out = [Finding(families[i].best_arm, families[i].message, float(log_e_values[i]), bool(stands[i])) for i in ranked]
-    if run.portfolio.impossible:
-        out.insert(0, Finding("support", "a token came that the target gives probability zero", math.inf, True))
-    return tuple(out)
-
-
-def _record(run: _Run, alpha: float, resolutions: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
-    weights = np.exp(run.portfolio.log_weights)
+def _record(judge: Judge[Any], alpha: float, resolutions: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
     return {
-        "grade": "samples",
+        "grade": judge.grade,
         "seed": seed,
         "alpha": alpha,
-        "max_sequences": run.limit,
-        "batch_plan": run.plan,
+        "max_sequences": judge.limit,
+        "batch_plan": judge.plan,
         "resolution_wanted": wanted,
-        "resolution_meaning": "total variation between laws of whole sequences, to first order, power 0.99",
+        "resolution_meaning": RESOLUTION_MEANING[judge.grade],
         "resolutions": resolutions,
-        "bettor_weights": {arm: float(weight) for arm, weight in zip(run.portfolio.arms, weights, strict=True)},
-        "log_e_values_at_end_of_part": {
-            arm: float(wealth) for arm, wealth in zip(run.portfolio.arms, run.portfolio.log_wealth, strict=True)
-        },
+        "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
-        "model": {"vocab_size": run.target.vocab_size, "num_tokens": run.target.num_tokens},
+        "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},
         "versions": {"scd-analysis": __version__, "python": sys.version.split()[0], **_versions("numpy", "torch")},
     }
 

@@ -87,6 +87,12 @@ class Target:
             values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
             raise error(f"model.next_token_probs(...)[{where}] = {values}: the law {what}")
 
+    def countable_law(self) -> tuple[Floats, str]:
+        """Return the law of what a certificate can count, and its name: whole sequences, or else the first token."""
+        if self._table is not None:
+            return self._table.joint_law(), "whole sequences"
+        return self.ask(np.zeros((1, self.num_tokens), dtype=np.int64))[0, 0], "the first token"
+
     def ask(self, tokens: Longs) -> Floats:
         """Return Float[S, N, V], the model's own laws of the tokens Long[S, N], normalised in float64."""
         block = max(1, LAWS_AT_ONCE // (self.num_tokens * self.vocab_size))

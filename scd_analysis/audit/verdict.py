@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from scd_analysis.conditions import Condition
+from scd_analysis.evidence.certificate import Certificate
+
 
 class Outcome(Enum):
     """The four things an audit can say. Samples alone never prove losslessness, so no outcome claims it of them."""
@@ -41,6 +44,83 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Size:
+    """How much, as a total variation.
+
+    Attributes
+    ----------
+    low, high : float
+        Interval, at all times together, with confidence 0.95; equal where it was computed and not estimated.
+    what : str
+        Between which laws.
+    """
+
+    low: float
+    high: float
+    what: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What broke.
+
+    Attributes
+    ----------
+    condition : Condition or None
+        None where tokens alone speak against the subject.
+    cause : str
+        The likely cause, in words.
+    position, iteration : int or None
+        Where the evidence is largest, or of the first violation.
+    first_seen : int or None
+        The sequence at which the condition's own evidence crossed the threshold, or of the first violation.
+    size : Size or None
+    evidence : tuple of str
+        What stands behind it, strongest first.
+    lead : float
+        By how many nats the condition leads over the next; infinite for a check.
+    """
+
+    condition: Condition | None
+    cause: str
+    position: int | None
+    iteration: int | None
+    first_seen: int | None
+    size: Size | None
+    evidence: tuple[str, ...]
+    lead: float
+
+
+@dataclass(frozen=True)
+class ConditionReport:
+    """Where one of the five conditions stands.
+
+    Attributes
+    ----------
+    condition : Condition
+    status : str
+        ``"broken"`` for the one that the diagnosis names, ``"disturbed"`` where there is evidence that another one
+        explains, ``"not refuted"``, or ``"not tested"`` where the subject does not show what it takes.
+    log_e_value : float
+        Of its strongest process (nats); infinite where something impossible happened.
+    observations : int
+        On which that process bet, or which were checked.
+    resolution : float or None
+        Total variation of one such observation that would have been found with power 0.99; None where nothing was
+        estimated.
+    message : str
+        What the strongest process says, or what was not tested and why.
+    """
+
+    condition: Condition
+    status: str
+    log_e_value: float
+    observations: int
+    resolution: float | None
+    message: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The result of an audit.
 
@@ -49,17 +129,25 @@ class Verdict:
     outcome : Outcome
         What was decided.
     log_e_value : float
-        ln E (nats) when the audit stopped; ``inf`` when a token of probability zero was seen.
+        ln E (nats) when the audit stopped; ``inf`` when something impossible was seen.
     alpha : float
         The bound on the probability of refuting a lossless subject.
     num_sequences, num_tokens : int
-        How much was judged, up to the sequence at which the audit stopped.
+        How much was judged, up to the sequence at which the audit was decided.
     resolution : float
         The largest, over the stated directions, of the total variation that would have been found with power 0.99.
     findings : tuple of Finding
         What the winning bettors say, largest evidence first.
     record : dict
         Everything needed to repeat the audit: seed, batch plan, versions, weights, directions of the resolution.
+    conditions : tuple of ConditionReport
+        The five conditions, where the subject shows more than tokens; else empty.
+    diagnosis : Diagnosis or None
+        What broke, for a refuted subject.
+    certificate : Certificate or None
+        Bounds on a total variation that hold at all times, where its cells can be counted.
+    path : tuple of (int, float)
+        ln E over the number of sequences, at the ends of the parts that were bet on.
     """
 
     outcome: Outcome
@@ -70,6 +158,15 @@ class Verdict:
     resolution: float
     findings: tuple[Finding, ...]
     record: dict[str, Any]
+    conditions: tuple[ConditionReport, ...] = ()
+    diagnosis: Diagnosis | None = None
+    certificate: Certificate | None = None
+    path: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def condition(self) -> Condition | None:
+        """The condition that broke, if one is named."""
+        return self.diagnosis.condition if self.diagnosis is not None else None
 
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
@@ -81,7 +178,29 @@ class Verdict:
             f"{self.outcome.name}: ln E = {self.log_e_value:.2f} against {math.log(1 / self.alpha):.2f} "
             f"after {self.num_sequences:,} sequences ({self.num_tokens:,} tokens), resolution {self.resolution:.3g}."
         )
-        return "\n".join([first, self.outcome.value, *(f"- {finding.message}" for finding in self.findings)])
+        lines = [first, self.outcome.value]
+        if self.diagnosis is not None:
+            lines += _diagnosis_lines(self.diagnosis)
+        lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
+        if self.certificate is not None:
+            lines.append(f"Certificate: {self.certificate}.")
+        return "\n".join([*lines, *(f"- {finding.message}" for finding in self.findings)])
+
+
+def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
+    name = "no single condition" if diagnosis.condition is None else diagnosis.condition.value
+    places = {
+        "position": diagnosis.position,
+        "iteration": diagnosis.iteration,
+        "first seen in sequence": diagnosis.first_seen,
+    }
+    where = ", ".join(f"{what} {value}" for what, value in places.items() if value is not None)
+    lines = [f"Broken: {name} - {diagnosis.cause}" + (f" ({where})" if where else "")]
+    if diagnosis.size is not None:
+        low, high = diagnosis.size.low, diagnosis.size.high
+        amount = f"{low:.3g}" if low == high else f"between {low:.3g} and {high:.3g}"
+        lines.append(f"Size: total variation {amount}; {diagnosis.size.what}.")
+    return lines
 
 
 def _finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,11 @@ class Batch:
         The number of each sequence among all V**N, first token most significant; None where they cannot be counted.
     grid_width : int or None
         Tokens in a row, where the tokens are an image read row by row.
+    context : mapping of str to Float[S, N] or Long[S, N]
+        What else is known before a token is drawn, such as the noise of an earlier position; for directions that use
+        it.
+    active : Bool[S, N] or None
+        Where there is something to bet on; None is everywhere. Elsewhere the law is a point mass on the token.
     """
 
     tokens: Longs
@@ -42,6 +48,8 @@ class Batch:
     companions: Mapping[str, Floats] = field(default_factory=dict)
     cells: Longs | None = None
     grid_width: int | None = None
+    context: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    active: npt.NDArray[np.bool_] | None = None
 
     @property
     def token_probs(self) -> Floats:
@@ -60,6 +68,8 @@ class Batch:
             uniforms=self.uniforms[start:stop],
             companions={name: laws[start:stop] for name, laws in self.companions.items()},
             cells=None if self.cells is None else self.cells[start:stop],
+            context={name: values[start:stop] for name, values in self.context.items()},
+            active=None if self.active is None else self.active[start:stop],
         )
 
     def chunks(self, seen: int, growth: float, smallest: int) -> Iterator[Batch]:
@@ -102,3 +112,39 @@ def make_batch(
     check_laws(target_probs, "target_probs")
     normalised = target_probs / target_probs.sum(axis=-1, keepdims=True)
     return Batch(tokens, normalised, uniforms, companions or {}, cells, grid_width)
+
+
+def observed(
+    tokens: Longs,
+    laws: Floats,
+    uniforms: Floats,
+    active: npt.NDArray[np.bool_],
+    companions: Mapping[str, Floats] | None = None,
+    context: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> Batch:
+    """Make a batch of observations that are there at some places only.
+
+    Parameters
+    ----------
+    tokens : Long[S, N]
+        Anything where ``active`` is False.
+    laws : Float[S, N, V]
+        The null law of each; normalised here, anything where ``active`` is False.
+    uniforms : Float[S, N]
+        As in :class:`Batch`.
+    active : Bool[S, N]
+        Where something was observed; a function of what came before. An observation that is impossible under its law is
+        left out too: it needs no bet.
+    companions, context
+        As in :class:`Batch`; a companion with a NaN in it says nothing there.
+    """
+    tokens = np.where(active, tokens, 0)
+    active = active & (np.take_along_axis(laws, tokens[..., None], axis=-1)[..., 0] > 0)
+    point = np.arange(laws.shape[-1]) == tokens[..., None]
+    laws = np.where(active[..., None], laws, point)
+    laws = laws / laws.sum(axis=-1, keepdims=True)
+    others = {
+        name: np.where(active[..., None] & ~np.isnan(law).any(axis=-1, keepdims=True), law, laws)
+        for name, law in (companions or {}).items()
+    }
+    return Batch(tokens, laws, uniforms, others, context=context or {}, active=active)

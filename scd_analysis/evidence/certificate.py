@@ -146,3 +146,35 @@ def _kl_inverse(observed: Floats, radius: float, *, upper: bool) -> Floats:
         fits = np.nan_to_num(gap, nan=0.0, posinf=np.inf) <= radius
         inside, outside = np.where(fits, middle, inside), np.where(fits, outside, middle)
     return outside if upper else inside
+
+
+def mean_bounds(total: float, count: int, width: float, delta: float, scale: float = 100.0) -> tuple[float, float]:
+    """Bound the mean of bounded variables, at all times together.
+
+    Parameters
+    ----------
+    total : float
+        Sum of the variables.
+    count : int
+        How many, 1 or more.
+    width : float
+        Of the interval that holds each of them.
+    delta : float
+        Probability, at most, that the mean of the conditional means ever lies outside.
+    scale : float
+        Count at which the bounds are tightest, about.
+
+    Returns
+    -------
+    tuple of float
+        By the normal mixture for sub-Gaussian increments of variance proxy ``width^2 / 4``.
+
+    References
+    ----------
+    Howard, Ramdas, McAuliffe, Sekhon: Time-uniform, nonparametric, nonasymptotic confidence sequences. Annals of
+    Statistics 49(2), 2021, equation (14). doi:10.1214/20-AOS1991
+    """
+    check_between(delta, 0, 1, "delta", open_ends=True)
+    spread = (count + scale) * math.log((count + scale) / (scale * delta * delta))
+    radius = width / 2 * math.sqrt(spread) / count
+    return max(total / count - radius, 0.0), total / count + radius

@@ -13,6 +13,8 @@ References
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
@@ -45,6 +47,30 @@ def shrunk(score: Floats, information: Floats, seen: Floats, priors: Floats) -> 
     return np.asarray(estimate[..., None] * (seen[..., None] / (seen[..., None] + priors)))
 
 
+@dataclass(frozen=True)
+class Leaning:
+    """Along which direction observations lean.
+
+    Attributes
+    ----------
+    feature : Feature
+    position : int
+        Where most.
+    score : float
+        Sum of the centred feature over observations.
+    count : int
+        Observations on which the feature could vary.
+    width : float
+        Of the feature's range; ``|score| / count / width`` bounds the mean total variation from below.
+    """
+
+    feature: Feature
+    position: int
+    score: float
+    count: int
+    width: float
+
+
 class Directed:
     """Lean along, or away from, each of several features, at all positions alike.
 
@@ -61,6 +87,9 @@ class Directed:
         self._score = np.zeros(len(features))
         self._information = np.zeros(len(features))
         self._seen = 0
+        self._by_position: list[tuple[Floats, Floats, Floats]] = [(np.zeros(1), np.zeros(1), np.zeros(1))] * len(
+            features
+        )
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -75,12 +104,24 @@ class Directed:
         return np.concatenate(growth, axis=1)
 
     def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
-        score, mean, information = (part.ravel() for part in moments(self._features[i], batch))
+        parts = moments(self._features[i], batch)
+        score, mean, information = (part.ravel() for part in parts)
         past = before(score, self._score[i]), before(information, self._information[i])
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
         self._score[i] += score.sum()
         self._information[i] += information.sum()
+        sums = parts[0].sum(axis=0), parts[2].sum(axis=0), (parts[2] > 0).sum(axis=0)
+        self._by_position[i] = tuple(old + new for old, new in zip(self._by_position[i], sums, strict=True))
         return np.asarray(bets.reshape(*batch.tokens.shape, -1).sum(axis=1))
+
+    def leaning(self) -> Leaning:
+        """Say along which feature the observations lean most, and where."""
+        signal = np.abs(self._score) / np.sqrt(np.maximum(self._information, 1e-12))
+        i = int(signal.argmax())
+        score, information, count = self._by_position[i]
+        position = int((score * np.sign(self._score[i]) / np.sqrt(np.maximum(information, 1e-12))).argmax())
+        feature = self._features[i]
+        return Leaning(feature, position, float(score.sum()), int(count.sum()), feature.high - feature.low)
 
     def describe(self, arm: int) -> str:
         """Say which way the feature leans, by the sign learned so far."""

@@ -47,12 +47,14 @@ class Feature:
     high: float = 1.0
 
 
-def _sharpness(batch: Batch) -> Floats:
+def sharpness(batch: Batch) -> Floats:
+    """Larger for likelier tokens, by the logarithm: the direction of temperature."""
     log_probs = np.log(np.maximum(batch.target_probs, np.exp(LEAST_LOG_PROB)))
     return np.asarray(1 - log_probs / LEAST_LOG_PROB)
 
 
-def _indicator(batch: Batch, tokens: Longs, known: npt.NDArray[np.bool_]) -> Floats:
+def indicator(batch: Batch, tokens: Longs, known: npt.NDArray[np.bool_]) -> Floats:
+    """One where v is the given token, Long[S, N], and that is known."""
     out = np.zeros_like(batch.target_probs)
     np.put_along_axis(out, tokens[..., None], known[..., None].astype(np.float64), axis=-1)
     return out
@@ -64,21 +66,21 @@ def _shifted(batch: Batch, back: int) -> Floats:
     if back < batch.tokens.shape[1]:
         tokens[:, back:] = batch.tokens[:, :-back]
         known[:, back:] = True
-    return _indicator(batch, tokens, known)
+    return indicator(batch, tokens, known)
 
 
 def _last_sequence(batch: Batch) -> Floats:
     """One where v is the token at this position of the sequence before."""
     tokens, known = np.zeros_like(batch.tokens), np.zeros(batch.tokens.shape, dtype=bool)
     tokens[1:], known[1:] = batch.tokens[:-1], True
-    return _indicator(batch, tokens, known)
+    return indicator(batch, tokens, known)
 
 
 def _upper(batch: Batch) -> Floats:
     return _shifted(batch, batch.grid_width or batch.tokens.shape[1])
 
 
-def _contrast(batch: Batch, other: Floats) -> Floats:
+def contrast(batch: Batch, other: Floats) -> Floats:
     """Lean to another law: the relative difference, bounded by one."""
     total = batch.target_probs + other
     return np.asarray(np.divide(other - batch.target_probs, total, out=np.zeros_like(total), where=total > 0))
@@ -87,31 +89,36 @@ def _contrast(batch: Batch, other: Floats) -> Floats:
 def _previous_row(batch: Batch) -> Floats:
     other = batch.target_probs.copy()
     other[:, 1:] = batch.target_probs[:, :-1]
-    return _contrast(batch, other)
+    return contrast(batch, other)
 
 
-def _uniform(batch: Batch) -> Floats:
-    return _contrast(batch, np.full_like(batch.target_probs, 1 / batch.target_probs.shape[-1]))
+def uniform(batch: Batch) -> Floats:
+    """Lean to the uniform law."""
+    return contrast(batch, np.full_like(batch.target_probs, 1 / batch.target_probs.shape[-1]))
 
 
-def _most_probable(batch: Batch) -> Floats:
+def most_probable(batch: Batch) -> Floats:
+    """One at the most probable token."""
     first = batch.target_probs.argmax(axis=-1)
-    return _indicator(batch, first, np.ones(first.shape, dtype=bool))
+    return indicator(batch, first, np.ones(first.shape, dtype=bool))
 
 
-def _least_probable(batch: Batch) -> Floats:
+def least_probable(batch: Batch) -> Floats:
+    """One at the least probable token that is possible."""
     inside = np.where(batch.target_probs > 0, batch.target_probs, np.inf)
     last = inside.argmin(axis=-1)
-    return _indicator(batch, last, np.ones(last.shape, dtype=bool))
+    return indicator(batch, last, np.ones(last.shape, dtype=bool))
 
 
-def _number(batch: Batch) -> Floats:
+def number(batch: Batch) -> Floats:
+    """The token's number, from 0 to 1."""
     values = np.linspace(0, 1, batch.target_probs.shape[-1])
     return np.broadcast_to(values, batch.target_probs.shape)
 
 
-def _sharpness_after_surprise(batch: Batch) -> Floats:
-    out = _sharpness(batch)
+def sharpness_after_surprise(batch: Batch) -> Floats:
+    """Temperature again, in proportion to how improbable the token before was."""
+    out = sharpness(batch)
     out[:, 1:] *= 1 - batch.token_probs[:, :-1, None]
     out[:, 0] = 0
     return out
@@ -139,8 +146,19 @@ def _at(position: int, inner: Callable[[Batch], Floats]) -> Callable[[Batch], Fl
     return values
 
 
-def _companion(name: str) -> Callable[[Batch], Floats]:
-    return lambda batch: _contrast(batch, batch.companions[name])
+def companion(name: str) -> Callable[[Batch], Floats]:
+    """Lean to a companion law; nowhere, where the batch has none of that name."""
+    return lambda batch: contrast(batch, batch.companions.get(name, batch.target_probs))
+
+
+def token_of(name: str) -> Callable[[Batch], Floats]:
+    """One where v is the token that the context gives, Long[S, N], negative where there is none."""
+    return lambda batch: indicator(batch, np.maximum(batch.context[name], 0), batch.context[name] >= 0)
+
+
+def scaled(inner: Callable[[Batch], Floats], name: str) -> Callable[[Batch], Floats]:
+    """Scale a direction by a number of the context, Float[S, N] in [-1, 1]."""
+    return lambda batch: inner(batch) * batch.context[name][..., None]
 
 
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:
@@ -155,15 +173,15 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
     """
     listed = [
         Feature("sharpness", "the laws are sharper than the target's (a lower temperature, a smaller top-k or top-p)",
-                "the laws are flatter than the target's (a higher temperature, less guidance)", _sharpness, 0.0),
+                "the laws are flatter than the target's (a higher temperature, less guidance)", sharpness, 0.0),
         Feature("uniform", "tokens lean to the uniform law, as an initial draft does",
-                "improbable tokens come too rarely", _uniform),
+                "improbable tokens come too rarely", uniform),
         Feature("most-probable", "the most probable token comes too often", "the most probable token comes too rarely",
-                _most_probable, 0.0),
+                most_probable, 0.0),
         Feature("least-probable", "the least probable token comes too often",
-                "the least probable token comes too rarely", _least_probable, 0.0),
+                "the least probable token comes too rarely", least_probable, 0.0),
         Feature("number", "tokens of a high number come too often", "tokens of a low number come too often",
-                _number, 0.0),
+                number, 0.0),
         Feature("previous-token", "tokens repeat the one before too often", "tokens repeat the one before too rarely",
                 lambda batch: _shifted(batch, 1), 0.0),
         Feature("previous-row", "tokens lean to the law of the position before (a row shifted by one)",
@@ -171,13 +189,13 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
         Feature("last-sequence", "a sequence repeats tokens of the one before it (noise shared between sequences)",
                 "a sequence avoids the tokens of the one before it", _last_sequence, 0.0),
         Feature("sharpness-first", "the first token's law is too sharp", "the first token's law is too flat",
-                _at(0, _sharpness), 0.0),
+                _at(0, sharpness), 0.0),
         Feature("sharpness-last", "the last token's law is too sharp", "the last token's law is too flat",
-                _at(-1, _sharpness), 0.0),
+                _at(-1, sharpness), 0.0),
         Feature("noise-by-rank", "a surprising token makes the next one surprising (shared noise)",
                 "a surprising token makes the next one likely (shared noise)", _after("rank")),
         Feature("sharpness-after-surprise", "a likely token follows a surprising one too often (shared noise)",
-                "an unlikely token follows a surprising one too often (shared noise)", _sharpness_after_surprise, 0.0),
+                "an unlikely token follows a surprising one too often (shared noise)", sharpness_after_surprise, 0.0),
         Feature("noise-by-token", "neighbouring tokens move together (shared noise)",
                 "neighbouring tokens move against each other (shared noise)", _after("token")),
     ]  # fmt: skip
@@ -188,7 +206,7 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
         )  # fmt: skip
     listed += [
         Feature(name, f"tokens lean to what a decoder gives when {CAUSES.get(name, name)}",
-                f"tokens lean away from what a decoder gives when {CAUSES.get(name, name)}", _companion(name))
+                f"tokens lean away from what a decoder gives when {CAUSES.get(name, name)}", companion(name))
         for name in companions
     ]  # fmt: skip
     return tuple(listed)

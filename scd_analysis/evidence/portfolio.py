@@ -71,7 +71,7 @@ class Portfolio:
         for i, family in enumerate(families):
             if not family.weight > 0:
                 raise InputError(f"families[{i}].weight = {family.weight}: a weight is positive")
-        self._families = tuple(families)
+        self.members = tuple(families)
         total = sum(family.weight for family in families)
         self.arms = tuple(arm for family in families for arm in family.bettor.arms)
         self._log_weights = np.concatenate(
@@ -114,7 +114,7 @@ class Portfolio:
         return path
 
     def _bet_possible(self, batch: Batch) -> Floats:
-        growth = np.concatenate([family.bettor.bet(batch) for family in self._families], axis=1)
+        growth = np.concatenate([family.bettor.bet(batch) for family in self.members], axis=1)
         if np.isnan(growth).any():
             row, arm = np.argwhere(np.isnan(growth))[0]
             raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
@@ -125,7 +125,7 @@ class Portfolio:
     def families(self) -> tuple[Standing, ...]:
         """Say where each family stands."""
         out, start = [], 0
-        for family in self._families:
+        for family in self.members:
             wealth = self.log_wealth[start : start + len(family.bettor.arms)]
             best = int(wealth.argmax())
             log_e_value = float(np.logaddexp.reduce(wealth) - np.log(len(wealth)))

@@ -50,6 +50,17 @@ def one_direction(
     return _total_variation(best, num_sequences)
 
 
+def one_observation(log_threshold: float, log_weight: float, num_observations: int, priors: Floats) -> float:
+    """Return the smallest TV of single observations, the same at each, found with power 0.99 along one direction.
+
+    By Pinsker's inequality in its first-order form, ``TV <= sqrt(KL / 2)`` of one observation.
+    """
+    if num_observations < 1:
+        return 1.0
+    whole = one_direction(log_threshold, log_weight, num_observations, num_observations, priors)
+    return min(1.0, whole * math.sqrt(math.pi / 2))
+
+
 def every_cell(
     log_threshold: float, log_weight: float, num_sequences: int, num_cells: int, concentrations: Floats
 ) -> float:

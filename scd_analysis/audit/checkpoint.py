@@ -1,0 +1,74 @@
+"""What an audit has drawn so far, on disk, so that it can be resumed: the bets are made again, the draws are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from scd_analysis.audit.draws import is_trace
+from scd_analysis.errors import InputError
+
+
+class Checkpoint:
+    """A folder with one Zarr store a batch, each complete or absent.
+
+    Parameters
+    ----------
+    path : path
+        A new folder, or one that an audit of the same subject and model with the same seed has written.
+    identity : dict
+        What must be the same for the batches to be of use: seed, vocabulary, number of tokens.
+
+    Raises
+    ------
+    InputError
+        If the folder belongs to another audit.
+    """
+
+    def __init__(self, path: str | Path, identity: dict[str, Any]) -> None:
+        self._path = Path(path)
+        self._path.mkdir(parents=True, exist_ok=True)
+        known = self._path / "audit.json"
+        if known.exists():
+            stored = json.loads(known.read_text())
+            for name, value in identity.items():
+                if stored.get(name) != value:
+                    raise InputError(f"checkpoint {self._path}: {name} = {stored.get(name)}, this audit has {value}")
+        elif any(self._path.iterdir()):
+            raise InputError(f"checkpoint {self._path}: the folder is not empty and holds no audit")
+        else:
+            known.write_text(json.dumps(identity) + "\n")
+
+    def _folder(self, number: int) -> Path:
+        return self._path / f"batch-{number:05d}.zarr"
+
+    def load(self, number: int, seed: int) -> Any:
+        """Return a stored batch, tokens or trace, or None.
+
+        Raises
+        ------
+        InputError
+            If it was drawn with another seed.
+        """
+        folder = self._folder(number)
+        if not folder.exists():
+            return None
+        batch = xr.open_zarr(folder, consolidated=False)
+        if batch.attrs.pop("audit_seed") != seed:
+            raise InputError(f"checkpoint {folder}: was drawn with another seed than {seed}")
+        return batch.load() if "draft_token" in batch else batch["tokens"].values.astype(np.int64)
+
+    def save(self, number: int, seed: int, drawn: Any) -> None:
+        """Store a batch; under its name only once it is whole."""
+        batch = drawn if is_trace(drawn) else xr.Dataset({"tokens": (("sequence", "position"), drawn)})
+        batch = batch.assign_attrs(audit_seed=seed).drop_encoding()
+        folder = self._folder(number)
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        batch.to_zarr(partial, zarr_format=3, consolidated=False)
+        partial.rename(folder)

@@ -1,0 +1,295 @@
+"""Of a trace, what bears on a verdict: every position at the pass that committed it.
+
+Drafts of one position at several passes are dependent under a coupling, so a test may use one pass a position, chosen
+by what earlier positions did. The pass that commits it is such a choice: it depends on earlier positions only, for a
+decoder that keeps the commit rule. Positions in order, sequences in order, this is a martingale difference sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scd_analysis.evidence.batch import Floats, Longs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Bools = npt.NDArray[np.bool_]
+
+SCALARS = (
+    "base", "num_committed", "bonus_token", "draft_token", "next_token", "accepted", "committed", "age", "uniform",
+    "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Every slot of every pass. S sequences, T passes, L slots; NaN or False outside.
+
+    Attributes
+    ----------
+    base, slot_position : Long[S, T], Long[S, T, L]
+        First position, and each slot's (N past the end).
+    used : Bool[S, T, L]
+        Whether the slot held a draft.
+    reached : Bool[S, T, L]
+        Slots up to and including the first that was not accepted: what the commit rule commits.
+    committed, accepted : Bool[S, T, L]
+    draft, after : Long[S, T, L]
+        The draft, and the token afterwards.
+    uniform : Float[S, T, L]
+    """
+
+    base: Longs
+    slot_position: Longs
+    used: Bools
+    reached: Bools
+    committed: Bools
+    accepted: Bools
+    draft: Longs
+    after: Longs
+    uniform: Floats
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Another draft, of an earlier position, that may have used the same noise.
+
+    Attributes
+    ----------
+    token : Long[S, N]
+        -1 where there is none.
+    probs : Float[S, N, V] or None
+        The target law of the pass that drew it.
+    """
+
+    token: Longs
+    probs: Floats | None
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Every position at the pass that committed it. S sequences, N positions; NaN or -1 where there is none.
+
+    Attributes
+    ----------
+    final : Long[S, N]
+        The finished sequences.
+    drafted, accepted, bonus : Bool[S, N]
+        Whether a draft was verified there, whether it was accepted, and whether the token was drawn past the window.
+    iteration, slot, age : Long[S, N]
+        When and where.
+    draft : Long[S, N]
+    draft_prob, target_prob : Float[S, N]
+        Of the draft, under the declared law and the target law.
+    total_variation, collision : Float[S, N]
+        Between the two laws.
+    uniform, last_uniform : Float[S, N]
+        The acceptance variate, and the position's one pass before.
+    next_ratio, run_ratio : Float[S, N]
+        Of the same pass: p/q of the draft in the slot after, and the product of p/q from here to the end of the run of
+        nondecreasing p; what a rule would look at that commits by later drafts. NaN where there is no such slot.
+    draft_probs, target_probs : Float[S, N, V] or None
+        The declared law and the target law; None where laws were not recorded.
+    last_target_probs, earlier_target_probs : Float[S, N, V] or None
+        The position's target law one pass before, which its draft should have been drawn from, and two passes before.
+    beside, same_slot : Drawn
+        What was drawn when the draft was, in the slot before it; and in its own slot, one pass before that.
+    passes : Passes
+    """
+
+    final: Longs
+    drafted: Bools
+    accepted: Bools
+    bonus: Bools
+    iteration: Longs
+    slot: Longs
+    age: Longs
+    draft: Longs
+    draft_prob: Floats
+    target_prob: Floats
+    total_variation: Floats
+    collision: Floats
+    uniform: Floats
+    last_uniform: Floats
+    next_ratio: Floats
+    run_ratio: Floats
+    draft_probs: Floats | None
+    target_probs: Floats | None
+    last_target_probs: Floats | None
+    earlier_target_probs: Floats | None
+    beside: Drawn
+    same_slot: Drawn
+    passes: Passes
+
+    def __len__(self) -> int:
+        return len(self.final)
+
+    def part(self, start: int, stop: int) -> Commits:
+        """Return sequences ``start ... stop - 1``."""
+        return _cut(self, slice(start, stop))
+
+    @property
+    def rejected(self) -> Bools:
+        """Where the committed token replaced a draft."""
+        return self.drafted & ~self.accepted
+
+
+def read_commits(trace: xr.Dataset) -> Commits:
+    """Gather what was committed, from some sequences of a trace.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        Few enough sequences to load.
+    """
+    part = {name: trace[name].values.astype(np.float64) for name in SCALARS}
+    passes = _passes(part, int(trace.sizes["position"]))
+    index = _commit_index(passes, int(trace.sizes["position"]))
+    ratio = _ratio(part["target_prob_of_token"], part["draft_prob_of_token"])
+    bonus, tokens = _finals(trace, part, passes, index)
+    drawn = _moved(passes, index, back=1)
+    beside = _moved(passes, index, back=1, left=1)
+    same_slot = _Index(np.where(drawn.iteration >= 1, drawn.iteration - 1, -1), drawn.slot)
+    return Commits(
+        final=tokens,
+        drafted=index.found,
+        accepted=index.take(passes.accepted, False),
+        bonus=bonus,
+        iteration=index.iteration,
+        slot=index.slot,
+        age=index.take(_whole(part["age"]), -1),
+        draft=index.take(passes.draft, -1),
+        draft_prob=index.take(part["draft_prob_of_token"], np.nan),
+        target_prob=index.take(part["target_prob_of_token"], np.nan),
+        total_variation=index.take(part["total_variation"], np.nan),
+        collision=index.take(part["collision_independent"], np.nan),
+        uniform=index.take(part["uniform"], np.nan),
+        last_uniform=drawn.take(part["uniform"], np.nan),
+        next_ratio=index.take(_shift(ratio), np.nan),
+        run_ratio=index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan),
+        draft_probs=_laws(trace, "draft_probs", index),
+        target_probs=_laws(trace, "target_probs", index),
+        last_target_probs=_laws(trace, "target_probs", drawn),
+        earlier_target_probs=_laws(trace, "target_probs", _moved(passes, index, back=2)),
+        beside=_other(trace, passes, beside),
+        same_slot=_other(trace, passes, same_slot),
+        passes=passes,
+    )
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Where each position was committed: Long[S, N], -1 where it was not by a draft."""
+
+    iteration: Longs
+    slot: Longs
+
+    @property
+    def found(self) -> Bools:
+        return np.asarray(self.iteration >= 0)
+
+    def take(self, values: npt.NDArray[Any], missing: Any) -> npt.NDArray[Any]:
+        """[S, T, L, ...] -> [S, N, ...]."""
+        rows = np.arange(len(self.slot))[:, None]
+        out = values[rows, np.maximum(self.iteration, 0), np.maximum(self.slot, 0)]
+        found = self.found.reshape(self.found.shape + (1,) * (out.ndim - 2))
+        return np.where(found, out, missing)
+
+
+def _whole(values: npt.NDArray[Any]) -> Longs:
+    return np.nan_to_num(values, nan=-1).astype(np.int64)
+
+
+def _passes(part: dict[str, npt.NDArray[Any]], num_tokens: int) -> Passes:
+    base = np.nan_to_num(part["base"], nan=num_tokens).astype(np.int64)
+    position = base[..., None] + np.arange(part["draft_token"].shape[-1])
+    used = (position < num_tokens) & ~np.isnan(part["draft_token"])
+    accepted = (part["accepted"] == 1) & used
+    before = np.cumprod(np.where(used, accepted, True), axis=-1)
+    reached = used & np.concatenate([np.ones_like(before[..., :1]), before[..., :-1]], axis=-1).astype(bool)
+    return Passes(
+        base=base,
+        slot_position=np.minimum(position, num_tokens),
+        used=used,
+        reached=reached,
+        committed=(part["committed"] == 1) & used,
+        accepted=accepted,
+        draft=_whole(part["draft_token"]),
+        after=_whole(part["next_token"]),
+        uniform=part["uniform"],
+    )
+
+
+def _commit_index(passes: Passes, num_tokens: int) -> _Index:
+    iteration = np.full((len(passes.base), num_tokens), -1)
+    slot = iteration.copy()
+    s, t, k = np.nonzero(passes.committed)
+    position = passes.slot_position[s, t, k]
+    iteration[s, position], slot[s, position] = t, k
+    return _Index(iteration, slot)
+
+
+def _finals(trace: xr.Dataset, part: dict[str, npt.NDArray[Any]], passes: Passes, index: _Index) -> tuple[Bools, Longs]:
+    """Where bonus tokens lie, and the finished sequences, put together from commits where they were not recorded."""
+    bonus = np.zeros(index.found.shape, dtype=bool)
+    tokens = index.take(passes.after, -1)
+    s, t = np.nonzero(~np.isnan(part["bonus_token"]))
+    position = passes.base[s, t] + _whole(part["num_committed"])[s, t] - 1
+    inside = (position >= 0) & (position < tokens.shape[1])
+    s, t, position = s[inside], t[inside], position[inside]
+    bonus[s, position] = True
+    tokens[s, position] = part["bonus_token"][s, t]
+    recorded = trace["tokens"].values
+    return bonus, np.where(np.isnan(recorded), tokens, np.nan_to_num(recorded)).astype(np.int64)
+
+
+def _ratio(target: Floats, draft: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(target / draft)
+
+
+def _shift(values: Floats) -> Floats:
+    """Return what the slot after holds."""
+    out = np.full_like(values, np.nan)
+    out[..., :-1] = values[..., 1:]
+    return out
+
+
+def run_ratio(ratio: Floats, target: Floats) -> Floats:
+    """Multiply p/q from each slot to the end of its run of nondecreasing p, Float[S, T, L] each."""
+    out, after, following = np.empty_like(ratio), np.full(ratio.shape[:2], np.nan), np.full(ratio.shape[:2], np.nan)
+    for k in range(ratio.shape[2] - 1, -1, -1):
+        joins = following >= target[..., k]  # False where the slot after is empty
+        out[..., k] = after = np.where(joins, ratio[..., k] * after, ratio[..., k])
+        following = target[..., k]
+    return out
+
+
+def _moved(passes: Passes, index: _Index, back: int, left: int = 0) -> _Index:
+    """Where each position, or the one ``left`` of it, lay ``back`` passes before its commit, if in the window."""
+    rows, iteration = np.arange(len(passes.base))[:, None], np.maximum(index.iteration - back, 0)
+    slot = np.arange(index.slot.shape[1]) - left - passes.base[rows, iteration]
+    there = index.found & (index.iteration >= back) & (slot >= 0) & (slot < passes.used.shape[2])
+    return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
+
+
+def _laws(trace: xr.Dataset, name: str, index: _Index) -> Floats | None:
+    return index.take(trace[name].values, np.nan).astype(np.float64) if name in trace else None
+
+
+def _other(trace: xr.Dataset, passes: Passes, index: _Index) -> Drawn:
+    """What a slot was given as its next draft; nothing where it was committed instead."""
+    drafted = index.take(passes.used & ~passes.committed, False)
+    return Drawn(np.where(drafted, index.take(passes.after, -1), -1), _laws(trace, "target_probs", index))
+
+
+def _cut(record: Any, rows: slice) -> Any:
+    """Cut every array of a frozen record, and of those inside it, along its first axis."""
+    if record is None or isinstance(record, np.ndarray):
+        return None if record is None else record[rows]
+    return replace(record, **{f.name: _cut(getattr(record, f.name), rows) for f in fields(record)})

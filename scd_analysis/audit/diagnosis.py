@@ -1,0 +1,144 @@
+"""Which condition broke, where, how much, and why: read off the processes and checks of an audit with a trace.
+
+A fault moves more than one process, so the order matters. Checks come first: they cannot be wrong by chance. Then the
+processes whose null holds whatever the drafts' law is (acceptance given the draft, replacement given the rejection,
+variates): a broken draft law leaves them alone, while wrong verification spoils the drafts of a coupled decoder. Where
+accept flags follow recorded variates, a flag too many is a variate too low, so it was the commit that chose.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scd_analysis.audit.checks import Violation
+from scd_analysis.audit.verdict import Diagnosis, Size
+from scd_analysis.audit.watch import Running, Watch
+from scd_analysis.conditions import Condition
+from scd_analysis.evidence.certificate import mean_bounds
+
+ESTABLISHED = math.log(1000)
+"""ln E from which a process counts when conditions are weighed against each other, nats."""
+
+CLEAR_LEAD = 7.0
+"""Lead in ln E of the named condition over the next, nats, beyond which nothing more need be looked at."""
+
+DELTA = 0.05
+"""Of the interval for a size."""
+
+_CHECKS = (
+    "target-differs",
+    "committed-beyond",
+    "committed-twice",
+    "accepted-changed",
+    "accepted-impossible",
+    "rejected-certain",
+    "replaced-by-itself",
+    "replacement-impossible",
+    "bonus-impossible",
+    "draft-impossible",  # under a coupling, what was wrongly accepted is drafted next
+)
+_REPEATS = ("variates-repeated-in-pass", "variates-repeated-in-batch", "variates-repeated-for-life")
+_GIVEN_THE_DRAFT = (
+    "acceptance",
+    "acceptance-shared",
+    "look-ahead",
+    "replacement",
+    "replacement-noise",
+    "bonus",
+    "variates",
+    "variates-shared",
+)
+_OF_THE_DRAFT = ("drafts", "draft-scalars", "drafts-shared")
+
+
+def diagnose(watch: Watch) -> Diagnosis | None:
+    """Name the broken condition, or None where no process and no check speaks of one."""
+    for name in _CHECKS:
+        if name in watch.violations:
+            return _of_check(watch, watch.violations[name])
+    repeated = max((watch.named(name) for name in _REPEATS), key=lambda r: r.log_e_value)
+    if repeated.log_e_value >= ESTABLISHED:
+        return _of_process(watch, repeated, repeated.process.condition, math.inf)
+    for group in (_GIVEN_THE_DRAFT, _OF_THE_DRAFT):
+        if watch.of(*group) >= ESTABLISHED:
+            return _weigh(watch, group)
+    return None
+
+
+def _weigh(watch: Watch, group: tuple[str, ...]) -> Diagnosis:
+    """Compare the conditions by their strongest process within a group."""
+    best: dict[Condition, Running] = {}
+    for running in watch.running:
+        if running.process.name in group:
+            condition = _condition(watch, running)
+            if condition not in best or running.log_e_value > best[condition].log_e_value:
+                best[condition] = running
+    ranked = sorted(best.items(), key=lambda item: -item[1].log_e_value)
+    lead = ranked[0][1].log_e_value - (ranked[1][1].log_e_value if len(ranked) > 1 else 0.0)
+    return _of_process(watch, ranked[0][1], ranked[0][0], lead)
+
+
+def _condition(watch: Watch, running: Running) -> Condition:
+    """Of which condition a process speaks here."""
+    if running.process.name == "acceptance" and _was_chosen(watch):
+        return Condition.SELECTION
+    return running.process.condition
+
+
+def _was_chosen(watch: Watch) -> bool:
+    """Whether too many acceptances mean that commits were chosen, and not that drafts were tested wrongly."""
+    if watch.flags_follow_variates or watch.waited:
+        return True
+    drafts, unseen = watch.named("drafts"), not watch.inconsistent[2]
+    ahead = drafts.best[0].split(":")[1:2] in (["target"], ["target-old"])  # drafts fit a law they could not know
+    return unseen and drafts.log_e_value >= ESTABLISHED and ahead
+
+
+def _of_check(watch: Watch, violation: Violation) -> Diagnosis:
+    size = None
+    if violation.size is not None:
+        what = "law verified against and model's law, mean over verified positions"
+        size = Size(violation.size, violation.size, what)
+    share = f"{violation.message}: {violation.count:,} of {violation.checked:,} times"
+    return Diagnosis(
+        condition=violation.condition,
+        cause=violation.message,
+        position=violation.position,
+        iteration=violation.iteration if violation.iteration >= 0 else None,
+        first_seen=violation.sequence,
+        size=size,
+        evidence=(share, *_other_evidence(watch, None)),
+        lead=math.inf,
+    )
+
+
+def _of_process(watch: Watch, running: Running, condition: Condition, lead: float) -> Diagnosis:
+    leaning, cause = running.leaning, running.best[1]
+    size = None
+    if leaning is not None and leaning.count:
+        low, high = mean_bounds(abs(leaning.score), leaning.count, leaning.width, DELTA)
+        size = Size(low / leaning.width, high / leaning.width, f"mean of the {running.process.name}, at least")
+    if condition is Condition.SELECTION and watch.waited:
+        cause = f"{cause}; {watch.waited:,} positions that the commit rule commits were left to a later pass"
+    return Diagnosis(
+        condition=condition,
+        cause=cause,
+        position=leaning.position if leaning is not None else None,
+        iteration=None,
+        first_seen=running.crossed_at,
+        size=size,
+        evidence=(_sentence(running), *_other_evidence(watch, running)),
+        lead=lead,
+    )
+
+
+def _sentence(running: Running) -> str:
+    return (
+        f"{running.process.name}: ln E = {running.log_e_value:.1f} over {running.observations:,} observations; "
+        f"{running.best[1]}"
+    )
+
+
+def _other_evidence(watch: Watch, named: Running | None) -> tuple[str, ...]:
+    others = [r for r in watch.running if r is not named and r.log_e_value >= 1]
+    return tuple(_sentence(r) for r in sorted(others, key=lambda r: -r.log_e_value)[:4])

@@ -1,0 +1,134 @@
+"""The loop of an audit, whatever it can see: draw, bet in parts, stop when decided."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
+from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.certificate import Certificate
+
+FIRST_BATCH = 64
+LONGEST_PATH = 2000
+Part = TypeVar("Part")
+
+
+class Judge(ABC, Generic[Part]):
+    """One grade of access: how to draw, and how to bet on what was drawn.
+
+    Parameters
+    ----------
+    log_threshold : float
+        ln(1/alpha), nats.
+    limit : int
+        Sequences at which the audit stops without a refutation.
+    """
+
+    grade: str
+    vocab_size: int
+    num_tokens: int
+
+    def __init__(self, log_threshold: float, limit: int) -> None:
+        self.log_threshold, self.limit = log_threshold, limit
+        self.seen = 0
+        self.log_e_value = 0.0
+        self.plan: list[int] = []
+        self.path: list[tuple[int, float]] = []
+        self._looked_at = 0
+
+    @property
+    def refuted(self) -> bool:
+        """Whether ln E has crossed the threshold."""
+        return self.log_e_value >= self.log_threshold
+
+    @property
+    def decided(self) -> bool:
+        """Whether the audit may stop: refuted and diagnosed, or at its limit."""
+        if self._looked_at >= self.limit:
+            return True
+        return self.refuted and (self._looked_at >= 2 * self.seen or self.is_diagnosed())
+
+    def step(self) -> None:
+        """Draw half as many sequences as were seen, and bet on them in parts.
+
+        What comes after the crossing serves the diagnosis; the verdict counts the sequences up to it.
+        """
+        size = min(max(FIRST_BATCH, self._looked_at // 2), self.most_at_once, self.limit - self._looked_at)
+        drawn = self.draw(size)
+        for part, count in self.parts(drawn):
+            path = self.bet(part, self._looked_at)
+            self._looked_at += count
+            if not self.refuted:
+                self._follow(path)
+            if self.refuted and self.is_diagnosed():
+                break
+        self.plan.append(size)
+
+    def _follow(self, path: Floats) -> None:
+        if np.isnan(path).any():
+            raise AssertionError("ln E = nan")
+        crossed = path >= self.log_threshold
+        last = int(crossed.argmax()) if crossed.any() else len(path) - 1
+        self.seen, self.log_e_value = self.seen + last + 1, float(path[last])
+        self.path.append((self.seen, self.log_e_value))
+        if len(self.path) > LONGEST_PATH:
+            self.path = self.path[::2]
+
+    @property
+    @abstractmethod
+    def most_at_once(self) -> int:
+        """Sequences that fit in memory together."""
+
+    @abstractmethod
+    def draw(self, size: int) -> Any:
+        """Draw so many sequences."""
+
+    @abstractmethod
+    def parts(self, drawn: Any) -> Iterator[tuple[Part, int]]:
+        """Cut what was drawn into parts, with their numbers of sequences."""
+
+    @abstractmethod
+    def bet(self, part: Part, offset: int) -> Floats:
+        """Bet and return ln E after each sequence of the part."""
+
+    @abstractmethod
+    def findings(self) -> tuple[Finding, ...]:
+        """What the winning bettors say, largest evidence first."""
+
+    @abstractmethod
+    def resolutions(self) -> dict[str, float]:
+        """Total variation found with power 0.99, by direction."""
+
+    @abstractmethod
+    def log_weights(self) -> dict[str, float]:
+        """Fixed weights of all arms (ln), for the record."""
+
+    def is_diagnosed(self) -> bool:
+        """Whether more sequences would not make the diagnosis clearer."""
+        return True
+
+    def conditions(self) -> tuple[ConditionReport, ...]:
+        """Where the five conditions stand."""
+        return ()
+
+    def diagnosis(self) -> Diagnosis | None:
+        """What broke."""
+        return None
+
+    def certificate(self) -> Certificate | None:
+        """Bounds on a total variation."""
+        return None
+
+
+def chunk_lengths(total: int, seen: int, growth: float, smallest: int) -> Iterator[tuple[int, int]]:
+    """Cut ``total`` sequences so that each part is at most ``growth`` times what was seen before it."""
+    start = 0
+    while start < total:
+        stop = min(total, start + max(smallest, math.floor(growth * (seen + start))))
+        yield start, stop
+        start = stop

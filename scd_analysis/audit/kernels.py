@@ -1,0 +1,184 @@
+"""The audit of a verification kernel by itself, on windows that the audit makes up.
+
+Drafts are drawn from the laws given to the kernel, windows are independent, and laws do not depend on tokens; so a
+position that is reached has its target law whatever came before, and *verification*, *selection* and *independence* can
+be tested as on a trace. What belongs to the decoder around the kernel cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from scd_analysis.audit.commits import Commits, Drawn, Passes, run_ratio
+from scd_analysis.audit.judges import chunk_lengths
+from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
+from scd_analysis.audit.watch import Watch
+from scd_analysis.conditions import Condition
+from scd_analysis.errors import InputError
+from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.validate import check_tokens
+
+CONCENTRATIONS = (0.1, 0.5, 1.0, 5.0)
+"""Of the laws' symmetric Dirichlet: peaked to flat."""
+
+
+def make_windows(
+    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int
+) -> tuple[Longs, Floats, Floats]:
+    """Draw laws of many kinds, and drafts from them.
+
+    Returns
+    -------
+    tuple of (Long[B, L], Float[B, L, V], Float[B, L + 1, V])
+        Drafts, their laws, and target laws with the row for a bonus; float32 values. Laws are peaked, flat, with zeros,
+        equal, nearly equal, or a point mass on the draft.
+    """
+    shape = (num_windows, window + 1, vocab_size)
+    shapes = rng.choice(CONCENTRATIONS, size=(num_windows, window + 1, 1))
+    target, other = (rng.gamma(shapes, size=shape) + 1e-12 for _ in range(2))
+    zeros = (rng.random((num_windows, window + 1, 1)) < 0.25) & (rng.random(shape) < 0.3)
+    target = np.where(zeros & (target < target.max(axis=-1, keepdims=True)), 0, target)
+    target = _law(target)
+    kind = rng.integers(8, size=(num_windows, window, 1))
+    near = _law(target[:, :-1] ** 1.2)
+    draft = np.where(kind == 0, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
+    tokens = (draft.cumsum(axis=-1) <= rng.random((num_windows, window, 1))).sum(axis=-1)
+    tokens = np.minimum(tokens, vocab_size - 1)
+    held = np.take_along_axis(draft, tokens[..., None], axis=-1)[..., 0] > 0
+    tokens = np.where(held, tokens, draft.argmax(axis=-1))
+    point = np.arange(vocab_size) == tokens[..., None]
+    return tokens, np.where(kind == 2, point, draft), target
+
+
+def _law(weights: Floats) -> Floats:
+    law = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(law, dtype=np.float64)
+
+
+class KernelJudge(ConditionsJudge[Commits]):
+    """Judge a verification kernel.
+
+    Parameters
+    ----------
+    kernel : subject with ``verify_window``, ``vocab_size`` and ``window``
+        See :func:`scd_analysis.subjects.kernel`.
+    seeds : numpy.random.SeedSequence
+        Of windows and of the kernel's generator.
+    rng : numpy.random.Generator
+        Randomises the PIT.
+    log_threshold, limit
+        See :class:`scd_analysis.audit.judges.Judge`; a window counts as a sequence.
+    """
+
+    grade = "kernel"
+
+    def __init__(
+        self, kernel: Any, seeds: np.random.SeedSequence, rng: np.random.Generator, log_threshold: float, limit: int
+    ) -> None:
+        watch = Watch(kernel.vocab_size, rng, log_threshold, tolerance=1e-4)
+        super().__init__(watch, log_threshold, limit)
+        self._kernel, self._seeds = kernel, seeds
+        self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
+        outside = "belongs to the decoder around the kernel"
+        self.not_tested = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
+
+    @property
+    def most_at_once(self) -> int:
+        """So many that laws take 64 MiB."""
+        return int(max(64, min(2**14, 2**23 // (self.num_tokens * self.vocab_size))))
+
+    def draw(self, size: int) -> Commits:
+        """Make windows, have them verified, and lay out what came back."""
+        for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
+        tokens, draft, target = make_windows(
+            np.random.default_rng(for_windows), size, self._kernel.window, self.vocab_size
+        )
+        seed = int(for_kernel.generate_state(1)[0] >> 1)
+        emitted = self._kernel.verify_window(tokens, draft, target, seed)
+        return lay_out(tokens, draft, target, emitted)
+
+    def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:
+        """Parts that grow with what was seen."""
+        for start, stop in chunk_lengths(len(drawn), self._looked_at, PART_GROWTH, SMALLEST_PART):
+            yield drawn.part(start, stop), stop - start
+
+    def bet(self, part: Commits, offset: int) -> Floats:
+        """Bet on the conditions."""
+        return self.watch.bet(part, part.target_probs, offset)
+
+
+def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs) -> Commits:
+    """Arrange the output of a kernel as commits: L + 1 positions, one pass.
+
+    Parameters
+    ----------
+    tokens : Long[B, L]
+    draft : Float[B, L, V]
+    target : Float[B, L + 1, V]
+    emitted : Long[B, L + 1]
+        Tokens that the kernel commits, then -1.
+
+    Raises
+    ------
+    InputError
+        If a window commits nothing, or a token is outside the vocabulary.
+    """
+    window, vocab_size = tokens.shape[1], target.shape[-1]
+    count = (emitted >= 0).sum(axis=1)
+    if (count == 0).any():
+        i = int((count == 0).argmax())
+        raise InputError(f"kernel: window {i} commits no token; a rejection commits its residual draw")
+    check_tokens(np.maximum(emitted, 0), vocab_size, "kernel's tokens")
+    place = np.arange(window + 1)
+    reached = place < count[:, None]
+    drafted = reached & (place < window)
+    accepted = drafted & (place < count[:, None] - 1)
+    padded = np.pad(tokens, ((0, 0), (0, 1)), constant_values=-1)
+    laws = np.concatenate([draft, np.full((len(draft), 1, vocab_size), np.nan)], axis=1)
+    own = np.maximum(padded, 0)[..., None]
+    draft_prob = np.where(drafted, np.take_along_axis(laws, own, axis=-1)[..., 0], np.nan)
+    target_prob = np.where(drafted, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
+    ratio = np.take_along_axis(target, own, axis=-1)[..., 0] / np.take_along_axis(laws, own, axis=-1)[..., 0]
+    ratio[:, window] = np.nan
+    likely = np.where(place < window, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
+    none = np.full(drafted.shape, np.nan)
+    nowhere = Drawn(np.full(drafted.shape, -1), None)
+    zeros = np.zeros(drafted.shape, dtype=np.int64)
+    return Commits(
+        final=np.where(reached, emitted, 0),
+        drafted=drafted,
+        accepted=accepted,
+        bonus=reached & (place == window),
+        iteration=np.where(drafted, 0, -1),
+        slot=np.where(drafted, place, -1),
+        age=np.where(drafted, 1, -1),
+        draft=np.where(drafted, padded, -1),
+        draft_prob=draft_prob,
+        target_prob=target_prob,
+        total_variation=none,
+        collision=none,
+        uniform=none,
+        last_uniform=none,
+        next_ratio=np.concatenate([ratio[:, 1:], none[:, :1]], axis=1),
+        run_ratio=run_ratio(ratio[:, None], likely[:, None])[:, 0],
+        draft_probs=np.where(drafted[..., None], laws, np.nan),
+        target_probs=target,
+        last_target_probs=None,
+        earlier_target_probs=None,
+        beside=nowhere,
+        same_slot=nowhere,
+        passes=Passes(
+            base=zeros[:, :1],
+            slot_position=np.broadcast_to(place[None, None, :window], (len(tokens), 1, window)),
+            used=np.ones((len(tokens), 1, window), dtype=bool),
+            reached=drafted[:, None, :window],
+            committed=drafted[:, None, :window],
+            accepted=accepted[:, None, :window],
+            draft=tokens[:, None],
+            after=emitted[:, None, :window],
+            uniform=none[:, None, :window],
+        ),
+    )

@@ -1,0 +1,326 @@
+"""From commits to observations with a known null law, for the processes to bet on.
+
+Each function takes a :class:`View` of some sequences and variates of its own, and returns a batch, or None where the
+trace does not hold what it takes. Whatever a bet may use (companions, context) is known before the observation: it
+comes from earlier positions, or from earlier stages of the same one (the draft before its variate, both before the
+replacement), never from what the position went through at other passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scd_analysis.audit.commits import Commits, Drawn
+from scd_analysis.evidence.batch import Batch, Floats, observed
+from scd_analysis.evidence.pit import randomised_pit
+from scd_analysis.evidence.races import second_winner
+from scd_analysis.evidence.rules import residual
+
+VARIATE_BINS = 16
+EQUAL = 2.0**-8
+"""Bound on the chance that two independent variates are equal: variates of eight bits or more."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the processes see of some sequences.
+
+    Attributes
+    ----------
+    commits : Commits
+    target_probs : Float[S, N, V] or None
+        What drafts were verified against: recorded, or the model's.
+    model_probs : Float[S, N, V] or None
+        The model's law given the finished sequence.
+    """
+
+    commits: Commits
+    target_probs: Floats | None
+    model_probs: Floats | None
+
+
+def _drawn(commits: Commits) -> np.ndarray:
+    """Where a draft was drawn from a law that is no point mass."""
+    assert commits.draft_probs is not None
+    with np.errstate(invalid="ignore"):
+        return np.asarray(commits.drafted & (commits.draft_probs.max(axis=-1, initial=0) < 1))
+
+
+def _earlier(values: np.ndarray, back: int, missing: float) -> np.ndarray:
+    """Return what the position ``back`` before holds."""
+    out = np.full_like(values, missing)
+    if back < values.shape[1]:
+        out[:, back:] = values[:, :-back]
+    return out
+
+
+def _centred(values: Floats) -> Floats:
+    """[0, 1] -> [-1, 1], zero where unknown."""
+    return np.nan_to_num(2 * values - 1)
+
+
+def drafts(view: View, noise: Floats) -> Batch | None:
+    """Drafts under their declared laws, with laws they might have been drawn from instead."""
+    commits = view.commits
+    if commits.draft_probs is None:
+        return None
+    companions = {"target": view.target_probs, **_other_drafts(commits)}
+    context = {
+        "left": np.where(commits.age == 0, _earlier(commits.final, 1, -1), -1),
+        "old": (commits.age > 1).astype(float),
+    }
+    known = {name: law for name, law in companions.items() if law is not None}
+    return observed(commits.draft, commits.draft_probs, noise, _drawn(commits), known, context)
+
+
+def _other_drafts(commits: Commits) -> dict[str, Floats]:
+    """Return laws that a draft has under a known slip, from the target laws one and two passes before.
+
+    These are functions of earlier positions; what the position itself went through is not, and is left alone.
+    """
+    last, earlier = commits.last_target_probs, commits.earlier_target_probs
+    if last is None or earlier is None:
+        return {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilted = last * np.clip(np.where(earlier > 0, last / earlier, 4.0), 0.25, 4.0)
+        tilted /= tilted.sum(axis=-1, keepdims=True)
+        kept = earlier * (last > 0.5 * earlier)
+    shared = np.minimum(last, earlier)
+    return {
+        "last-target": last,
+        "tilted": tilted,
+        "by-hand": shared + (1 - shared.sum(axis=-1, keepdims=True)) * last,
+        "kept": kept + (1 - kept.sum(axis=-1, keepdims=True)) * last,
+        "earlier": earlier,
+    }
+
+
+def draft_scalars(view: View, noise: Floats) -> Batch | None:
+    """Two numbers of each draft whose means follow from the declared law: ``min(1, p/q)`` and ``p``.
+
+    Under it the first has mean ``1 - TV`` and the second ``sum p q``; these are recorded even where laws are not.
+    """
+    commits = view.commits
+    if commits.draft_probs is not None:
+        return None  # the laws themselves say more
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
+        active = commits.drafted & (commits.draft_prob < 1) & ~np.isnan(ratio + commits.total_variation)
+    if not active.any():
+        return None
+    values = {
+        "acceptance": ratio,
+        "acceptance-mean": 1 - commits.total_variation,
+        "target-prob": commits.target_prob,
+        "target-prob-mean": commits.collision,
+    }
+    context = {name: np.where(active, np.clip(value, 0, 1), 0) for name, value in values.items()}
+    none = np.zeros(active.shape, dtype=np.int64)
+    return observed(none, np.ones((*active.shape, 1)), noise, active, context=context)
+
+
+def acceptances(view: View, noise: Floats) -> Batch | None:
+    """Acceptance of each draft under ``min(1, p/q)``, in circumstances that must not matter."""
+    commits = view.commits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = commits.target_prob / commits.draft_prob
+    known = commits.drafted & ~np.isnan(ratio)
+    if not known.any():
+        return None
+    ratio = np.where(known, ratio, 0)
+    probability = np.clip(ratio, 0, 1)
+    alone = np.isnan(commits.next_ratio)
+    following, run = (np.clip(np.nan_to_num(r, posinf=1), 0, 1) for r in (commits.next_ratio, commits.run_ratio))
+    context = {
+        "first-slot": (commits.slot == 0).astype(float),
+        "later-slot": (commits.slot > 0).astype(float),
+        "early-slot": np.exp(-np.maximum(commits.slot, 0) / 4),
+        "initial": (commits.age == 0).astype(float),
+        "redrafted": (commits.age > 0).astype(float),
+        "uncertain": 4 * probability * (1 - probability),
+        "next-accepted": np.where(alone, 0, following * 2 - 1),
+        "run": np.where(alone, 0, run - probability),
+    }
+    least, reached = _before(commits, probability)
+    others = {
+        "run": np.where(alone, probability, run),
+        "same-variate": np.minimum(1, probability / np.maximum(least, 1e-12)),
+        "best-of-two": _best_of(2, reached, probability),
+        "best-of-four": _best_of(4, reached, probability),
+        "relaxed": np.clip(1.5 * ratio, 0, 1),
+        "much-relaxed": np.clip(3 * ratio, 0, 1),
+        "root": np.sqrt(probability),
+        "twice": 1 - (1 - probability) ** 2,
+    }
+    laws = np.stack([1 - probability, probability], axis=-1)
+    companions = {name: np.stack([1 - p, p], axis=-1) for name, p in others.items()}
+    return observed(commits.accepted.astype(np.int64), laws, noise, known, companions, context)
+
+
+def _before(commits: Commits, probability: Floats) -> tuple[Floats, Floats]:
+    """Return, over earlier slots of the same pass, the least acceptance probability and the product of them."""
+    least, product = np.ones_like(probability), np.ones_like(probability)
+    for j in range(1, probability.shape[1]):
+        same_pass = (commits.slot[:, j] > 0) & (commits.iteration[:, j] == commits.iteration[:, j - 1])
+        least[:, j] = np.where(same_pass, np.minimum(least[:, j - 1], probability[:, j - 1]), 1)
+        product[:, j] = np.where(same_pass, product[:, j - 1] * probability[:, j - 1], 1)
+    return least, product
+
+
+def _best_of(tries: int, reached: Floats, probability: Floats) -> Floats:
+    """Return the acceptance probability of a slot when the longest of several tries is kept, given its being reached.
+
+    A try comes so far with probability A, the longest with ``1 - (1 - A)^tries``.
+    """
+    further = -np.expm1(tries * np.log1p(-np.minimum(reached * probability, 1 - 1e-12)))
+    return np.asarray(further / -np.expm1(tries * np.log1p(-np.clip(reached, 1e-12, 1 - 1e-12))))
+
+
+def replacements(view: View, noise: Floats) -> Batch | None:
+    """Replacements of rejected drafts under the residual ``(p - q)+``, with what wrong code draws from."""
+    commits, target = view.commits, view.target_probs
+    declared = commits.draft_probs
+    if target is None:
+        return None
+    if declared is None:  # a point mass is known without its law having been recorded
+        declared = _point_masses(commits, target.shape[-1])
+    known = commits.rejected & ~np.isnan(declared).any(axis=-1) & ~np.isnan(target).any(axis=-1)
+    target, declared = np.where(known[..., None], target, 1.0), np.where(known[..., None], declared, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        threshold = np.where(known, commits.target_prob / commits.draft_prob, 0)
+        rest = (commits.uniform - threshold) / (1 - threshold)  # uniform again, given that it rejected
+    context = {"variate": np.where(known, _centred(np.clip(rest, 0, 1)), 0)}
+    null = residual(target, declared)
+    companions = {**_wrong(target, declared, commits), "same-variate": _above(null, threshold)}
+    return observed(commits.final, null, noise, known, companions, context)
+
+
+def _above(law: Floats, threshold: Floats) -> Floats:
+    """Return the law of an inverse CDF at a variate that is uniform above a threshold, Float[S, N]."""
+    threshold = np.clip(np.nan_to_num(threshold.astype(np.float64)), 0, 1 - 1e-9)[..., None]
+    ends = np.clip(law.cumsum(axis=-1), threshold, 1)
+    ends[..., -1] = 1.0
+    starts = np.concatenate([threshold, ends[..., :-1]], axis=-1)
+    return np.asarray((ends - starts) / (1 - threshold))
+
+
+def _wrong(target: Floats, declared: Floats, commits: Commits) -> dict[str, Floats]:
+    """Return what a replacement is drawn from where the residual is wrong."""
+    struck = target.copy()
+    np.put_along_axis(struck, np.maximum(commits.draft, 0)[..., None], 0.0, axis=-1)
+    log_rise = np.log(np.maximum(target, 1e-9)) - np.log(np.maximum(declared, 1e-9))
+    excess = np.maximum(target - declared, 0)
+    rest = excess.copy()
+    rest[..., -1] += np.maximum(1 - excess.sum(axis=-1), 0)
+    parts = {
+        "from-target": target,
+        "without-draft": struck,
+        "from-declared": declared,
+        "floored": np.maximum(excess, 0.02),
+        "absolute": np.abs(target - declared),
+        "reversed": np.maximum(declared - target, 0),
+        "logits": np.maximum(log_rise, 0),
+        "unnormalised": rest,
+        "same-race": second_winner(residual(target, declared), declared, np.maximum(commits.draft, 0)),
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {name: part / part.sum(axis=-1, keepdims=True) for name, part in parts.items()}
+
+
+def _point_masses(commits: Commits, vocab_size: int) -> Floats:
+    point = (np.arange(vocab_size) == commits.draft[..., None]).astype(np.float64)
+    return np.where((commits.draft_prob == 1)[..., None], point, np.nan)
+
+
+def bonuses(view: View, noise: Floats) -> Batch | None:
+    """Tokens past a window that was accepted whole, under the model's law."""
+    laws = view.model_probs
+    if laws is None or not view.commits.bonus.any():
+        return None
+    before = np.concatenate([laws[:, :1], laws[:, :-1]], axis=1)
+    return observed(view.commits.final, laws, noise, view.commits.bonus, {"row-before": before})
+
+
+def variates(view: View, noise: Floats) -> Batch | None:
+    """Acceptance variates under the uniform law, whatever the draft."""
+    commits = view.commits
+    known = commits.drafted & ~np.isnan(commits.uniform)
+    if not known.any():
+        return None
+    bins = np.clip((np.nan_to_num(commits.uniform) * VARIATE_BINS).astype(np.int64), 0, VARIATE_BINS - 1)
+    laws = np.full((*bins.shape, VARIATE_BINS), 1 / VARIATE_BINS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        accept = np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
+    before = _earlier(np.where(known, commits.uniform, np.nan), 1, np.nan)
+    context = {
+        "before": np.where(commits.slot > 0, _centred(before), 0),
+        "above": np.vstack([np.zeros((1, bins.shape[1])), _centred(np.where(known, commits.uniform, np.nan))[:-1]]),
+        "later-slot": (commits.slot > 0).astype(float),
+        "draft": np.where(known, _centred(accept), 0),
+    }
+    return observed(bins, laws, noise, known, context=context)
+
+
+def shared_noise(view: View, noise: Floats) -> Batch | None:
+    """Drafts under their declared laws, against the noise of other positions and sequences."""
+    commits = view.commits
+    if commits.draft_probs is None:
+        return None
+    drawn = _drawn(commits) & (commits.age > 0)
+    laws = np.where(drawn[..., None], commits.draft_probs, 1 / commits.draft_probs.shape[-1])
+    token = np.where(drawn, commits.draft, -1)
+    seen = np.maximum(token, 0)
+    pits = {kind: randomised_pit(laws, seen, noise, kind) for kind in ("token", "rank")}
+    context = {
+        "previous": _earlier(token, 1, -1),
+        "before-that": _earlier(token, 2, -1),
+        "above": np.vstack([np.full((1, token.shape[1]), -1), token[:-1]]),
+    }
+    for kind, pit in pits.items():
+        context[f"previous-{kind}"] = _earlier(np.where(drawn, 2 * pit - 1, 0), 1, 0)
+    races = {
+        "beside": commits.beside,
+        "same-slot": commits.same_slot,
+        "previous-race": Drawn(context["previous"], _earlier(laws, 1, np.nan)),
+    }
+    companions = {name: _raced(laws, other) for name, other in races.items() if other.probs is not None}
+    return observed(commits.draft, laws, noise, drawn, companions, context)
+
+
+def _raced(laws: Floats, other: Drawn) -> Floats:
+    """Return the law of a draft whose Gumbel noise has already drawn another, NaN where there is no other."""
+    assert other.probs is not None
+    known = (other.token >= 0) & ~np.isnan(other.probs).any(axis=-1)
+    first = np.where(known[..., None], other.probs, 1 / laws.shape[-1])
+    raced = second_winner(laws, first, np.maximum(other.token, 0))
+    return np.where(known[..., None], raced, np.nan)
+
+
+def repeated_in_pass(view: View, noise: Floats) -> Batch | None:
+    """Whether a position's acceptance variate equals that of the position before, at the same pass."""
+    commits = view.commits
+    same_pass = (commits.slot > 0) & (commits.iteration == _earlier(commits.iteration, 1, -1))
+    return _repeated(view, _earlier(commits.uniform, 1, np.nan), same_pass, noise)
+
+
+def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the sequence before, for the same position."""
+    above = np.vstack([np.full((1, view.commits.uniform.shape[1]), np.nan), view.commits.uniform[:-1]])
+    return _repeated(view, above, np.ones(above.shape, dtype=bool), noise)
+
+
+def repeated_for_life(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the same position at the pass before."""
+    return _repeated(view, view.commits.last_uniform, view.commits.age > 0, noise)
+
+
+def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Batch | None:
+    known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
+    if not known.any():
+        return None
+    laws = np.broadcast_to(np.array([1 - EQUAL, EQUAL]), (*known.shape, 2))
+    always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
+    equal = (view.commits.uniform == other).astype(np.int64)
+    return observed(equal, laws, noise, known, {"repeated": always})

@@ -1,0 +1,178 @@
+"""What is bet on once a trace is there: one e-process a way of breaking a condition, each with its own null law.
+
+To watch for another fault, add a direction to a process, or a process to ``PROCESSES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scd_analysis.audit import directions, observations
+from scd_analysis.audit.observations import View
+from scd_analysis.conditions import Condition
+from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.blend import Blend
+from scd_analysis.evidence.bounded import KnownMeans
+from scd_analysis.evidence.directed import Directed
+from scd_analysis.evidence.features import Feature
+from scd_analysis.evidence.pit import PitBins
+from scd_analysis.evidence.portfolio import Family
+from scd_analysis.evidence.ridge import RidgeTilt
+
+PRIORS = (10.0, 100.0, 3000.0)
+"""Grid of prior observations: a fault that a trace shows at all, it often shows soon."""
+
+MOST_RIDGE_VOCABULARY = 64
+
+Families = Callable[[int], list[Family]]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One e-process.
+
+    Attributes
+    ----------
+    name : str
+    condition : Condition
+        Whose breach it finds.
+    build : callable
+        ``(view, noise) -> Batch``, or None where the trace does not hold what it takes.
+    families : callable
+        From the model's vocabulary to fresh bettors.
+    """
+
+    name: str
+    condition: Condition
+    build: Callable[[View, Floats], Batch | None]
+    families: Families
+
+
+def leaning(
+    features: tuple[Feature, ...], *, stated: tuple[str, ...] = (), marginal: bool = True, size: int | None = None
+) -> Families:
+    """Bettors along directions.
+
+    Parameters
+    ----------
+    features : tuple of Feature
+    stated : tuple of str
+        Companion laws that are just what a known slip would give.
+    marginal : bool
+        Whether to bet on the observations by themselves too, by the bins of their PIT.
+    size : int, optional
+        Values an observation can have; the vocabulary by default.
+    """
+
+    def families(vocab_size: int) -> list[Family]:
+        out = [Family("directed", 3, Directed(features, PRIORS))]
+        if stated:
+            out.append(Family("blend", 2, Blend({f.name: f.more for f in features if f.name in stated})))
+        if marginal:
+            out += [Family(f"pit-{kind}", 1, PitBins(kind, (4, 16))) for kind in ("rank", "token")]
+        if (size or vocab_size) <= MOST_RIDGE_VOCABULARY:
+            out.append(Family("ridge", 2, RidgeTilt(features, 1, PRIORS, by_position=False)))
+        return out
+
+    return families
+
+
+def known_means(messages: dict[str, tuple[str, str]]) -> Families:
+    """Bettors on values whose mean is known."""
+    return lambda vocab_size: [Family("means", 1, KnownMeans(messages))]
+
+
+def repeated(message: str) -> Families:
+    """Bettors on something that should almost never happen."""
+    return lambda vocab_size: [Family("blend", 1, Blend({"repeated": message}))]
+
+
+PROCESSES = (
+    Process(
+        "drafts",
+        Condition.DECLARED_LAW,
+        observations.drafts,
+        leaning(directions.DRAFTS, stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier")),
+    ),
+    Process("draft-scalars", Condition.DECLARED_LAW, observations.draft_scalars, known_means(directions.SCALARS)),
+    Process(
+        "acceptance",
+        Condition.VERIFICATION,
+        observations.acceptances,
+        leaning(directions.ACCEPTANCE, stated=("relaxed", "much-relaxed", "root", "twice"), size=2),
+    ),
+    Process(
+        "look-ahead",
+        Condition.SELECTION,
+        observations.acceptances,
+        leaning(directions.LOOK_AHEAD, stated=("run", "best-of-two", "best-of-four"), marginal=False, size=2),
+    ),
+    Process(
+        "acceptance-shared",
+        Condition.INDEPENDENCE,
+        observations.acceptances,
+        leaning(directions.SAME_VARIATE, stated=("same-variate",), marginal=False, size=2),
+    ),
+    Process(
+        "replacement",
+        Condition.VERIFICATION,
+        observations.replacements,
+        leaning(
+            directions.REPLACEMENT,
+            stated=(
+                "from-target",
+                "without-draft",
+                "from-declared",
+                "floored",
+                "absolute",
+                "reversed",
+                "logits",
+                "same-variate",
+            ),
+        ),
+    ),
+    Process(
+        "replacement-noise",
+        Condition.INDEPENDENCE,
+        observations.replacements,
+        leaning(directions.SAME_RACE, stated=("same-race",), marginal=False),
+    ),
+    Process("bonus", Condition.VERIFICATION, observations.bonuses, leaning(directions.BONUS, stated=("row-before",))),
+    Process(
+        "variates",
+        Condition.SELECTION,
+        observations.variates,
+        leaning(directions.VARIATES, size=observations.VARIATE_BINS),
+    ),
+    Process(
+        "variates-shared",
+        Condition.INDEPENDENCE,
+        observations.variates,
+        leaning(directions.SHARED_VARIATES, marginal=False, size=observations.VARIATE_BINS),
+    ),
+    Process(
+        "variates-repeated-in-pass",
+        Condition.INDEPENDENCE,
+        observations.repeated_in_pass,
+        repeated("acceptance variates of neighbouring positions are equal"),
+    ),
+    Process(
+        "variates-repeated-in-batch",
+        Condition.INDEPENDENCE,
+        observations.repeated_in_batch,
+        repeated("acceptance variates of two sequences are equal: they share a seed"),
+    ),
+    Process(
+        "variates-repeated-for-life",
+        Condition.VERIFICATION,
+        observations.repeated_for_life,
+        repeated("a position has the same acceptance variate at two passes"),
+    ),
+    Process(
+        "drafts-shared",
+        Condition.INDEPENDENCE,
+        observations.shared_noise,
+        leaning(directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot"), marginal=False),
+    ),
+)

@@ -1,0 +1,149 @@
+"""The audit of tokens alone: a portfolio of bettors against the target law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from scd_analysis.audit.draws import Draws
+from scd_analysis.audit.judges import Judge
+from scd_analysis.audit.target import Target
+from scd_analysis.audit.verdict import Diagnosis, Finding
+from scd_analysis.evidence.batch import Batch, Floats, Longs
+from scd_analysis.evidence.catalogue import CONCENTRATIONS, PRIOR_TOKENS, standard_portfolio
+from scd_analysis.evidence.certificate import Certificate, TotalVariation
+from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
+from scd_analysis.evidence.portfolio import Portfolio
+from scd_analysis.evidence.resolution import every_cell, one_direction
+
+FALSE_DISCOVERY_RATE = 0.05
+CERTIFICATE_DELTA = 0.05
+SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
+
+
+class SampleEvidence:
+    """Bets on finished sequences; part of every audit.
+
+    Parameters
+    ----------
+    target : Target
+    rng : numpy.random.Generator
+        Randomises the PIT.
+    """
+
+    def __init__(self, target: Target, rng: np.random.Generator) -> None:
+        self.target, self._rng = target, rng
+        self.portfolio: Portfolio = standard_portfolio(
+            target.vocab_size, target.num_tokens, target.companions, target.grid_width
+        )
+        cells, what = target.countable_law()
+        self._bounds = TotalVariation(cells, what, CONCENTRATIONS)
+
+    def batch(self, tokens: Longs) -> Batch:
+        """Look the target's laws up."""
+        return self.target.batch(tokens, self._rng)
+
+    def bet(self, batch: Batch) -> Floats:
+        """Bet and return ln E after each sequence."""
+        self._bounds.update(batch.tokens[:, 0] if batch.cells is None else batch.cells)
+        return self.portfolio.bet(batch)
+
+    def certificate(self) -> Certificate:
+        """Bounds on the total variation of what can be counted."""
+        return self._bounds.certificate(CERTIFICATE_DELTA)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
+        families = self.portfolio.families()
+        log_e_values = np.array([family.log_e_value for family in families])
+        stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
+        ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
+        out = [
+            Finding(families[i].best_arm, families[i].message, float(log_e_values[i]), bool(stands[i])) for i in ranked
+        ]
+        if self.portfolio.impossible:
+            out.insert(0, Finding("support", "a token came that the target gives probability zero", math.inf, True))
+        return tuple(out)
+
+    def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, float]:
+        """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""
+        weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
+        directed = next(weight for arm, weight in weights.items() if arm.startswith("directed:"))
+        tokens = seen * self.target.num_tokens
+        priors = np.asarray(PRIOR_TOKENS)
+        out = {"one learned direction": one_direction(log_threshold, float(directed), seen, tokens, priors)}
+        joint = [weight for arm, weight in weights.items() if arm.startswith("joint-cells:")]
+        if joint:
+            cells = self.target.vocab_size**self.target.num_tokens
+            out["every cell at once"] = every_cell(log_threshold, float(joint[0]), seen, cells, CONCENTRATIONS)
+        return out
+
+
+class SampleJudge(Judge[Batch]):
+    """Judge a subject by its tokens.
+
+    Parameters
+    ----------
+    evidence : SampleEvidence
+    draws : Draws
+    first : Long[S, N]
+        Already drawn, to see what the subject returns.
+    log_threshold, limit
+        See :class:`Judge`.
+    """
+
+    grade = "samples"
+
+    def __init__(
+        self, evidence: SampleEvidence, draws: Draws, first: Longs | None, log_threshold: float, limit: int
+    ) -> None:
+        super().__init__(log_threshold, limit)
+        self.evidence, self._draws, self._first = evidence, draws, first
+        self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens
+
+    @property
+    def most_at_once(self) -> int:
+        """As the target allows."""
+        return self.evidence.target.sequences_at_once
+
+    def draw(self, size: int) -> Batch:
+        """Draw tokens and look the laws up."""
+        tokens, self._first = self._draws.next(size) if self._first is None else self._first, None
+        batch = self.evidence.batch(tokens)
+        self._draws.check_fresh(tokens, batch.token_probs)
+        return batch
+
+    def parts(self, drawn: Batch) -> Iterator[tuple[Batch, int]]:
+        """Parts that grow with what was seen."""
+        return ((part, len(part)) for part in drawn.chunks(self.seen, CHUNK_GROWTH, SMALLEST_CHUNK))
+
+    def bet(self, part: Batch, offset: int) -> Floats:
+        """Bet on tokens."""
+        return self.evidence.bet(part)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.findings()
+
+    def resolutions(self) -> dict[str, float]:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.resolutions(self.log_threshold, self.seen)
+
+    def log_weights(self) -> dict[str, float]:
+        """Of all arms."""
+        portfolio = self.evidence.portfolio
+        return dict(zip(portfolio.arms, map(float, portfolio.log_weights), strict=True))
+
+    def certificate(self) -> Certificate:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.certificate()
+
+    def diagnosis(self) -> Diagnosis | None:
+        """Tokens alone do not say which condition broke; the findings rank what they suggest."""
+        if not self.refuted:
+            return None
+        findings = self.findings()
+        cause = findings[0].message if findings else "many small departures together"
+        return Diagnosis(None, cause, None, None, self.seen - 1, None, tuple(f.message for f in findings[:4]), 0.0)

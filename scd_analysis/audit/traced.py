@@ -1,0 +1,219 @@
+"""The audit of a trace: the five conditions, and the finished sequences, against the target law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from scd_analysis.audit.commits import Commits, read_commits
+from scd_analysis.audit.diagnosis import CLEAR_LEAD, ESTABLISHED, diagnose
+from scd_analysis.audit.draws import Draws, is_trace
+from scd_analysis.audit.judges import Judge, Part, chunk_lengths
+from scd_analysis.audit.processes import PRIORS
+from scd_analysis.audit.samples import SampleEvidence
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
+from scd_analysis.audit.watch import Running, Watch
+from scd_analysis.conditions import Condition
+from scd_analysis.errors import InputError
+from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.certificate import Certificate
+from scd_analysis.evidence.resolution import one_observation
+
+SAMPLES_SHARE = 0.25
+"""Weight of the bets on finished sequences; the rest is the five conditions'."""
+
+SMALLEST_PART, PART_GROWTH = 16, 1 / 8
+PART_BYTES = 2**28
+
+
+class ConditionsJudge(Judge[Part]):
+    """What traces and kernels share: a watch over the conditions, and what it says at the end.
+
+    Parameters
+    ----------
+    watch : Watch
+    log_threshold, limit
+        See :class:`Judge`.
+    """
+
+    def __init__(self, watch: Watch, log_threshold: float, limit: int) -> None:
+        super().__init__(log_threshold, limit)
+        self.watch = watch
+        self.not_tested: dict[Condition, str] = {}
+
+    @property
+    def share(self) -> float:
+        """Weight of the watch in ln E."""
+        return 1.0
+
+    def is_diagnosed(self) -> bool:
+        """Whether one condition leads clearly."""
+        found = diagnose(self.watch)
+        return found is not None and found.lead >= CLEAR_LEAD
+
+    def diagnosis(self) -> Diagnosis | None:
+        """See :mod:`scd_analysis.audit.diagnosis`."""
+        return diagnose(self.watch) if self.refuted else None
+
+    def conditions(self) -> tuple[ConditionReport, ...]:
+        """Where the five stand."""
+        diagnosis = self.diagnosis()
+        return tuple(self._report(condition, diagnosis) for condition in Condition)
+
+    def _report(self, condition: Condition, diagnosis: Diagnosis | None) -> ConditionReport:
+        running = [r for r in self.watch.running if r.process.condition is condition and r.observations]
+        violations = [v for v in self.watch.violations.values() if v.condition is condition]
+        strongest = max(running, key=lambda r: r.log_e_value, default=None)
+        log_e_value = math.inf if violations else strongest.log_e_value if strongest else 0.0
+        observations = max((r.observations for r in running), default=0)
+        message = violations[0].message if violations else strongest.best[1] if strongest else ""
+        if diagnosis is not None and diagnosis.condition is condition:
+            status, message = "broken", diagnosis.cause
+        elif log_e_value >= ESTABLISHED:
+            status = "disturbed"
+        elif condition in self.not_tested and not violations:
+            status, message = "not tested", self.not_tested[condition]
+        else:
+            status, message = "not refuted", "nothing speaks against it"
+        if condition is Condition.TARGET and status in ("not refuted", "broken"):
+            observations = self.watch.inconsistent[2]
+        resolution = self._resolution(running) if observations and condition is not Condition.TARGET else None
+        return ConditionReport(condition, status, log_e_value, observations, resolution, message)
+
+    def _resolution(self, running: list[Running]) -> float | None:
+        found = [
+            one_observation(self.log_threshold, self._log_weight(r), r.observations, np.asarray(PRIORS))
+            for r in running
+        ]
+        return min(found, default=None)
+
+    def _log_weight(self, running: Running) -> float:
+        own = max(running.portfolio.log_weights)
+        return float(own) + math.log(self.share / len(self.watch.running))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Checks, then processes with more than a nat."""
+        checks = [Finding(v.name, v.message, math.inf, True) for v in self.watch.violations.values()]
+        ranked = sorted(self.watch.running, key=lambda r: -r.log_e_value)
+        spoken = [Finding(r.process.name, r.best[1], r.log_e_value, r.log_e_value >= ESTABLISHED) for r in ranked
+                  if r.log_e_value >= 1]  # fmt: skip
+        return (*checks, *spoken)
+
+    def log_weights(self) -> dict[str, float]:
+        """Of all arms, by process."""
+        out: dict[str, float] = {}
+        for running in self.watch.running:
+            base = math.log(self.share / len(self.watch.running))
+            pairs = zip(running.portfolio.arms, running.portfolio.log_weights, strict=True)
+            out |= {f"{running.process.name}/{arm}": base + float(weight) for arm, weight in pairs}
+        return out
+
+    def resolutions(self) -> dict[str, float]:
+        """Total variation of one observation of each condition, along one direction."""
+        reports = self.conditions()
+        return {report.condition.value: report.resolution for report in reports if report.resolution is not None}
+
+
+class TraceJudge(ConditionsJudge[xr.Dataset]):
+    """Judge a subject by its traces.
+
+    Parameters
+    ----------
+    evidence : SampleEvidence or None
+        Bets on finished sequences; None without a model.
+    watch : Watch
+    draws : Draws
+    first : xarray.Dataset or None
+        Already drawn, to see what the subject returns.
+    log_threshold, limit
+        See :class:`Judge`.
+    """
+
+    grade = "trace"
+
+    def __init__(
+        self,
+        evidence: SampleEvidence | None,
+        watch: Watch,
+        draws: Draws,
+        first: xr.Dataset | None,
+        log_threshold: float,
+        limit: int,
+    ) -> None:
+        super().__init__(watch, log_threshold, limit)
+        self._evidence, self._draws, self._first = evidence, draws, first
+        self.vocab_size, self.num_tokens = draws.sizes
+        if evidence is None:
+            self.not_tested[Condition.TARGET] = "no model was given to compare the recorded laws with"
+
+    @property
+    def share(self) -> float:
+        """What the finished sequences leave."""
+        return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE
+
+    @property
+    def most_at_once(self) -> int:
+        """Traces are lazy, and loaded in parts."""
+        return 2**15 if self._evidence is None else self._evidence.target.sequences_at_once
+
+    def draw(self, size: int) -> xr.Dataset:
+        """Draw a trace."""
+        drawn, self._first = self._draws.next(size) if self._first is None else self._first, None
+        if not is_trace(drawn):
+            raise InputError("subject returned a trace at first and tokens later")
+        return drawn
+
+    def parts(self, drawn: xr.Dataset) -> Iterator[tuple[xr.Dataset, int]]:
+        """Parts that fit in memory."""
+        most = max(1, PART_BYTES // _bytes_a_sequence(drawn))
+        for start, stop in chunk_lengths(drawn.sizes["sequence"], self._looked_at, PART_GROWTH, SMALLEST_PART):
+            for first in range(start, stop, most):
+                last = min(stop, first + most)
+                yield drawn.isel(sequence=slice(first, last)), last - first
+
+    def bet(self, part: xr.Dataset, offset: int) -> Floats:
+        """Bet on the conditions and on the sequences."""
+        commits = read_commits(part)
+        _check_complete(commits, offset)
+        self._note(commits)
+        if self._evidence is None:
+            return self.watch.bet(commits, None, offset)
+        batch = self._evidence.batch(commits.final)
+        watched = self.watch.bet(commits, batch.target_probs, offset)
+        return np.logaddexp(math.log(SAMPLES_SHARE) + self._evidence.bet(batch), math.log(1 - SAMPLES_SHARE) + watched)
+
+    def _note(self, commits: Commits) -> None:
+        if commits.draft_probs is None:
+            self.not_tested.setdefault(
+                Condition.INDEPENDENCE, "laws were not recorded: only shared variates can be seen"
+            )
+        if not commits.drafted.any():
+            none = "nothing was drafted"
+            self.not_tested |= {condition: none for condition in Condition if condition not in self.not_tested}
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of the conditions, then those of the sequences."""
+        own = super().findings()
+        return own if self._evidence is None else (*own, *self._evidence.findings())
+
+    def certificate(self) -> Certificate | None:
+        """Of the sequences."""
+        return None if self._evidence is None else self._evidence.certificate()
+
+
+def _bytes_a_sequence(trace: xr.Dataset) -> int:
+    """About what one sequence takes while it is bet on."""
+    sizes = trace.sizes
+    loaded = sizes["iteration"] * sizes["slot"] * (8 * 14 + (8 * sizes["vocab"] if "vocab" in sizes else 0))
+    laws = sizes["position"] * int(trace.attrs["vocab_size"]) * 8
+    return int(loaded + laws * (24 if "vocab" in sizes else 8))
+
+
+def _check_complete(commits: Commits, offset: int) -> None:
+    missing = np.argwhere(commits.final < 0)
+    if len(missing):
+        sequence, position = (int(i) for i in missing[0])
+        raise InputError(f"trace: tokens[{offset + sequence}, {position}] is missing: the sequence is not finished")

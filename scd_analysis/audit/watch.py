@@ -1,0 +1,161 @@
+"""Five conditions at once: every process bets, every check looks, and ln E is their mixture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scd_analysis.audit.checks import Violation, check
+from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.observations import View
+from scd_analysis.audit.processes import PROCESSES, Process
+from scd_analysis.conditions import Condition
+from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.directed import Directed, Leaning
+from scd_analysis.evidence.portfolio import Portfolio
+
+
+@dataclass
+class Running:
+    """A process under way.
+
+    Attributes
+    ----------
+    process : Process
+    portfolio : Portfolio
+    observations : int
+        How many there were to bet on.
+    crossed_at : int or None
+        The sequence at which its own ln E crossed the threshold.
+    """
+
+    process: Process
+    portfolio: Portfolio
+    observations: int = 0
+    crossed_at: int | None = None
+
+    @property
+    def log_e_value(self) -> float:
+        """Its own ln E, nats."""
+        return self.portfolio.log_e_value
+
+    @property
+    def best(self) -> tuple[str, str]:
+        """Name of its richest family's best arm, and what that means."""
+        standing = max(self.portfolio.families(), key=lambda family: family.log_e_value)
+        return standing.best_arm, standing.message
+
+    @property
+    def leaning(self) -> Leaning | None:
+        """Along which direction its observations lean most."""
+        bettors = [family.bettor for family in self.portfolio.members if isinstance(family.bettor, Directed)]
+        return bettors[0].leaning() if bettors and self.observations else None
+
+
+@dataclass
+class Watch:
+    """Bet on and check the conditions, some sequences at a time.
+
+    Attributes
+    ----------
+    vocab_size : int
+    rng : numpy.random.Generator
+        Randomises the PIT.
+    log_threshold : float
+        ln(1/alpha), nats.
+    tolerance : float
+        See :func:`scd_analysis.audit.checks.check`.
+    running : list of Running
+    violations : dict of str to Violation
+    waited : int
+        Positions that the commit rule commits and the decoder did not.
+    inconsistent : list of int
+        Slots whose accept flag disagrees with ``u q < p`` and with ``(1 - u) q < p``, and how many could be compared.
+    """
+
+    vocab_size: int
+    rng: np.random.Generator
+    log_threshold: float
+    tolerance: float
+    running: list[Running] = field(default_factory=list)
+    violations: dict[str, Violation] = field(default_factory=dict)
+    waited: int = 0
+    inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    def __post_init__(self) -> None:
+        self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
+
+    @property
+    def log_e_value(self) -> float:
+        """Of the mixture, nats; infinite once something impossible happened."""
+        if self.violations:
+            return math.inf
+        return float(np.logaddexp.reduce([r.log_e_value for r in self.running]) - math.log(len(self.running)))
+
+    def of(self, *names: str) -> float:
+        """The largest ln E among processes, ``-inf`` if none is named."""
+        return max((r.log_e_value for r in self.running if r.process.name in names), default=-math.inf)
+
+    def named(self, name: str) -> Running:
+        """One process."""
+        return next(r for r in self.running if r.process.name == name)
+
+    @property
+    def flags_follow_variates(self) -> bool:
+        """Whether variates were recorded, and accept flags are what they say."""
+        first, second, compared = self.inconsistent
+        return compared > 0 and min(first, second) <= 1e-3 * compared
+
+    def bet(self, commits: Commits, model_probs: Floats | None, offset: int) -> Floats:
+        """Bet on some sequences and return the path of ln E, Float[S].
+
+        Parameters
+        ----------
+        commits : Commits
+        model_probs : Float[S, N, V] or None
+            The model's law of every token given the finished sequence.
+        offset : int
+            Number of the first sequence.
+        """
+        target = model_probs if commits.target_probs is None else commits.target_probs
+        view = View(commits, target, model_probs)
+        paths = [self._bet(running, view, offset) for running in self.running]
+        path = np.logaddexp.reduce(paths, axis=0) - math.log(len(paths))
+        for violation in check(commits, model_probs, offset, self.tolerance):
+            path[violation.sequence - offset :] = np.inf
+            known = self.violations.get(violation.name)
+            self.violations[violation.name] = violation if known is None else known.merged(violation)
+        if self.violations and min(v.sequence for v in self.violations.values()) < offset:
+            path[:] = np.inf
+        self._compare_flags(commits)
+        return np.asarray(path)
+
+    def _bet(self, running: Running, view: View, offset: int) -> Floats:
+        noise = self.rng.random(view.commits.final.shape)
+        batch = running.process.build(view, noise)
+        if batch is None:
+            return np.full(len(view.commits), running.log_e_value)
+        path = running.portfolio.bet(batch)
+        assert batch.active is not None
+        running.observations += int(batch.active.sum())
+        if running.crossed_at is None and (path >= self.log_threshold).any():
+            running.crossed_at = offset + int((path >= self.log_threshold).argmax())
+        return path
+
+    def _compare_flags(self, commits: Commits) -> None:
+        passes = commits.passes
+        self.waited += int((passes.reached & ~passes.committed).sum())
+        known = commits.drafted & ~np.isnan(commits.uniform + commits.draft_prob + commits.target_prob)
+        u, q, p = (x[known] for x in (commits.uniform, commits.draft_prob, commits.target_prob))
+        accepted = commits.accepted[known]
+        for i, variate in enumerate((u, 1 - u)):
+            clear = np.abs(variate * q - p) > 1e-3 * p
+            self.inconsistent[i] += int((((variate * q < p) != accepted) & clear).sum())
+        self.inconsistent[2] += len(u)
+
+
+def names(condition: Condition) -> tuple[str, ...]:
+    """Processes that watch a condition."""
+    return tuple(process.name for process in PROCESSES if process.condition is condition)

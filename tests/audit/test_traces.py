@@ -1,0 +1,150 @@
+"""Traces as subjects: recorded, live, without a model, without laws, interrupted; and what is said of bad ones."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reference import TabularModel, decode
+from reference.broken import get_fault
+from scd_analysis import Outcome, audit
+from scd_analysis.audit.commits import read_commits
+from scd_analysis.conditions import Condition
+from scd_analysis.errors import InputError
+from scd_analysis.subjects import trace
+
+MODEL = TabularModel.random(3, 5, 0.7, seed=0)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return decode(MODEL, "scd-mc", 3, 400, seed=2, record="laws")
+
+
+def test_commits_are_the_passes_that_committed(recorded):
+    commits = read_commits(recorded.trace)
+    assert (commits.final == recorded.tokens.numpy()).all()
+    assert (commits.drafted ^ commits.bonus).all()
+    kept = commits.drafted & commits.accepted
+    assert (commits.draft[kept] == commits.final[kept]).all()
+    assert (commits.passes.committed == commits.passes.reached).all()
+    old = commits.age > 0  # the law declared for a redraft is the target law of the pass before
+    np.testing.assert_array_equal(commits.draft_probs[old], commits.last_target_probs[old])
+    assert len(commits.part(3, 10)) == 7
+
+
+def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):
+    path = tmp_path / "run.zarr"
+    decode(MODEL, "scd-mc", 3, 400, seed=2, record="laws", out_path=path)
+    by_path, by_dataset = (audit(s, MODEL, progress=False) for s in (str(path), recorded.trace))
+    assert by_path.log_e_value == by_dataset.log_e_value
+    assert by_path.num_sequences == 400
+    assert by_path.record["grade"] == "trace"
+    live = audit(lambda m, n, s: decode(m, "scd-mc", 3, n, s, "laws"), MODEL, max_sequences=100, progress=False)
+    assert live.outcome is Outcome.INCONCLUSIVE
+    assert live.record["grade"] == "trace"
+
+
+def test_without_a_model_the_target_is_not_tested(recorded):
+    verdict = audit(recorded.trace, progress=False)
+    reports = {report.condition: report for report in verdict.conditions}
+    assert reports[Condition.TARGET].status == "not tested"
+    assert reports[Condition.VERIFICATION].status == "not refuted"
+    assert verdict.certificate is None
+    broken = get_fault("lenient-acceptance").traced(3)(MODEL, 600, 0)
+    assert audit(broken, progress=False).condition is Condition.VERIFICATION  # the twin
+
+
+def test_scalars_are_enough_for_some(recorded):
+    trace = decode(MODEL, "scd-gs", 3, 300, seed=2, record="scalars").trace
+    verdict = audit(trace, MODEL, progress=False)
+    assert verdict.outcome is Outcome.NOT_REFUTED
+    assert audit(
+        get_fault("argmax-draft").traced(3, "scalars"), MODEL, max_sequences=2_000, progress=False
+    ).condition is (Condition.DECLARED_LAW)
+    with pytest.raises(InputError, match="the trace holds no laws"):
+        audit(trace, progress=False)
+
+
+def test_ancestral_traces_are_judged_by_their_tokens():
+    verdict = audit(decode(MODEL, "ar", 3, 200, record="laws").trace, MODEL, progress=False)
+    assert {r.status for r in verdict.conditions} == {"not tested"}
+    assert verdict.outcome is not Outcome.REFUTED
+
+
+class Interrupted:
+    """A decoder that is stopped at its fourth batch."""
+
+    def __init__(self, record):
+        self.record, self.calls, self.stop = record, 0, True
+
+    def __call__(self, model, num_sequences, seed):
+        if self.stop and self.calls == 3:
+            raise KeyboardInterrupt
+        self.calls += 1
+        return get_fault("stale-law").decode(model, 3, num_sequences, seed, self.record)
+
+
+@pytest.mark.parametrize("record", [None, "laws"])
+def test_an_interrupted_audit_goes_on_to_the_same_verdict(tmp_path, record):
+    subject, options = Interrupted(record), {"max_sequences": 500, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        audit(subject, MODEL, checkpoint=tmp_path / "audit", **options)
+    subject.stop, subject.calls = False, 0
+    resumed = audit(subject, MODEL, checkpoint=tmp_path / "audit", **options)
+    drawn_after = subject.calls
+    whole = audit(subject, MODEL, **options)
+    assert resumed.to_json() == whole.to_json()
+    assert subject.calls - drawn_after == drawn_after + 3
+
+
+def test_a_checkpoint_of_another_audit_is_refused(tmp_path):
+    subject = lambda m, n, s: decode(m, "sjd", 3, n, s, None)  # noqa: E731
+    audit(subject, MODEL, max_sequences=100, checkpoint=tmp_path / "a", progress=False)
+    with pytest.raises(InputError, match="seed = 0, this audit has 1"):
+        audit(subject, MODEL, max_sequences=100, seed=1, checkpoint=tmp_path / "a", progress=False)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "something").touch()
+    with pytest.raises(InputError, match="not empty and holds no audit"):
+        audit(subject, MODEL, max_sequences=100, checkpoint=tmp_path / "b", progress=False)
+
+
+def test_bad_traces_are_named(recorded):
+    with pytest.raises(InputError, match="is a trace of"):
+        audit(lambda m, n, s: recorded.trace, MODEL, max_sequences=100, progress=False)
+    with pytest.raises(InputError, match="model = None: only a kernel or a recorded trace"):
+        audit(lambda m, n, s: recorded.trace, progress=False)
+    tokens_only = _AsTokens(trace(recorded.trace))
+    with pytest.raises(InputError, match="model = None: an audit of tokens"):
+        audit(tokens_only, progress=False)
+    with pytest.raises(InputError, match="none of its 400 sequences is finished"):
+        trace(recorded.trace.assign(tokens=recorded.trace.tokens * np.nan))
+    wrong = recorded.trace.assign(accepted=recorded.trace.accepted + 1)
+    with pytest.raises(ValueError, match="must be 0 or 1"):
+        audit(wrong, MODEL, progress=False)
+
+
+class _AsTokens:
+    def __init__(self, subject):
+        self._subject, self.vocab_size, self.num_tokens = subject, subject.vocab_size, subject.num_tokens
+
+    def __call__(self, model, num_sequences, seed):
+        return self._subject(model, num_sequences, seed)["tokens"].values.astype(int)
+
+
+def test_the_verdict_is_json_and_says_where():
+    verdict = audit(get_fault("row-shifted").traced(3), MODEL, max_sequences=100, progress=False)
+    stored = json.loads(verdict.to_json())
+    assert stored["diagnosis"]["condition"] == "target"
+    assert stored["log_e_value"] == "inf"
+    assert 0 < stored["diagnosis"]["size"]["low"] < 1
+    assert stored["path"]
+    assert len(stored["conditions"]) == 5
+    assert "target: broken" in str(verdict)
+
+
+def test_small_spaces_get_a_certificate():
+    verdict = audit(lambda m, n, s: decode(m, "sjd", 3, n, s, None), MODEL, max_sequences=5_000, progress=False)
+    assert verdict.certificate.low == 0
+    assert verdict.certificate.high < 0.25
+    assert "whole sequences" in str(verdict.certificate)
