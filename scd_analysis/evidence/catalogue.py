@@ -11,6 +11,7 @@ from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.repeats import Repeats
 from scd_analysis.evidence.ridge import RidgeTilt
+from scd_analysis.evidence.tilted import TiltedCells
 
 CONCENTRATIONS = 10.0 ** np.arange(1, 6.5, 0.5)
 PRIOR_TOKENS = (30.0, 1000.0, 30_000.0)
@@ -35,15 +36,15 @@ def standard_portfolio(
 ) -> Portfolio:
     """Build the bettors for a model of N tokens over a vocabulary of V.
 
-    Weights are by family, evenly within: half on learned directions, half on the rest.
+    Weights are by family, evenly within: most on learned directions and on cells around them.
     """
     directions = features(companions, grid_width)
     families = [
-        Family("pit-rank", 1, PitBins("rank", (4, 16, 64))),
-        Family("pit-token", 1, PitBins("token", (4, 16, 64))),
-        Family("pit-pairs", 1, PitPairs((3, 6))),
+        Family("pit-rank", 0.5, PitBins("rank", (4, 16, 64))),
+        Family("pit-token", 0.5, PitBins("token", (4, 16, 64))),
+        Family("pit-pairs", 0.3, PitPairs((3, 6))),
         Family("repeats", 0.5, Repeats()),
-        Family("directed", 3, Directed(directions, PRIOR_TOKENS)),
+        Family("directed", 4, Directed(directions, PRIOR_TOKENS)),
     ]
     if vocab_size <= MOST_RIDGE_VOCABULARY:
         families.append(Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)))
@@ -53,8 +54,13 @@ def standard_portfolio(
             Family("ridge-position", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=True)),
         ]
     if is_small(vocab_size, num_tokens):
+        cells = vocab_size**num_tokens
         families += [
-            Family("joint-cells", 2, JointCells(vocab_size**num_tokens, CONCENTRATIONS)),
-            Family("prefix-cells", 2, PrefixCells(vocab_size, num_tokens, CONCENTRATIONS)),
+            Family("joint-cells", 2, JointCells(cells, CONCENTRATIONS)),
+            Family("prefix-cells", 4, PrefixCells(vocab_size, num_tokens, CONCENTRATIONS)),
+            *(
+                Family("tilted-cells", weight, TiltedCells(directions, num_tokens, cells, prior, CONCENTRATIONS))
+                for prior, weight in ((1000.0, 3), (10_000.0, 6))
+            ),
         ]
     return Portfolio(families)

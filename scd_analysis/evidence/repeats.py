@@ -13,8 +13,8 @@ import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
 
-SHARE = 0.01
-"""The weight e of a repetition in each bet."""
+SHARES = (0.01, 0.3)
+"""The weight e of a repetition in each bet: rare, and of every second or third sequence."""
 
 
 class Repeats:
@@ -33,17 +33,20 @@ class Repeats:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Name the two bets."""
-        return ("repeats:last", "repeats:recent")
+        """Name the two bets, by share."""
+        return tuple(f"repeats:{what}:{share:g}" for share in SHARES for what in ("last", "recent"))
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on each sequence in turn."""
         log_probs = np.log(batch.token_probs).sum(axis=1)
         shares = np.array([self._shares(tokens.tobytes()) for tokens in batch.tokens])
-        known = np.log(np.maximum(shares, 1e-300)) - log_probs[:, None] + np.log(SHARE)
-        bets = np.logaddexp(np.log1p(-SHARE), np.where(shares > 0, known, -np.inf))
-        bets[shares.sum(axis=1) < 0] = 0  # nothing to repeat yet: no bet
-        return np.asarray(bets)
+        nothing = shares.sum(axis=1) < 0  # nothing to repeat yet: no bet
+        ratio = np.log(np.maximum(shares, 1e-300)) - log_probs[:, None]
+        bets = []
+        for share in SHARES:
+            known = np.where(shares > 0, ratio + np.log(share), -np.inf)
+            bets.append(np.where(nothing[:, None], 0, np.logaddexp(np.log1p(-share), known)))
+        return np.concatenate(bets, axis=1)
 
     def _shares(self, sequence: bytes) -> tuple[float, float]:
         """Return h of both arms for this sequence, then remember it; negative when nothing was seen."""

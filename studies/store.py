@@ -1,0 +1,79 @@
+"""Results as JSON beside the code, each with what it takes to repeat it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from scd_analysis.trace_writer import library_versions
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def commit() -> str:
+    """The commit of the checkout, ``unknown`` outside one."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER) -> Path:
+    """Write a result, whole or not at all."""
+    made_by = {"command": f"python -m studies.{name}", "device": "cpu", "commit": commit()}
+    result: dict[str, Any] = {"question": question, **made_by, "versions": library_versions(), **content}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(_text(result))
+    temporary.replace(path)
+    return path
+
+
+def _text(result: dict[str, Any]) -> str:
+    """JSON with one row a line, so that a change of a row is one line of a diff."""
+    head = {key: value for key, value in result.items() if key != "rows"}
+    lines = json.dumps(head, indent=1, allow_nan=False)
+    if "rows" not in result:
+        return lines + "\n"
+    rows = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in result["rows"])
+    return f'{lines[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'
+
+
+def load(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Read a result."""
+    content: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return content
+
+
+class Rows:
+    """Rows of a result that is being made: kept one by one, so that a stopped study goes on where it was.
+
+    Parameters
+    ----------
+    name : str
+        Of the study.
+    keys : tuple of str
+        Columns that name a row.
+    fresh : bool
+        Forget what is there.
+    """
+
+    def __init__(self, name: str, keys: tuple[str, ...], *, fresh: bool = False, folder: Path = Path("build")) -> None:
+        self._path, self._keys = folder / f"{name}.rows.jsonl", keys
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            self._path.unlink(missing_ok=True)
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def has(self, *key: Any) -> bool:
+        """Whether the row of this key is there."""
+        return any(all(row[k] == v for k, v in zip(self._keys, key, strict=True)) for row in self.rows)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a row, and print it."""
+        self.rows.append(row)
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps({k: v for k, v in row.items() if not isinstance(v, (list, dict))}), flush=True)
