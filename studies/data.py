@@ -22,6 +22,9 @@ PHOTOGRAPHS: dict[str, tuple[str, str, str]] = {
     "rocket": ("skimage", "rocket.jpg", "public domain (SpaceX)"),
     "hubble": ("skimage", "hubble_deep_field.jpg", "public domain (NASA)"),
     "retina": ("skimage", "retina.jpg", "CC0 (Mikael Haggstrom)"),
+    "brick": ("skimage", "brick.png", "CC0 (CC0Textures)"),
+    "gravel": ("skimage", "gravel.png", "CC0 (CC0Textures)"),
+    "grass": ("skimage", "grass.png", "CC0 (linolafett)"),
     "china": ("sklearn", "china.jpg", "CC-BY 2.0 (danielbuechele)"),
     "flower": ("sklearn", "flower.jpg", "CC-BY 2.0 (vultilion)"),
 }

@@ -1,4 +1,4 @@
-"""How well can a 3 M-parameter transformer model 64x64 crops of nine photographs? Trains the shipped model ``photos``.
+"""How well can a 3 M-parameter transformer model 64x64 crops of twelve photographs? Trains the shipped model ``photos``.
 
 Run ``python -m studies.train_photos`` (needs the extra ``train``); the result is written to
 ``reference/models/weights``. Held-out regions are whole blocks of 128x128 pixels that no training crop touches.
@@ -24,8 +24,11 @@ from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, 
 NUM_CODES = 1024
 PATCHES_PER_SOURCE = 24_000
 HELD_OUT_CROPS = 24
-SCALES = (1.0, 1.0, 1.0, 0.8)
+SCALES = (1.0, 1.0, 1.0, 0.9, 0.8, 0.7)
 """Training crops are drawn from these scales of each photograph with equal probability."""
+
+CONTRAST = 0.08
+"""Half of the training crops are brightened and darkened by up to so much, about their mean."""
 
 WEIGHTS = Path(__file__).parents[1] / "reference" / "models" / "weights"
 
@@ -62,9 +65,17 @@ def training_batches(
         for source in classes:
             split = pyramid[rng.integers(len(pyramid))][source]
             crop = data.crops(split.image, split.train[rng.integers(len(split.train), size=1)])[0]
-            images.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+            crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+            images.append(_recast(crop, rng) if rng.random() < 0.5 else crop)
         patches = torch.from_numpy(data.to_patches(np.stack(images)))
         yield encode(patches, codebook), torch.from_numpy(classes)
+
+
+def _recast(crop: data.Images, rng: np.random.Generator) -> data.Images:
+    """Change contrast and brightness a little."""
+    scale, shift = 1 + rng.uniform(-CONTRAST, CONTRAST), rng.uniform(-CONTRAST, CONTRAST) / 2
+    mean = crop.mean()
+    return np.clip(mean + scale * (crop - mean) + shift, 0, 1).astype(np.float32)
 
 
 def held_out_crops(splits: list[data.Split], per_source: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -83,10 +94,10 @@ def psnr(patches: Tensor, codebook: Tensor) -> float:
 def main() -> None:
     """Fit the codebook, train the transformer, write weights and numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3600, help="length of the schedule")
-    parser.add_argument("--stop", type=int, default=1000, help="step at which to stop, before the rates have fallen")
+    parser.add_argument("--steps", type=int, default=2000, help="length of the schedule")
+    parser.add_argument("--stop", type=int, help="step at which to stop, before the rates have fallen")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()

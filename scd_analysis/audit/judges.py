@@ -39,6 +39,7 @@ class Judge(ABC, Generic[Part]):
         self.log_e_value = 0.0
         self.plan: list[int] = []
         self.path: list[tuple[int, float]] = []
+        self.largest = 0.0
         self._looked_at = 0
 
     @property
@@ -75,6 +76,7 @@ class Judge(ABC, Generic[Part]):
         crossed = path >= self.log_threshold
         last = int(crossed.argmax()) if crossed.any() else len(path) - 1
         self.seen, self.log_e_value = self.seen + last + 1, float(path[last])
+        self.largest = max(self.largest, float(path[: last + 1].max()))
         self.path.append((self.seen, self.log_e_value))
         if len(self.path) > LONGEST_PATH:
             self.path = self.path[::2]

@@ -206,6 +206,7 @@ def _record(judge: Judge[Any], alpha: float, resolutions: dict[str, float], want
         "alpha": alpha,
         "max_sequences": judge.limit,
         "batch_plan": judge.plan,
+        "largest_log_e_value": judge.largest,
         "resolution_wanted": wanted,
         "resolution_meaning": RESOLUTION_MEANING[judge.grade],
         "resolutions": resolutions,

@@ -108,6 +108,11 @@ FULL = Scale("full", sequences=64, window=32, windows=(8, 16, 32, 64), sweep_seq
 QUICK = Scale("quick", sequences=6, window=32, windows=(8, 32, 64), sweep_sequences=4, samples=4)
 
 
+def no_runs(scale: Scale) -> list[RunSpec]:
+    """What a figure of a stored result needs."""
+    return []
+
+
 def main_runs(scale: Scale, methods: Sequence[str] = STUDIED) -> list[RunSpec]:
     """The runs at the main window that most figures read."""
     return [RunSpec("photos", method, scale.window, scale.sequences) for method in methods]
@@ -122,7 +127,7 @@ class Figure:
     summary : str
         One line, for ``--list``.
     compute : callable
-        Runs to the data frame behind the figure.
+        Runs, or the stored result of a study where ``result`` names one, to the data frame behind the figure.
     layout : callable
         Data frame to an empty canvas and its axes by name.
     draw : callable
@@ -135,16 +140,19 @@ class Figure:
         Of the trace, that have to be there.
     any_trace : bool
         Whether one trace of any decoder is enough.
+    result : str
+        The study whose stored result is drawn; empty where runs are.
     name : str
         Of its module; set by the registry.
     """
 
     summary: str
-    compute: Callable[[Sequence[Run]], pd.DataFrame]
+    compute: Callable[[Any], pd.DataFrame]
     layout: Callable[[pd.DataFrame], tuple[Canvas, dict[str, Axes]]]
     draw: Callable[[pd.DataFrame, Panels], None]
     caption: Callable[[pd.DataFrame, Settings], str]
     needs: Callable[[Scale], list[RunSpec]]
     variables: tuple[str, ...] = ()
     any_trace: bool = False
+    result: str = ""
     name: str = ""

@@ -13,7 +13,7 @@ from PIL import Image
 from scd_analysis.errors import InputError
 from scd_analysis.figures import foreign
 from scd_analysis.figures.base import FULL, QUICK, Figure, Run, Scale
-from scd_analysis.figures.provenance import commit, settings_of
+from scd_analysis.figures.provenance import commit, load_result, settings_of, settings_of_result
 from scd_analysis.figures.registry import all_figures, get_figure
 from scd_analysis.figures.store import Stored, all_or_nothing, load, to_text
 from scd_analysis.figures.style import style
@@ -101,13 +101,14 @@ def render(
     for count, (figure, runs) in enumerate(pairs):
         report("drawing", figure.name, count / len(pairs))
         try:
-            frame = figure.compute(runs)
+            result = load_result(figure.result) if figure.result else None
+            frame = figure.compute(runs if result is None else result)
         except InputError as error:
             if trace is None or names:
                 raise
             report("left out", f"{figure.name}: {error}", 1.0)
             continue
-        settings = settings_of(runs, label, made_from)
+        settings = settings_of(runs, label, made_from) if result is None else settings_of_result(result)
         folder.mkdir(parents=True, exist_ok=True)
         written += write(figure, Stored(figure.name, figure.caption(frame, settings), settings, frame), folder)
     if not written:

@@ -1,0 +1,93 @@
+"""How often audits refute lossless decoders, against the rate that is claimed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from scipy import stats
+
+from scd_analysis.figures.base import Figure, Panels, Settings, no_runs
+from scd_analysis.figures.style import INK, panels, put_letters
+
+GRADES = {"samples": ("tokens only", "#0072B2", "s", "-"), "trace": ("traces", "#E69F00", "o", "--")}
+
+
+def compute(result: dict[str, Any]) -> pd.DataFrame:
+    """One row a grade and alpha (``kind`` is ``"rate"``), then one a bin of the PIT (``"pit"``)."""
+    rows = [
+        ("rate", row["grade"], row["alpha"], row["rate"], row["low"], row["high"], row["audits"])
+        for row in result["rows"]
+    ]
+    counts = np.array(result["pit_histogram"])
+    share = counts / counts.sum() * len(counts)
+    rows += [("pit", "", (i + 0.5) / len(share), value, None, None, int(counts.sum())) for i, value in enumerate(share)]
+    return pd.DataFrame(rows, columns=["kind", "grade", "x", "value", "low", "high", "n"])
+
+
+def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
+    """Rates, then the PIT."""
+    return panels([["rate", "pit"]], (6.8, 3.2), width_ratios=[1.3, 1])
+
+
+def draw(frame: pd.DataFrame, axes: Panels) -> None:
+    """Rates with intervals below the line that bounds them; the PIT with the band of its noise."""
+    ax, rates = axes["rate"], frame[frame["kind"] == "rate"]
+    ends = np.array([rates["x"].min() / 2, 1.0])
+    ax.plot(ends, ends, color=INK, linewidth=1, label="bound (Ville)")
+    least = 0.3 / rates["n"].max()
+    for grade, (label, color, marker, linestyle) in GRADES.items():
+        rows = rates[rates["grade"] == grade]
+        seen = np.maximum(rows["value"], least)
+        errors = np.array([np.maximum(seen - np.maximum(rows["low"], least), 0), np.maximum(rows["high"] - seen, 0)])
+        ax.errorbar(
+            rows["x"], seen, yerr=errors, color=color, marker=marker, linestyle=linestyle, capsize=2, label=label
+        )
+        none = rows["value"] == 0
+        ax.plot(
+            rows["x"][none], seen[none], marker=marker, color="white", markeredgecolor=color, linestyle="", zorder=3
+        )
+    ax.set(xscale="log", yscale="log", xlabel="level of the audit, α", ylabel="lossless decoders refuted (share)")
+    ax.set_title("refuted at some time, at most α")
+    ax.legend(loc="upper left")
+    ax, pit = axes["pit"], frame[frame["kind"] == "pit"]
+    noise = 1.96 * np.sqrt(len(pit) / float(pit["n"].iloc[0]))
+    ax.axhspan(1 - noise, 1 + noise, color="#d9d9d9", label="95% of noise")
+    ax.step(pit["x"], pit["value"], where="mid", color="#009E73", label="all tokens")
+    ax.set(xlabel="randomised PIT", ylabel="density", xlim=(0, 1), ylim=(1 - 8 * noise, 1 + 8 * noise))
+    ax.set_title("PIT of lossless decoders")
+    ax.legend(loc="upper right")
+    put_letters([axes["rate"], axes["pit"]])
+
+
+def caption(frame: pd.DataFrame, settings: Settings) -> str:
+    """Rates at the usual levels."""
+    parts = []
+    for grade, (label, *_) in GRADES.items():
+        rows = frame[(frame["kind"] == "rate") & (frame["grade"] == grade)]
+        shares = ", ".join(f"{v:.2g} at {a:g}" for a, v in zip(rows["x"], rows["value"], strict=True) if a <= 0.2)
+        parts.append(f"{label}, {int(rows['n'].iloc[0]):,} audits: {shares}")
+    pit = frame[frame["kind"] == "pit"]
+    counts = np.round(pit["value"] * pit["n"].iloc[0] / len(pit))
+    p_value = float(stats.chisquare(counts, np.full(len(counts), counts.mean())).pvalue)
+    return (
+        f"(a) Share of lossless decoders whose ln E ever reached ln(1/α) within {settings['sequences_an_audit']} "
+        f"sequences, with exact 95% intervals; hollow where none did. {'; '.join(parts)}. Models: "
+        f"{', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. (b) Randomised PIT of "
+        f"{int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = {p_value:.2f}). "
+        f"Made by `{settings['command']}`."
+    )
+
+
+FIGURE = Figure(
+    "rate at which audits refute lossless decoders, and the PIT of their tokens",
+    compute,
+    layout,
+    draw,
+    caption,
+    no_runs,
+    result="calibration",
+)

@@ -1,0 +1,130 @@
+"""How often are lossless decoders refuted? Audits of right decoders, looked at after every sequence.
+
+Run ``python -m studies.calibration``; the result is written to ``studies/results/calibration.json``. For each audit the
+largest ln E over all sequences is kept, which is optional stopping at its worst: an audit of level alpha refutes iff it
+reaches ln(1/alpha). Ville's inequality bounds the rate by alpha.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from reference import Method, TabularModel, coupling_mixture, decode, get_method
+from scd_analysis import audit
+from scd_analysis.evidence.pit import randomised_pit
+from scd_analysis.subjects import recorded
+from studies.store import Rows, save
+
+QUESTION = "rate at which audits refute lossless decoders, by alpha, under optional stopping"
+ALPHAS = (0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-6)
+SEQUENCES = 200
+METHODS: tuple[Method, ...] = (
+    get_method("sjd"),
+    get_method("scd-mc"),
+    get_method("scd-gs"),
+    get_method("sjd-vp"),
+    coupling_mixture("scd-mc", 0.5),
+    replace(get_method("sjd"), name="sjd, left neighbour", initial="left"),
+)
+
+
+def tied_model() -> TabularModel:
+    """Laws with equal entries everywhere."""
+    rng = np.random.default_rng(4)
+    kinds = np.array([[0.4, 0.4, 0.2], [0.25, 0.25, 0.5], [1, 1, 1], [0.5, 0.0, 0.5]])
+    kinds /= kinds.sum(1, keepdims=True)
+    return TabularModel([kinds[rng.integers(len(kinds), size=3**k)] for k in range(4)])
+
+
+MODELS = {
+    "peaked": lambda: TabularModel.random(2, 5, 0.3, seed=1),
+    "usual": lambda: TabularModel.random(3, 4, 0.7, seed=2),
+    "flat": lambda: TabularModel.random(4, 3, 5.0, seed=3),
+    "zeros": lambda: TabularModel.random(3, 4, 0.7, seed=2, zeros=0.3),
+    "ties": tied_model,
+}
+
+
+def audits(task: tuple[str, int, int, str]) -> dict[str, Any]:
+    """Audit one decoder on one model many times: the largest ln E of each, and a histogram of the PIT."""
+    name, number, count, grade = task
+    torch.set_num_threads(1)
+    model, method = MODELS[name](), METHODS[number]
+    record = "laws" if grade == "trace" else None
+    out = decode(model, method, 3, count * SEQUENCES, seed=number, record=record, progress=False)
+    largest, pits = [], np.zeros(20, dtype=np.int64)
+    for i in range(count):
+        part = slice(i * SEQUENCES, (i + 1) * SEQUENCES)
+        subject = recorded(out.tokens[part]) if out.trace is None else out.trace.isel(sequence=part)
+        verdict = audit(subject, model, alpha=1e-12, max_sequences=SEQUENCES, seed=i, progress=False)
+        largest.append(float(verdict.record["largest_log_e_value"]))
+        pits += _histogram(model, out.tokens[part].numpy(), i)
+    return {"model": name, "method": method.name, "grade": grade, "largest": largest, "pit": pits.tolist()}
+
+
+def _histogram(model: TabularModel, tokens: np.ndarray, seed: int) -> np.ndarray:
+    laws = model.next_token_probs(torch.from_numpy(tokens[:, :-1])).numpy()
+    noise = np.random.default_rng(seed).random(tokens.shape)
+    return np.bincount((randomised_pit(laws, tokens, noise).ravel() * 20).astype(int), minlength=20)
+
+
+def rates(largest: list[float], grade: str) -> list[dict[str, Any]]:
+    """Share of audits that reach ln(1/alpha), with its exact 95% interval and the binomial bound of the claim."""
+    values, out = np.array(largest), []
+    for alpha in ALPHAS:
+        hits, n = int((values >= math.log(1 / alpha)).sum()), len(values)
+        low = float(stats.beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
+        high = float(stats.beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
+        most = int(stats.binom.ppf(0.999, n, alpha))
+        out.append({"grade": grade, "alpha": alpha, "audits": n, "refuted": hits, "rate": hits / n, "low": low})
+        out[-1] |= {"high": high, "most_allowed": most, "within": hits <= most}
+    return out
+
+
+def main() -> None:
+    """Audit, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=10_020, help="audits of tokens")
+    parser.add_argument("--traces", type=int, default=1_020, help="audits of traces")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    args = parser.parse_args()
+    rows = Rows("calibration", ("model", "method", "grade"), fresh=args.fresh)
+    cells = len(MODELS) * len(METHODS)
+    tasks = [
+        (name, number, total // cells, grade)
+        for grade, total in (("samples", args.samples), ("trace", args.traces))
+        for name in MODELS
+        for number in range(len(METHODS))
+        if not rows.has(name, METHODS[number].name, grade)
+    ]
+    with get_context("spawn").Pool(args.jobs) as pool:
+        for row in pool.imap_unordered(audits, tasks):
+            rows.add(row)
+    pit = np.sum([row["pit"] for row in rows.rows], axis=0)
+    by_grade = {g: [x for row in rows.rows if row["grade"] == g for x in row["largest"]] for g in ("samples", "trace")}
+    content = {
+        "sequences_an_audit": SEQUENCES,
+        "models": list(MODELS),
+        "methods": [method.name for method in METHODS],
+        "pit_histogram": pit.tolist(),
+        "pit_p_value": float(stats.chisquare(pit).pvalue),
+        "quantiles_of_largest": {
+            grade: {str(q): float(np.quantile(values, q)) for q in (0.5, 0.9, 0.99, 1.0)}
+            for grade, values in by_grade.items()
+        },
+        "rows": [row for grade, values in by_grade.items() for row in rates(values, grade)],
+    }
+    save("calibration", QUESTION, content)
+
+
+if __name__ == "__main__":
+    main()
