@@ -1,18 +1,23 @@
 """SCD Analysis: the referee of speculative Jacobi decoding.
 
-The names below are loaded on first use, so that measures and evidence need no PyTorch. ``audit`` is both the function
-and the package it lives in; it is imported here at once, so that ``scd_analysis.audit`` is always the function.
+The names below are loaded on first use, so that measures and evidence need no PyTorch, and the pytest plugin nothing.
+``audit`` is both the function and the package it lives in; ``scd_analysis.audit`` is always the function.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from scd_analysis.audit import audit
 from scd_analysis.version import __version__
 
+if TYPE_CHECKING:
+    from scd_analysis.audit import audit as audit
+
 _HOME = {
+    "audit": "scd_analysis.audit",
     "ExactLaw": "scd_analysis.exact",
     "exact_law": "scd_analysis.exact",
     "exact_target_law": "scd_analysis.exact",
@@ -33,7 +38,6 @@ _MODULES = ("evidence", "exact", "laws", "subjects", "testing", "trace", "trajec
 
 __all__ = [  # noqa: PLE0604 -- the names of the two tables above
     "__version__",
-    "audit",
     *_HOME,
     *_MODULES,
 ]
@@ -49,3 +53,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+class _Package(ModuleType):
+    """Refuses the package ``audit`` as an attribute, which importing it would set in place of the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "audit" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from scd_analysis.testing import register_rate
+
 SUITE_FALSE_FAIL_RATE = 1e-4
 
 _RATES: dict[str, float] = {}
@@ -37,15 +39,10 @@ def ledger(name: str, false_fail_rate: float, *, power: float | None = None, res
     ValueError
         If a number is not what it should be, or the name was registered with another rate.
     """
-    if not 0 <= false_fail_rate < 1:
-        raise ValueError(f"false_fail_rate = {false_fail_rate}: must lie in [0, 1)")
-    if power is not None and not 0 < power <= 1:
-        raise ValueError(f"power = {power}: must lie in (0, 1]")
-    if resolution is not None and not resolution > 0:
-        raise ValueError(f"resolution = {resolution}: must be positive")
-    if _RATES.setdefault(name, false_fail_rate) != false_fail_rate:
+    rate = register_rate(name, false_fail_rate, power=power, resolution=resolution)  # for the plugin's summary
+    if _RATES.setdefault(name, rate) != rate:
         raise ValueError(f"name = {name!r}: registered before with rate {_RATES[name]}")
-    return false_fail_rate
+    return rate
 
 
 def total_false_fail_rate() -> float:

@@ -42,6 +42,7 @@ def assert_exact(
     AssertionError
         With a table of the worst outcomes; also when the law is partial and its bounds decide nothing.
     """
+    __tracebackhide__ = True  # pytest then shows the caller's line
     found = sampler if isinstance(sampler, ExactLaw) else exact_law(sampler, **options)
     expected_law: Any = law
     if hasattr(law, "next_token_probs"):
