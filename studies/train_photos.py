@@ -1,4 +1,4 @@
-"""How well can a 3 M-parameter transformer model 64x64 crops of twelve photographs? Trains the shipped model ``photos``.
+"""How well can a 3 M-parameter transformer model crops of twelve photographs? Trains the shipped model ``photos``.
 
 Run ``python -m studies.train_photos`` (needs the extra ``train``); the result is written to
 ``reference/models/weights``. Held-out regions are whole blocks of 128x128 pixels that no training crop touches.

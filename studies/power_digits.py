@@ -1,0 +1,129 @@
+"""How many images does it take to refute a faulty decoder of ``digits``? Its joint cells cannot be counted.
+
+Run ``python -m studies.power_digits``; the result is written to ``studies/results/power_digits.json``. All at one error
+rate, 1e-2: the audit of tokens and of traces, and the tests in use, whose thresholds come from right decoders. A test
+in use compares a sample with one of a right decoder, or its pooled tokens with theirs, and needs the fewest images on a
+grid at which it has power 0.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import torch
+
+from reference import decode
+from reference.broken import Fault, faults
+from scd_analysis import Outcome, audit
+from scd_analysis.subjects import recorded
+from studies import rivals
+from studies.store import Rows, save
+from studies.verdict_table import WINDOW, Rule, model_of
+
+QUESTION = "images until faulty decoders of digits are refuted, against the tests in use, at one error rate"
+ALPHA = 1e-2
+GRID = (32, 64, 128, 256, 512, 1024, 2048, 4096)
+NULL_RUNS, RUNS = 400, 40
+
+
+def statistics(mine: np.ndarray, right: np.ndarray, vocab_size: int, rng: np.random.Generator) -> dict[str, float]:
+    """The tests in use on two samples of equal size."""
+    pooled = np.bincount(right.ravel(), minlength=vocab_size) / right.size
+    tokens = rng.permutation(mine.ravel())
+    return {
+        "chi-square": rivals.two_sample_chi_square(mine, right, vocab_size),
+        "mmd": rivals.mmd_hamming(mine, right, vocab_size),
+        "convergence-ratio": rivals.convergence_ratio(tokens, pooled, rng, 10, len(tokens)),
+    }
+
+
+def draw(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """A subset of a pool."""
+    return pool[rng.choice(len(pool), size=count, replace=False)]
+
+
+def thresholds(right: np.ndarray, vocab_size: int) -> dict[int, dict[str, float]]:
+    """What right decoders exceed with the stated probability, by sample size."""
+    rng, out = np.random.default_rng(0), {}
+    half = len(right) // 2
+    for count in GRID:
+        runs = [
+            statistics(draw(right[:half], count, rng), draw(right[half:], count, rng), vocab_size, rng)
+            for _ in range(NULL_RUNS)
+        ]
+        out[count] = {name: float(np.quantile([run[name] for run in runs], 1 - ALPHA)) for name in runs[0]}
+    return out
+
+
+def sizes_in_use(
+    pool: np.ndarray, right: np.ndarray, vocab_size: int, limits: dict[int, dict[str, float]]
+) -> dict[str, int | None]:
+    """Fewest images on the grid at which each test refutes nine times out of ten; None beyond the grid."""
+    rng, needed = np.random.default_rng(1), dict.fromkeys(limits[GRID[0]])
+    for count in GRID:
+        runs = [statistics(draw(pool, count, rng), draw(right, count, rng), vocab_size, rng) for _ in range(RUNS)]
+        for name, found in needed.items():
+            if found is None and np.mean([run[name] > limits[count][name] for run in runs]) >= 0.9:
+                needed[name] = count
+    return needed
+
+
+def mean_stop(subjects: list[Any], model: Any) -> tuple[float, float]:
+    """Mean sequences until an audit refutes (the limit where it does not), and the share that do."""
+    verdicts = [audit(subject, model, ALPHA, seed=i, progress=False) for i, subject in enumerate(subjects)]
+    refuted = np.mean([v.outcome is Outcome.REFUTED for v in verdicts])
+    return float(np.mean([v.num_sequences for v in verdicts])), float(refuted)
+
+
+def measure(fault: Fault, right: np.ndarray, limits: dict[int, dict[str, float]], repeats: int) -> dict[str, Any]:
+    """One row."""
+    model = model_of(Rule(fault.name, None, fault))
+    pool = fault.decode(model, WINDOW, GRID[-1], 0).tokens.numpy()
+    traced = fault.decode(model, WINDOW, 256, 1, "laws").trace
+    assert traced is not None
+    cut = 256 // repeats
+    samples, samples_refuted = mean_stop([recorded(part) for part in np.array_split(pool, repeats)], model)
+    traces, traces_refuted = mean_stop(
+        [traced.isel(sequence=slice(i * cut, (i + 1) * cut)) for i in range(repeats)], model
+    )
+    needed = sizes_in_use(pool, right, model.vocab_size, limits)
+    return {
+        "fault": fault.name,
+        "condition": fault.condition.value,
+        "samples_mean": samples,
+        "samples_refuted": samples_refuted,
+        "trace_mean": traces,
+        "trace_refuted": traces_refuted,
+        "in_use": needed,
+        "beyond": GRID[-1],
+    }
+
+
+def main() -> None:
+    """Measure every fault of the decoder, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows, chosen = Rows("power_digits", ("fault",), fresh=args.fresh), [f for f in faults().values() if _is_fast(f)]
+    model = model_of(Rule("right", None, None))
+    right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
+    limits = thresholds(right, model.vocab_size)
+    for fault in chosen:
+        if not rows.has(fault.name):
+            rows.add(measure(fault, right, limits, args.repeats))
+    known = {row["fault"]: row for row in rows.rows}
+    content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "repeats": args.repeats}
+    save("power_digits", QUESTION, {**content, "rows": [known[fault.name] for fault in chosen]})
+
+
+def _is_fast(fault: Fault) -> bool:
+    """Faults that run with the model's cache; those of the target ask for every row at every pass."""
+    return fault.condition.value != "target" and fault.name != "zero-accepted"
+
+
+if __name__ == "__main__":
+    main()
