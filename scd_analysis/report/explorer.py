@@ -33,11 +33,7 @@ def explorer_section(embedded: Embedded, trace: xr.Dataset) -> Markup:
             "positions and tokens are counted from 0, as in the trace.",
         ),
         _controls(embedded),
-        element(
-            "p",
-            element("noscript", "The explorer needs JavaScript; the rest of the page does not."),
-            id="sequence-summary",
-        ),
+        element("p", "The explorer needs JavaScript; the rest of the page does not.", id="sequence-summary"),
         _legend(),
         element("canvas", id="overview", aria_hidden="true", hidden=True),
         _panes(),
