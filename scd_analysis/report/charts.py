@@ -22,7 +22,7 @@ from scd_analysis.figures.redrafts import Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK
 from scd_analysis.report.markup import Markup
 from scd_analysis.report.svg import BLUE, GREEN, ORANGE, PAPER, PURPLE, RED, chart, inline
-from scd_analysis.report.words import nats, number
+from scd_analysis.report.words import count, nats, number
 
 RARE = 20
 """Drafts or redrafts below which a share is not shown."""
@@ -74,7 +74,7 @@ def evidence(verdict: Verdict) -> Chart:
         ax.set(xlabel="sequences", ylabel="ln E (nats)", ylim=(lowest - margin, highest + 3 * margin), xlim=(0, None))
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.legend(loc="best")
-        ended = f"After {verdict.num_sequences:,} sequences ln E is {nats(verdict.log_e_value)}"
+        ended = f"After {count(verdict.num_sequences, 'sequence')} ln E is {nats(verdict.log_e_value)}"
         svg = inline(canvas, "evidence", "ln E over sequences", f"{ended}; the threshold is {nats(threshold)}.")
     caption = (
         f"The audit's evidence: the logarithm of the wealth of bets against the subject. {ended}; the audit refutes "

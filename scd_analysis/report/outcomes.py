@@ -74,7 +74,7 @@ def _positions(frame: pd.DataFrame) -> Markup:
     ]
     what = (
         "Positions with the largest share of rejected drafts at the pass that commits them. A lossless decoder rejects "
-        "as often as the mean total variation says."
+        "as often as the mean total variation says. A position leads to the explorer."
     )
     return table(what, ("Position", "Drafts", "Rejected", "Mean total variation"), rows, stacked=False)
 

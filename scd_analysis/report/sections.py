@@ -36,9 +36,11 @@ def facts(rows: dict[str, Child]) -> Markup:
 
 def verdict_banner(verdict: Verdict, name: str) -> Markup:
     """The verdict in one sentence."""
-    word, rest = headline(verdict, name)
+    word, rest, alarm = headline(verdict, name)
     mark = element("span", MARK[verdict.outcome] + " ", aria_hidden="true")
-    sentence = element("h1", element("span", mark, word, class_="outcome"), rest)
+    sentence = element(
+        "h1", element("span", mark, word, class_="outcome"), rest, element("span", alarm, class_="alarm")
+    )
     return element("div", sentence, class_=f"banner {verdict.outcome.name.lower().replace('_', '-')}")
 
 
@@ -91,7 +93,8 @@ def evidence_section(verdict: Verdict) -> Markup:
     """Evidence: ln E over time."""
     if not verdict.path:
         return section("evidence", "Evidence", element("p", "The verdict holds no path of ln E."))
-    return section("evidence", "Evidence", figure(charts.evidence(verdict)))
+    drawn = charts.evidence(verdict)
+    return section("evidence", f"Evidence: {drawn.title}", figure(drawn, headed=False))
 
 
 def conditions_section(reports: tuple[ConditionReport, ...]) -> Markup:

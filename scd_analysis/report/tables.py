@@ -54,9 +54,9 @@ def numbers(frame: pd.DataFrame, caption: str) -> Markup:
     return table(caption + thinned, list(map(str, frame.columns)), rows, stacked=len(frame.columns) > 4)
 
 
-def figure(chart: Chart) -> Markup:
-    """A chart with its caption, and its numbers to unfold."""
-    heading = element("h3", chart.title)
+def figure(chart: Chart, *, headed: bool = True) -> Markup:
+    """A chart with its caption, and its numbers to unfold; ``headed`` unless its section has the same heading."""
+    heading = element("h3", chart.title) if headed else None
     if chart.svg is None:
         return element("figure", heading, element("figcaption", chart.caption), class_="absent")
     unfold = element(

@@ -45,26 +45,24 @@ def count(many: int, what: str) -> str:
     return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
 
 
-def headline(verdict: Verdict, name: str) -> tuple[str, str]:
-    """The verdict on ``name`` in one sentence, cut after its first words."""
-    alarm = f"a lossless decoder is refuted with probability at most {rate(verdict.alpha)}"
+def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
+    """The verdict on ``name`` in one sentence: its first words, what they mean, and the error rate."""
     seen, size = count(verdict.num_sequences, "sequence"), number(verdict.resolution)
+    alarm = f" (a lossless decoder is refuted with probability at most {rate(verdict.alpha)})."
+    first = WORD[verdict.outcome]
     match verdict.outcome:
         case Outcome.REFUTED:
-            return WORD[verdict.outcome], f": {name} does not sample from its target law ({alarm})."
+            return first, f": {name} does not sample from its target law", alarm
         case Outcome.NOT_REFUTED:
-            return (
-                f"Not refuted at resolution {size}",
+            shown = (
                 f": {seen} of {name} show no departure from the target law, and one of that size would have been found "
-                f"with probability 0.99 ({alarm}).",
+                "with probability 0.99"
             )
+            return f"{first} at resolution {size}", shown, alarm
         case Outcome.EXACT:
-            return WORD[verdict.outcome], f": every branch of {name} was enumerated, and its law is the target law."
+            return first, f": every branch of {name} was enumerated, and its law is the target law", "."
         case Outcome.INCONCLUSIVE:
             wanted = verdict.record.get("resolution_wanted")
             asked = f", and {number(wanted)} was asked for" if isinstance(wanted, float) else ""
-            return (
-                WORD[verdict.outcome],
-                f": {seen} do not refute {name}, but would have shown only departures of {size} or more{asked} "
-                f"({alarm}).",
-            )
+            shown = f": {seen} do not refute {name}, but would have shown only departures of {size} or more{asked}"
+            return first, shown, alarm

@@ -152,7 +152,7 @@ def test_the_laws_of_a_clicked_cell_lie_side_by_side(opened: Open, patches: xr.D
     assert len(rows) == Patches.vocab_size
     for row in rows:
         token = int((row.locator("th").text_content() or "").split()[0])
-        shown = [float(cell) for cell in row.locator("td").all_text_contents()[:2]]
+        shown = [float(cell.replace("−", "-")) for cell in row.locator("td").all_text_contents()[:2]]
         np.testing.assert_allclose(shown, [q[token], p[token]], rtol=5e-3)
     assert "Laws of position 3 at pass 1" in (page.locator("#details").text_content() or "")
 

@@ -33,7 +33,7 @@ function lawTable(sequence, cell) {
   const after = valueOf(sequence, cell, "after");
   const variation = valueOf(sequence, cell, "total_variation");
   const withResidual = cell.letter === "r" && variation > 0;
-  const headings = ["Token", "Draft law q", "Target law p", ...(withResidual ? ["Residual"] : [])];
+  const headings = ["Token", "Draft q", "Target p", ...(withResidual ? ["Residual"] : [])];
   const row = (token, notes, q, p, residual) => make(
     "tr",
     {},

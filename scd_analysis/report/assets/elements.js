@@ -12,4 +12,8 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const three = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
+// Three significant digits, as short as they can be.
+function three(value) {
+  const small = value !== 0 && Math.abs(value) < 1e-3;
+  return (small ? value.toExponential(2) : String(Number(value.toPrecision(3)))).replaceAll("-", "−");
+}
