@@ -27,6 +27,9 @@ from scd_analysis.report.words import count, nats, number
 RARE = 20
 """Drafts or redrafts below which a share is not shown."""
 
+MOST_POINTS = 400
+"""Of a line; more positions are averaged in groups, which a chart of this width cannot tell apart anyway."""
+
 _DOTS: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": "", "markersize": 4.5, "markerfacecolor": PAPER}
 
 
@@ -175,14 +178,15 @@ def _intervals(ax: Axes, frame: pd.DataFrame, x: str, y: str, label: str) -> Non
 def variation(frame: pd.DataFrame) -> Chart:
     """Total variation and rejections by position; ``frame`` is that of :mod:`scd_analysis.report.worst`."""
     title = "Total variation by position"
-    shown = frame.rename(columns={"total_variation": "total variation"})
     if frame.empty:
         return _absent("variation", title, "no draft was committed on")
+    together = -(-len(frame) // MOST_POINTS)
+    shown = frame if together == 1 else frame.groupby(np.arange(len(frame)) // together).mean()
     with chart() as (canvas, ax):
-        if frame["total_variation"].notna().any():
-            ax.plot(frame["position"], frame["total_variation"], color=PURPLE, label="mean total variation")
-        dots = _DOTS if len(frame) <= 40 else {**_DOTS, "markersize": 2, "markerfacecolor": INK}
-        ax.plot(frame["position"], frame["rejected"], label="share rejected", **dots)
+        if shown["total_variation"].notna().any():
+            ax.plot(shown["position"], shown["total_variation"], color=PURPLE, label="mean total variation")
+        dots = _DOTS if len(shown) <= 40 else {**_DOTS, "markersize": 2, "markerfacecolor": INK}
+        ax.plot(shown["position"], shown["rejected"], label="share rejected", **dots)
         ax.set(xlabel="position", ylabel="at the pass that commits", ylim=(0, 1.02))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="best")
@@ -191,9 +195,10 @@ def variation(frame: pd.DataFrame) -> Chart:
         svg = inline(canvas, "variation", title, described)
     caption = (
         f"Mean total variation between draft law and target law at the pass that commits a position, and the share of "
-        f"drafts rejected there. {described} In a lossless decoder the two agree up to chance."
+        f"drafts rejected there{f', means of {together} positions' if together > 1 else ''}. {described} In a lossless "
+        "decoder the two agree up to chance."
     )
-    return Chart("variation", title, caption, svg, shown)
+    return Chart("variation", title, caption, svg, shown.rename(columns={"total_variation": "total variation"}))
 
 
 def commits(trace: xr.Dataset) -> Chart:

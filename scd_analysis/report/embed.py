@@ -22,13 +22,13 @@ FIRST_SEQUENCES = 8
 MOST_TOKENS, FEWEST_TOKENS = 6, 2
 """Tokens of a law that are kept one by one, beside the draft and the token that followed it."""
 
-BYTES = 3_400_000
+BYTES = 4_200_000
 """Of JSON, so that the page stays below 5 MB."""
 
 MOST_CELLS = 12_000
 """Of one sequence: what a browser lays out without a noticeable wait."""
 
-_BYTES_A_CELL, _BYTES_A_TOKEN = 90, 20
+_BYTES_A_CELL, _BYTES_A_TOKEN = 90, 21
 
 NUMBERS = {
     "uniform": "uniform",
@@ -115,11 +115,11 @@ def embed(
         If there is no such sequence.
     """
     wanted = choose(sequences, trace.sizes["sequence"], pointed_at)
-    tokens = _tokens(trace, wanted, budget) if has_laws(trace) else 0
+    fitting, tokens = _plan(trace, wanted, budget)
     names = [name for name in NUMBERS.values() if has(trace, name)]
     encoded: list[dict[str, Any]] = []
     spent = 0
-    for number in wanted:
+    for number in wanted[:fitting]:
         one = encode(trace.isel(sequence=[number]), number, tokens, names)
         spent += len(json.dumps(one, separators=(",", ":")))
         if encoded and spent > budget:
@@ -134,12 +134,16 @@ def has_laws(trace: xr.Dataset) -> bool:
     return all(name in trace for name in LAWS)
 
 
-def _tokens(trace: xr.Dataset, wanted: list[int], budget: int) -> int:
-    """How many tokens of every law fit."""
+def _plan(trace: xr.Dataset, wanted: list[int], budget: int) -> tuple[int, int]:
+    """How many of the sequences fit, and how many tokens of every law beside them; rather too few than too many."""
     some = trace["draft_token"].isel(sequence=wanted).notnull().sum(("iteration", "slot")).values
-    cells = int(np.minimum(some, MOST_CELLS).sum())
-    fit = (budget / max(cells, 1) - _BYTES_A_CELL) / _BYTES_A_TOKEN - 1
-    return int(np.clip(fit, FEWEST_TOKENS, MOST_TOKENS))
+    cells = np.cumsum(np.minimum(some, MOST_CELLS))
+    own = 2  # the draft and its successor
+    laws = has_laws(trace)
+    least = _BYTES_A_CELL + (_BYTES_A_TOKEN * (FEWEST_TOKENS + own) if laws else 0)
+    fitting = max(1, int((cells * least <= budget).sum()))
+    fit = (budget / max(int(cells[fitting - 1]), 1) - _BYTES_A_CELL) / _BYTES_A_TOKEN - own
+    return fitting, int(np.clip(fit, FEWEST_TOKENS, MOST_TOKENS)) if laws else 0
 
 
 def encode(one: xr.Dataset, number: int, tokens: int, names: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -253,6 +254,16 @@ def test_frames_are_what_the_trace_says(patches: xr.Dataset) -> None:
     rows = charts.collision(run).frame
     assert (rows["maximal"] >= rows["gumbel"] - 1e-9).all()
     assert ((rows["kept"] - rows["maximal"]).abs() < 0.25).all()
+
+
+def test_many_positions_are_averaged() -> None:
+    frame = pd.DataFrame({"position": np.arange(1_000), "drafts": 2, "rejected": 0.0, "total_variation": 0.5})
+    frame.loc[:2, "rejected"] = [0.1, 0.2, 0.6]
+    chart = charts.variation(frame)
+    assert len(chart.frame) == 334
+    assert chart.frame.iloc[0].tolist() == pytest.approx([1, 2, 0.3, 0.5])
+    assert "means of 3 positions" in chart.caption
+    assert "means" not in charts.variation(frame[:400]).caption
 
 
 def test_the_path_of_the_evidence_is_whole(stale: Stale) -> None:
