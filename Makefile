@@ -5,16 +5,25 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast lint format lock clean .venv
+.PHONY: figures test test-fast browser lint format lock clean .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
 
 test: $(STAMP)
+	@$(MAKE) --no-print-directory browser || echo "no chromium: the tests that click through a report are skipped"
 	$(PYTEST) -n $(WORKERS)
 
 test-fast: $(STAMP)
 	$(PYTEST) -n $(WORKERS) -m "not slow"
+
+# Debian's chromium, which the report's tests open pages in.
+browser:
+	@command -v chromium > /dev/null || { \
+	  root="$$([ "$$(id -u)" = 0 ] || echo sudo -n)"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $$root timeout 120 apt-get update -qq > /dev/null && \
+	  $$root timeout 600 apt-get install -qq --no-install-recommends chromium fonts-liberation > /dev/null; }
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
 
 ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
 
 
 def resolve(name: str, what: str) -> Any:
@@ -111,16 +112,29 @@ def trace(
 @app.command()
 def report(
     source: Annotated[Path, typer.Argument(help="A trace, or a verdict written by audit --out.")],
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Summarise a trace or a verdict.
 
-    Example: `scd-analysis report run.zarr`
+    Example: `scd-analysis report run.zarr --html report.html`
     """
-    if source.suffix == ".json":
+    _check_folder(html, "html")
+    is_verdict = source.suffix == ".json"
+    if html is not None:
+        from scd_analysis.report import write_report
+        from scd_analysis.report.load import load_verdict
+
+        write_report(html, load_verdict(source) if is_verdict else None, None if is_verdict else source)
+    if is_verdict:
         _report_verdict(source, as_json)
     else:
         _report_trace(source, as_json)
+
+
+def _check_folder(path: Path | None, name: str) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{name} = {path}: there is no folder {path.parent}")
 
 
 def _report_verdict(source: Path, as_json: bool) -> None:
@@ -152,12 +166,15 @@ def _report_trace(source: Path, as_json: bool) -> None:
 
 @app.command()
 def audit(
-    subject: Annotated[str, typer.Argument(help="module:attribute of a callable (model, num_sequences, seed).")],
+    subject: Annotated[
+        str, typer.Argument(help="module:attribute of a callable (model, num_sequences, seed), or a recorded trace.")
+    ],
     model: ModelOption = "digits",
     alpha: Annotated[float, typer.Option(help="Bound on the chance of refuting a lossless subject.")] = 1e-6,
     max_sequences: Annotated[int, typer.Option(help="Stop undecided after so many.")] = 4096,
     seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge whether a decoder samples from its model. Exit status: 0 not refuted or exact, 1 refuted, 3 inconclusive.
@@ -166,14 +183,19 @@ def audit(
     """
     from scd_analysis import audit as run_audit
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"out = {out}: there is no folder {out.parent}")
-    judged = resolve(subject, "subject")
+    _check_folder(out, "out")
+    _check_folder(html, "html")
+    trace = Path(subject) if Path(subject).exists() else None
+    judged = resolve(subject, "subject") if trace is None else trace
     verdict = run_audit(judged, resolve_model(model), alpha=alpha, max_sequences=max_sequences, seed=seed)
     if out is not None:
         temporary = out.with_name(out.name + ".tmp")
         temporary.write_text(verdict.to_json() + "\n")
         temporary.replace(out)
+    if html is not None:
+        from scd_analysis.report import write_report
+
+        write_report(html, verdict, trace, title=None if trace else subject)
     sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")
     raise typer.Exit(EXIT_STATUS[verdict.outcome.name])
 

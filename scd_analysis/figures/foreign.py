@@ -28,15 +28,25 @@ def open_run(path: str | Path) -> Run:
     TraceError
         If it is no trace, is empty or contradicts itself.
     """
-    trace = open_trace(path)
-    if trace.sizes["sequence"] == 0 or trace.sizes["iteration"] == 0:
-        raise TraceError(f"trace {path}: holds no pass")
+    return as_run(open_trace(path), Path(path).name)
+
+
+def as_run(trace: xr.Dataset, name: str) -> Run:
+    """Check and complete a trace that is open; ``name`` is what it is called, should it not name its decoder.
+
+    Raises
+    ------
+    TraceError
+        If it is no trace, is empty or contradicts itself.
+    """
+    if trace.sizes.get("sequence", 0) == 0 or trace.sizes.get("iteration", 0) == 0:
+        raise TraceError(f"trace {name}: holds no pass")
     validate(trace)
     trace = _with_age(_with_passes(trace))
     attributes = trace.attrs
-    label = str(attributes.get("method") or attributes.get("decoder") or Path(path).name)
-    settings = {name: attributes[name] for name in _KEPT if attributes.get(name) is not None}
-    settings |= {"trace": Path(path).name, "window": attributes["window"], "num_sequences": trace.sizes["sequence"]}
+    label = str(attributes.get("method") or attributes.get("decoder") or name)
+    settings = {key: attributes[key] for key in _KEPT if attributes.get(key) is not None}
+    settings |= {"trace": name, "window": attributes["window"], "num_sequences": trace.sizes["sequence"]}
     coupling = COUPLING_OF.get(label) if attributes.get("decoder") == "reference" else None
     return Run(label, int(attributes["window"]), trace, coupling, settings)
 

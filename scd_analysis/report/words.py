@@ -1,0 +1,68 @@
+"""Numbers and verdicts in words."""
+
+from __future__ import annotations
+
+import math
+
+from scd_analysis.audit.verdict import Outcome, Verdict
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+WORD = {
+    Outcome.REFUTED: "Refuted",
+    Outcome.NOT_REFUTED: "Not refuted",
+    Outcome.EXACT: "Exact",
+    Outcome.INCONCLUSIVE: "Inconclusive",
+}
+
+MARK = {Outcome.REFUTED: "✗", Outcome.NOT_REFUTED: "✓", Outcome.EXACT: "=", Outcome.INCONCLUSIVE: "?"}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number in ``digits`` significant digits; a dash for None or NaN."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def nats(value: float) -> str:
+    """A value of ln E, with two decimals."""
+    return f"{value:.2f}".replace("-", "−") if math.isfinite(value) else number(value)
+
+
+def rate(value: float) -> str:
+    """A probability: ``10⁻⁶`` for a power of ten below a hundredth, else in digits."""
+    exponent = round(math.log10(value))
+    if exponent <= -3 and math.isclose(value, 10.0**exponent):
+        return "10" + str(exponent).translate(_SUPERSCRIPT)
+    return f"{value:.3g}"
+
+
+def count(many: int, what: str) -> str:
+    """``1 sequence``, ``2,000 sequences``."""
+    return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
+
+
+def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
+    """The verdict on ``name`` in one sentence: its first words, what they mean, and the error rate."""
+    seen, size = count(verdict.num_sequences, "sequence"), number(verdict.resolution)
+    alarm = f" (a lossless decoder is refuted with probability at most {rate(verdict.alpha)})."
+    first = WORD[verdict.outcome]
+    match verdict.outcome:
+        case Outcome.REFUTED:
+            return first, f": {name} does not sample from its target law", alarm
+        case Outcome.NOT_REFUTED:
+            shown = (
+                f": {seen} of {name} show no departure from the target law, and one of that size would have been found "
+                "with probability 0.99"
+            )
+            return f"{first} at resolution {size}", shown, alarm
+        case Outcome.EXACT:
+            return first, f": every branch of {name} was enumerated, and its law is the target law", "."
+        case Outcome.INCONCLUSIVE:
+            wanted = verdict.record.get("resolution_wanted")
+            asked = f", and {number(wanted)} was asked for" if isinstance(wanted, float) else ""
+            shown = f": {seen} do not refute {name}, but would have shown only departures of {size} or more{asked}"
+            return first, shown, alarm

@@ -1,0 +1,1 @@
+"""The report: what it says, and what a browser makes of it."""
