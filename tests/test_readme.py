@@ -17,7 +17,13 @@ def run(marker: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.slow
 def test_audit_your_own_decoder(capsys):
-    assert run("scd_analysis.audit(", capsys).startswith("REFUTED")
+    assert run("sjd-vp-uncorrected", capsys).startswith("REFUTED")
+
+
+def test_which_condition_broke(capsys):
+    condition, count = run("stale-law", capsys).split()
+    assert condition == "declared-law"
+    assert 50 < int(count) < 5_000
 
 
 def test_the_law_itself(capsys):
