@@ -118,6 +118,10 @@ def _of_process(watch: Watch, running: Running, condition: Condition, lead: floa
     if leaning is not None and leaning.count:
         low, high = mean_bounds(abs(leaning.score), leaning.count, leaning.width, DELTA)
         size = Size(low / leaning.width, high / leaning.width, f"mean of the {running.process.name}, at least")
+    if condition is Condition.SELECTION and running.process.name == "acceptance":
+        cause = (
+            "drafts are committed accepted more often than verification accepts them: the commit was chosen afterwards"
+        )
     if condition is Condition.SELECTION and watch.waited:
         cause = f"{cause}; {watch.waited:,} positions that the commit rule commits were left to a later pass"
     return Diagnosis(
