@@ -167,12 +167,11 @@ def _of_target(commits: Commits, model_probs: Floats, tolerance: float) -> Itera
     message = "the law verified against is not the model's law given the finished sequence"
     beyond = _by_position(commits, commits.passes.committed & ~commits.passes.reached) > 0  # an error of its own
     known = commits.drafted & ~np.isnan(commits.target_prob) & ~beyond
+    own = _own(model_probs, np.maximum(commits.draft, 0))
+    largest, size = np.where(known, np.abs(own - commits.target_prob), 0), None
     if commits.target_probs is not None:
         gap = np.abs(np.where(known[..., None], commits.target_probs - model_probs, 0))
-        largest, size = gap.max(axis=-1), float(gap.sum() / 2 / max(known.sum(), 1))
-    else:
-        own = _own(model_probs, np.maximum(commits.draft, 0))
-        largest, size = np.where(known, np.abs(own - commits.target_prob), 0), None
+        largest, size = np.maximum(largest, gap.max(axis=-1)), float(gap.sum() / 2 / max(known.sum(), 1))
     yield "target-differs", Condition.TARGET, message, largest > tolerance, known, size
 
 

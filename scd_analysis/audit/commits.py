@@ -162,7 +162,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
         bonus=bonus,
         iteration=index.iteration,
         slot=index.slot,
-        age=index.take(_whole(part["age"]), -1),
+        age=index.take(_age(part["age"], passes), -1),
         draft=index.take(passes.draft, -1),
         draft_prob=index.take(part["draft_prob_of_token"], np.nan),
         target_prob=index.take(part["target_prob_of_token"], np.nan),
@@ -199,6 +199,16 @@ class _Index:
         out = values[rows, np.maximum(self.iteration, 0), np.maximum(self.slot, 0)]
         found = self.found.reshape(self.found.shape + (1,) * (out.ndim - 2))
         return np.where(found, out, missing)
+
+
+def _age(recorded: npt.NDArray[Any], passes: Passes) -> Longs:
+    """Ages as recorded, else counted from the pass at which the window first reached the position."""
+    if not np.isnan(recorded).all():
+        return _whole(recorded)
+    window = passes.used.shape[2]
+    reach = passes.base + window  # positions below it have been in the window
+    entered = (passes.slot_position[..., None] >= reach[:, None, None, :]).sum(axis=-1)
+    return np.where(passes.used, np.arange(passes.base.shape[1])[None, :, None] - entered, -1)
 
 
 def _whole(values: npt.NDArray[Any]) -> Longs:

@@ -103,11 +103,11 @@ def draft_scalars(view: View, noise: Floats) -> Batch | None:
     Under it the first has mean ``1 - TV`` and the second ``sum p q``; these are recorded even where laws are not.
     """
     commits = view.commits
-    if commits.draft_probs is not None:
-        return None  # the laws themselves say more
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
         active = commits.drafted & (commits.draft_prob < 1) & ~np.isnan(ratio + commits.total_variation)
+    if commits.draft_probs is not None:  # where the law is known, it says more
+        active &= np.isnan(commits.draft_probs).any(axis=-1)
     if not active.any():
         return None
     values = {

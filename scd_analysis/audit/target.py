@@ -93,6 +93,15 @@ class Target:
             return self._table.joint_law(), "whole sequences"
         return self.ask(np.zeros((1, self.num_tokens), dtype=np.int64))[0, 0], "the first token"
 
+    @property
+    def is_written_out(self) -> bool:
+        """Whether laws are looked up, and not asked for."""
+        return self._table is not None
+
+    def laws(self, tokens: Longs) -> Floats:
+        """Return Float[S, N, V], the laws of the tokens Long[S, N]; looked up where they were written out."""
+        return self.ask(tokens) if self._table is None else self._table.look_up(tokens)[0]
+
     def ask(self, tokens: Longs) -> Floats:
         """Return Float[S, N, V], the model's own laws of the tokens Long[S, N], normalised in float64."""
         block = max(1, LAWS_AT_ONCE // (self.num_tokens * self.vocab_size))

@@ -13,6 +13,7 @@ from scd_analysis.audit.diagnosis import CLEAR_LEAD, ESTABLISHED, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.processes import PRIORS
+from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.samples import SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
@@ -146,6 +147,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         super().__init__(watch, log_threshold, limit)
         self._evidence, self._draws, self._first = evidence, draws, first
         self.vocab_size, self.num_tokens = draws.sizes
+        self._reconstruction = None if evidence is None else Reconstruction(evidence.target, watch.tolerance)
         if evidence is None:
             self.not_tested[Condition.TARGET] = "no model was given to compare the recorded laws with"
 
@@ -176,7 +178,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def bet(self, part: xr.Dataset, offset: int) -> Floats:
         """Bet on the conditions and on the sequences."""
-        commits = read_commits(part)
+        commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part))
         _check_complete(commits, offset)
         self._note(commits)
         if self._evidence is None:

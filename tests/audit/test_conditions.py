@@ -70,6 +70,15 @@ def test_a_trace_without_variates_is_enough_for_most(name):
     assert audit(subject, model, max_sequences=10_000, progress=False).condition is fault.condition
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["neighbours-law", "redraw-in-draft", "residual-without-draft", "unshifted-noise"])
+def test_a_trace_of_scalars_is_enough_where_the_model_is_small(name):
+    """Its laws are asked for again, and declared laws told by the probability they give the draft."""
+    fault = FAULTS[name]
+    verdict = audit(fault.traced(fault.window, "scalars"), fault.model(), max_sequences=10_000, progress=False)
+    assert verdict.condition is fault.condition
+
+
 LOSSLESS = [
     *(get_method(name) for name in ("ar", "sjd", "scd-mc", "scd-gs", "sjd-vp")),
     coupling_mixture("scd-mc", 0.5),

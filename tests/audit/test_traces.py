@@ -9,6 +9,8 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
 from scd_analysis.audit.commits import read_commits
+from scd_analysis.audit.reconstruct import Reconstruction
+from scd_analysis.audit.target import Target
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.subjects import trace
@@ -31,6 +33,22 @@ def test_commits_are_the_passes_that_committed(recorded):
     old = commits.age > 0  # the law declared for a redraft is the target law of the pass before
     np.testing.assert_array_equal(commits.draft_probs[old], commits.last_target_probs[old])
     assert len(commits.part(3, 10)) == 7
+
+
+def test_laws_and_ages_that_were_not_recorded_are_found_again(recorded):
+    whole = recorded.trace.load()
+    target = Target(MODEL)
+    target.check(np.random.default_rng(0))
+    bare = whole.drop_vars(["draft_probs", "target_probs"])
+    found = Reconstruction(target, 1e-4).fill(bare)
+    for name in ("draft_probs", "target_probs"):
+        np.testing.assert_allclose(found[name].values, whole[name].values, atol=1e-6)
+    without_age = read_commits(whole.assign(age=whole.age * np.nan))
+    assert (without_age.age == read_commits(whole).age).all()
+    wrong = bare.assign(draft_prob_of_token=bare.draft_prob_of_token * 0.9)  # the twin: a law that nobody gave
+    unknown = np.isnan(Reconstruction(target, 1e-4).fill(wrong)["draft_probs"].values).all(-1)
+    used = whole.draft_token.notnull().values
+    assert unknown[used].mean() > 0.9
 
 
 def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):

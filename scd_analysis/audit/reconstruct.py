@@ -1,0 +1,121 @@
+"""Laws that a trace did not record, asked of the model again.
+
+A target law of a pass is the model's, given what was committed and drafted then; a draft's declared law, for most
+decoders, the target law of an earlier pass. Which one is told by the draft's recorded probability: a law is taken only
+where it gives the draft just that. What cannot be told stays unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from scd_analysis.audit.target import Target
+from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.schema import BY_TOKEN
+
+Bools = npt.NDArray[np.bool_]
+BUDGET = 2**18
+"""Tokens that a model is asked again about, over an audit; a model that could be written out costs nothing."""
+
+DEEPEST = 3
+"""How many passes back a declared law is looked for."""
+
+
+class Reconstruction:
+    """Fill in laws while the budget lasts.
+
+    Parameters
+    ----------
+    target : Target
+    tolerance : float
+        How far a recorded probability may be from a law's.
+    """
+
+    def __init__(self, target: Target, tolerance: float) -> None:
+        self._target, self._tolerance, self._left = target, tolerance, BUDGET
+
+    def fill(self, trace: xr.Dataset) -> xr.Dataset:
+        """Return the trace with ``target_probs`` and ``draft_probs``, NaN where unknown; or as it was."""
+        if "target_probs" in trace or not trace.sizes["iteration"]:
+            return trace
+        cost = 0 if self._target.is_written_out else int(np.prod([trace.sizes[d] for d in ("sequence", "iteration")]))
+        cost *= self._target.num_tokens
+        if cost > self._left:
+            return trace
+        self._left -= cost
+        target = self._window_laws(trace)
+        draft = declared(trace, target, self._tolerance)
+        return trace.assign(target_probs=(BY_TOKEN, target), draft_probs=(BY_TOKEN, draft))
+
+    def _window_laws(self, trace: xr.Dataset) -> Floats:
+        """Return Float[S, T, L, V], the model's laws of every slot of every pass."""
+        base, drafts = trace["base"].values, trace["draft_token"].values
+        sequences, passes, window = drafts.shape
+        length = self._target.num_tokens
+        position = np.nan_to_num(base, nan=length).astype(np.int64)[..., None] + np.arange(window)
+        inside = ~np.isnan(drafts) & (position < length)
+        contexts = np.broadcast_to(np.nan_to_num(trace["tokens"].values)[:, None], (sequences, passes, length)).copy()
+        s, t, k = np.nonzero(inside)
+        contexts[s, t, position[s, t, k]] = drafts[s, t, k]
+        laws = self._target.laws(contexts.reshape(-1, length).astype(np.int64)).reshape(sequences, passes, length, -1)
+        rows, at = np.ogrid[:sequences, :passes]
+        out = laws[rows[..., None], at[..., None], np.minimum(position, length - 1)]
+        return np.where(inside[..., None], out, np.nan)
+
+
+def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
+    """Find the law each draft was declared with.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+        With ``base``, ``draft_token`` and ``draft_prob_of_token``.
+    target : Float[S, T, L, V]
+        Target laws of every slot.
+    tolerance : float
+
+    Returns
+    -------
+    Float[S, T, L, V]
+        The point mass or the uniform law of a first draft; else the target law of the latest pass that gives the draft
+        its recorded probability; NaN where none does.
+    """
+    base = np.nan_to_num(trace["base"].values, nan=-1).astype(np.int64)
+    tokens, prob = trace["draft_token"].values, trace["draft_prob_of_token"].values.astype(np.float64)
+    index = np.nan_to_num(tokens).astype(np.int64)
+    vocab_size = target.shape[-1]
+    point = np.arange(vocab_size) == index[..., None]
+    out = np.where((prob == 1)[..., None], point.astype(np.float64), np.nan)
+    uniform = np.isnan(out[..., 0]) & (np.abs(prob * vocab_size - 1) < 1e-6) & _is_first(base, tokens.shape[2])
+    out = np.where(uniform[..., None], 1 / vocab_size, out)
+    for back in range(1, DEEPEST + 1):
+        laws = _earlier(target, base, back)
+        own = np.take_along_axis(laws, index[..., None], axis=-1)[..., 0]
+        fits = np.isnan(out[..., 0]) & (np.abs(own - prob) <= tolerance)
+        out = np.where(fits[..., None], laws, out)
+    return out
+
+
+def _is_first(base: Longs, window: int) -> Bools:
+    """Whether a slot's position entered the window at this pass, Bool[S, T, L]."""
+    position = base[..., None] + np.arange(window)
+    before = np.concatenate([np.zeros_like(base[:, :1]), base[:, :-1] + window], axis=1)
+    return np.asarray(position >= before[..., None])
+
+
+def _earlier(laws: Floats, base: Longs, back: int) -> Floats:
+    """Laws of the same positions some passes before, NaN where they were not in the window."""
+    sequences, passes, window, _ = laws.shape
+    out: npt.NDArray[Any] = np.full_like(laws, np.nan)
+    if back >= passes:
+        return out
+    slot = base[:, back:, None] + np.arange(window) - base[:, :-back, None]
+    there = (slot >= 0) & (slot < window) & (base[:, back:, None] >= 0)
+    rows, at = np.ogrid[:sequences, : passes - back]
+    found = laws[rows[..., None], at[..., None], np.clip(slot, 0, window - 1)]
+    out[:, back:] = np.where(there[..., None], found, np.nan)
+    return out
