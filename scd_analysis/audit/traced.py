@@ -14,13 +14,14 @@ from scd_analysis.audit.draws import Draws, is_trace
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.processes import PRIORS
 from scd_analysis.audit.reconstruct import Reconstruction
-from scd_analysis.audit.samples import SampleEvidence
+from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
+from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_observation
 
 SAMPLES_SHARE = 0.25
@@ -98,9 +99,14 @@ class ConditionsJudge(Judge[Part]):
     def findings(self) -> tuple[Finding, ...]:
         """Checks, then processes with more than a nat."""
         checks = [Finding(v.name, v.message, math.inf, True) for v in self.watch.violations.values()]
-        ranked = sorted(self.watch.running, key=lambda r: -r.log_e_value)
-        spoken = [Finding(r.process.name, r.best[1], r.log_e_value, r.log_e_value >= ESTABLISHED) for r in ranked
-                  if r.log_e_value >= 1]  # fmt: skip
+        running = self.watch.running
+        log_e_values = np.array([r.log_e_value for r in running])
+        stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
+        ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
+        spoken = [
+            Finding(running[i].process.name, running[i].best[1], running[i].log_e_value, bool(stands[i]))
+            for i in ranked
+        ]
         return (*checks, *spoken)
 
     def log_weights(self) -> dict[str, float]:
