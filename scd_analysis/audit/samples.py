@@ -85,6 +85,7 @@ class SampleEvidence:
         )
         countable = target.countable_law()
         self._bounds = None if countable is None else TotalVariation(*countable, CONCENTRATIONS)
+        self._whole = countable is not None and countable[1] == "whole sequences"
         self.certain = True
         self.impossible: Impossible | None = None
         self._seen = 0
@@ -96,7 +97,7 @@ class SampleEvidence:
     def bet(self, batch: Batch) -> Floats:
         """Bet and return ln E after each sequence."""
         if self._bounds is not None:
-            self._bounds.update(batch.tokens[:, 0] if batch.cells is None else batch.cells)
+            self._bounds.update(batch.tokens[:, 0] if batch.cells is None or not self._whole else batch.cells)
         self.certain = self.certain and is_certain(batch)
         if self.impossible is None:
             self.impossible = find_impossible(batch, self._seen)

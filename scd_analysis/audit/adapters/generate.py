@@ -34,9 +34,7 @@ class Generate:
     def __init__(self, model: Any, options: dict[str, Any], record: str | None) -> None:
         self._model, self._options = model, options
         self.target_model = GenerateTarget(model, options)
-        assisted, sampled = self.target_model.is_assisted, self.target_model.is_sampled
-        drafts = options.get("assistant_model") is not None
-        self._record = record if assisted and sampled and drafts and can_watch() else None
+        self._record = record if self.target_model.has_draft_laws and can_watch() else None
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Any:
         """Draw sequences, Long[num_sequences, N], or a trace of them; ``model`` is not used."""
@@ -77,10 +75,11 @@ class Generate:
 
     def _filled(self, tokens: Tensor) -> tuple[Any, list[int]]:
         length, ends = self.target_model.num_tokens, self.target_model.end_tokens
+        tokens = tokens[:, :length]  # prompt lookup of some releases goes beyond max_new_tokens
         ended = torch.zeros_like(tokens, dtype=torch.bool)
         if ends is not None:
             tokens, ended = with_end(tokens, ends.cpu())
-        if tokens.shape[1] > length or (tokens.shape[1] < length and not (ended.any() and ended[:, -1].all())):
+        if tokens.shape[1] < length and not (ended.any() and ended[:, -1].all()):
             raise InputError(
                 f"generate returned {tokens.shape[1]} tokens without an end-of-sequence token: expected {length}"
             )

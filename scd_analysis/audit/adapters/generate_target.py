@@ -68,7 +68,7 @@ def prepare(model: Any, options: dict[str, Any]) -> Prepared:
     config, prompt = found["generation_config"], found["encoder_input_ids"]
     processors = [found["processors"]]
     if config.do_sample and "logits_warper" in inspect.signature(model._assisted_decoding).parameters:
-        # before 4.46 the library kept what only sampling uses in a list of its own
+        # older releases keep what only sampling uses in a list of its own
         wanted = inspect.signature(model._get_logits_warper).parameters
         more = {"device": prompt.device} if "device" in wanted else {}
         processors.append(model._get_logits_warper(config, **more))
@@ -85,6 +85,11 @@ class GenerateTarget:
     Attributes
     ----------
     vocab_size, num_tokens : int
+    prompt : Long[1, P]
+    end_tokens : Long[E] or None
+        End-of-sequence tokens.
+    is_assisted, is_sampled, has_draft_laws : bool
+        Whether tokens are drafted, drawn, and verified against laws of drafts.
 
     Parameters
     ----------
@@ -109,6 +114,8 @@ class GenerateTarget:
         if (prepared.config.num_return_sequences or 1) != 1:
             raise InputError(f"num_return_sequences = {prepared.config.num_return_sequences}: must be 1")
         self.is_sampled = bool(prepared.config.do_sample)
+        is_looked_up = getattr(prepared.config, "prompt_lookup_num_tokens", None) is not None
+        self.has_draft_laws = self.is_assisted and self.is_sampled and not is_looked_up
         self.prompt = prepared.prompt
         self.end_tokens: Tensor | None = getattr(prepared.config, "_eos_token_tensor", None)
         self.num_tokens = int(prepared.config.max_length) - self.prompt.shape[1]

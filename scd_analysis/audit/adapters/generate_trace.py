@@ -91,7 +91,7 @@ def watching(seen: list[Verified]) -> Iterator[None]:
         ids = given["candidate_input_ids"][0]
         valid, matches = original(*args, **kwargs)
         drafts, num_accepted = ids[len(ids) - number :].cpu().numpy(), int(matches)
-        if valid.shape[1] == number and num_accepted == number - 1 and _is_done(given):
+        if given.get("is_done_candidate", False) and valid[0].cpu().tolist() == drafts.tolist():
             num_accepted = number  # accepted whole, without a bonus token after the end of the sequence
         seen.append(Verified(len(ids) - number, drafts, declared, target, num_accepted, valid.shape[1]))
         return valid, matches
@@ -101,10 +101,6 @@ def watching(seen: list[Verified]) -> Iterator[None]:
         yield
     finally:
         utils._speculative_sampling = original
-
-
-def _is_done(given: dict[str, Any]) -> bool:
-    return bool(given.get("is_done_candidate", False))
 
 
 @dataclass(frozen=True)

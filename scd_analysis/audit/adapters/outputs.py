@@ -101,10 +101,11 @@ def _of_counts(tokens: Longs, counts: Longs, window: Window) -> Emitted:
 def tokens_and_counts(returned: Any, window: Window) -> Emitted:
     """Tokens Long[B, at most L + 1], and how many of each row are committed."""
     out, counts, *_ = _pair(returned, "(tokens, counts)")
-    tokens, counts = _tokens(out, window, window.most), _per_window(counts, window, "counts")
-    for i in np.flatnonzero((counts < 1) | (counts > tokens.shape[1]))[:1]:
+    tokens, counts = _tokens(out, window, window.size + 1), _per_window(counts, window, "counts")
+    most = min(window.most, tokens.shape[1])
+    for i in np.flatnonzero((counts < 1) | (counts > most))[:1]:
         hint = "; counts of accepted drafts are output='tokens+accepted'" if counts[i] == 0 else ""
-        raise InputError(f"kernel's counts[{i}] = {counts[i]}: must lie between 1 and {tokens.shape[1]}{hint}")
+        raise InputError(f"kernel's counts[{i}] = {counts[i]}: must lie between 1 and {most}{hint}")
     return _of_counts(tokens, counts, window)
 
 

@@ -31,6 +31,7 @@ from scd_analysis.audit.adapters.stored import Shelf
 from scd_analysis.audit.target import Target
 from scd_analysis.errors import InputError, LawError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
+from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.validate import LAW_TOLERANCE, check_tokens
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
@@ -81,7 +82,10 @@ class RecordedTarget(Target):
         rows = self._shelf.take(len(tokens))
         if not (self._laws.tokens[rows] == tokens).all():
             raise InputError("tokens: are not those of the file, whose laws go with its own sequences only")
-        return make_batch(tokens, self._laws.probs[rows], rng.random(tokens.shape))
+        cells = None
+        if is_small(self.vocab_size, self.num_tokens):
+            cells = tokens @ self.vocab_size ** np.arange(self.num_tokens - 1, -1, -1)
+        return make_batch(tokens, self._laws.probs[rows], rng.random(tokens.shape), cells=cells)
 
 
 class RecordedFile:
