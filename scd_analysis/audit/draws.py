@@ -58,7 +58,9 @@ class Draws:
     ) -> None:
         if not callable(subject):
             raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
-        check_signature(subject, "subject", "(model, num_sequences, seed)", 3)
+        check_signature(
+            subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
+        )
         self._timeout = timeout
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
         self.sizes = sizes

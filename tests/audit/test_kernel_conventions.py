@@ -226,6 +226,8 @@ WRONG = [
     (lambda *a: np.zeros((B, L)), {"output": "padded", "placeholder": 0}, "placeholder = 0: is a token"),
     (lambda *a: np.tile([-1, 0, 0], (B, 1)), {"output": "padded"}, "a token comes after the placeholder"),
     (lambda *a: np.zeros((B, L + 1)), {"output": "padded", "bonus": False}, "4 tokens of a window that commits 3"),
+    (lambda *a: np.zeros((B, L + 1)), {"output": "padded"}, "none of 200 rows ends with the placeholder -1"),
+    (lambda *a: (a[0], np.full(B, L)), {}, "window 0 commits its 3 drafts and no bonus token, .* pass bonus=False"),
     (lambda *a: [[0]] * 3, {"output": "list"}, f"expected a list of {B} lists to be returned, got 3"),
     (lambda *a: [[]] * B, {"output": "list"}, r"list 0 has shape \(0,\): 1 to 4 tokens"),
     (lambda *a: [[0] * 5] * B, {"output": "list"}, r"list 0 has shape \(5,\)"),

@@ -10,6 +10,7 @@ import numpy as np
 from scd_analysis.audit.adapters.calls import Roles
 from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.audit.adapters.outputs import READERS, Emitted, Window
+from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_at_least, check_known
 
@@ -32,6 +33,10 @@ ROLES = Roles(
 )  # fmt: skip
 """What a verification function can be given: Long[B, L], Float[B, L, V] twice, Float[B, L + 1, V] twice, the same with
 its name, Long[B, 1] drawn from the last target row, Float[B, L + 1], a generator, an integer."""
+
+
+MANY = 64
+"""Windows of which a right function rejects some draft, but for a chance below 1e-6."""
 
 
 class Kernel:
@@ -84,7 +89,24 @@ class Kernel:
         size = len(tokens) if self._batch_size is None else max(self._batch_size, 1)
         with seeded(seed):
             parts = [self._verify(given, tokens, start, start + size) for start in range(0, len(tokens), size)]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        emitted, accepted = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        self._check_plausible(tokens, emitted)
+        return emitted, accepted
+
+    def _check_plausible(self, tokens: Longs, emitted: Longs) -> None:
+        """See what would be read wrongly if the function's form was not stated right."""
+        counts = (emitted >= 0).sum(axis=1)
+        whole = (emitted[:, : self.window] == tokens).all(axis=1) & (counts == self.window)
+        if self._bonus and whole.any() and (counts <= self.window).all():
+            raise InputError(
+                f"kernel: window {int(whole.argmax())} commits its {self.window} drafts and no bonus token, and no "
+                "window more; where that is meant, pass bonus=False"
+            )
+        if self._read is READERS["padded"] and len(tokens) >= MANY and (counts > self.window).all():
+            raise InputError(
+                f"kernel's tokens: none of {len(tokens)} rows ends with the placeholder {self._placeholder}; pass the "
+                "one that is used, or, if every draft is accepted, have counts returned too, as output='tokens+counts'"
+            )
 
     def _verify(self, given: dict[str, Any], tokens: Longs, start: int, stop: int) -> Emitted:
         rows = slice(start, stop)
