@@ -129,7 +129,8 @@ def generate(model: Any, assistant: Any = None, /, *, record: str | None = "laws
 
     Assisted generation with sampling is watched at the library's verification function, so that the condition that
     broke can be named. Greedy calls are checked token for token: every law is the point mass on the largest entry.
-    After an end-of-sequence token nothing is drawn: what follows is filled with it, in law and sequence.
+    After an end-of-sequence token nothing is drawn: what follows is filled with it, in law and sequence. For a decoding
+    loop of your own around such a model, ``generate(model, ...).target_model`` is its target law.
 
     Parameters
     ----------
