@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,12 @@ def load(name: str) -> Any:
     return registry.load(name)
 
 
-CALL = {"input_ids": PROMPT, "do_sample": True, "max_new_tokens": 4}
+@lru_cache
+def llama(seed: int) -> Any:
+    return tiny_llama(seed)
+
+
+CALL = {"input_ids": PROMPT, "do_sample": True, "max_new_tokens": 5}
 
 EXAMPLES = {
     "ancestral": Example(
@@ -74,8 +80,8 @@ EXAMPLES = {
         TABLES,
     ),
     "generate": Example(
-        lambda folder: load("generate")(tiny_llama(0), tiny_llama(1), **CALL),
-        lambda folder: load("generate")(tiny_llama(0), tiny_llama(1), **CALL, assistant_ensemble_weight=0.1),
+        lambda folder: load("generate")(llama(0), llama(1), **CALL),
+        lambda folder: load("generate")(llama(0), llama(1), **CALL, assistant_ensemble_weight=0.1),
         None,
     ),
     "kernel": Example(
@@ -152,11 +158,11 @@ def drawn(subject: Any, model: Any, num_sequences: int, seed: int) -> np.ndarray
 
 def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Path) -> None:
     subject = example.right(tmp_path)
-    first, second = (drawn(subject, example.model, 40, 1) for _ in range(2))
-    assert first.shape[0] == 40
+    first, second = (drawn(subject, example.model, 16, 1) for _ in range(2))
+    assert first.shape[0] == 16
     assert np.issubdtype(first.dtype, np.integer)
     assert (first == second).all() == example.draws  # stored sequences come once each
-    assert (drawn(subject, example.model, 40, 2) != first).any()
+    assert (drawn(subject, example.model, 16, 2) != first).any()
     if example.model is None and hasattr(subject, "target_model"):
         assert subject.target_model.num_tokens == first.shape[1]
 
@@ -164,7 +170,7 @@ def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Pat
 @pytest.mark.parametrize("kind", ["right", "wrong"])
 def test_an_adapter_tells_right_from_wrong(example: Example, tmp_path: Path, kind: str) -> None:
     subject = getattr(example, kind)(tmp_path)
-    limit = {"right": 64, "wrong": 1_000}[kind] if example.draws else None
+    limit = {"right": 48, "wrong": 1_000}[kind] if example.draws else None
     verdict = audit(subject, example.model, alpha=1e-7, max_sequences=limit, progress=False)
     assert (verdict.outcome is Outcome.REFUTED) == (kind == "wrong")
     assert verdict.record["path"]["taken"]

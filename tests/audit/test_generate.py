@@ -70,17 +70,17 @@ def test_recording_changes_no_draw(model, assistant):
     options = {"eos_token_id": END, "pad_token_id": END}
     subject = sampled(model, assistant, **options)
     before = assistant.generation_config
-    trace = subject(None, 24, 3).load()
+    trace = subject(None, 12, 3).load()
     validate(trace)
-    tokens = sampled(model, assistant, record=None, **options)(None, 24, 3)
+    tokens = sampled(model, assistant, record=None, **options)(None, 12, 3)
     np.testing.assert_array_equal(trace.tokens, tokens)
-    again = subject(None, 24, 3)
+    again = subject(None, 12, 3)
     np.testing.assert_array_equal(again.draft_token.fillna(-1), trace.draft_token.fillna(-1))
     assert assistant.generation_config is before
     assert (trace.tokens == END).any()
     assert bool(((trace.tokens != END) | (trace.tokens.shift(position=-1, fill_value=END) == END)).all())
     assert summarise(trace)["speedup"] > 1
-    scalars = sampled(model, assistant, record="scalars", **options)(None, 24, 3)
+    scalars = sampled(model, assistant, record="scalars", **options)(None, 12, 3)
     assert "draft_probs" not in scalars
     np.testing.assert_allclose(scalars.total_variation, trace.total_variation)
 
