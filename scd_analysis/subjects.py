@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.adapters.kernel import kernel
+from scd_analysis.audit.adapters.kernel import Kernel, kernel
 from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
-from scd_analysis.audit.adapters.stored import recorded, trace
+from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
 from scd_analysis.audit.draws import Subject
 from scd_analysis.audit.target import model_input
 from scd_analysis.errors import UnknownNameError
@@ -33,7 +33,10 @@ from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array, check_laws
 
 __all__ = [  # noqa: F822 -- generate is loaded on first use
+    "Kernel",
+    "Recorded",
     "Subject",
+    "Traced",
     "ancestral",
     "generate",
     "kernel",

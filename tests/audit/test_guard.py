@@ -169,6 +169,9 @@ def test_sampling_functions_of_other_forms(name):
     assert verdict.outcome is not Outcome.REFUTED
 
 
+FINDS = ledger("sampling functions and kernels on the command line: wrong ones are refuted", 2e-7)
+
+
 def test_a_sampling_function_that_is_wrong_is_refuted():
     flat = sampler(lambda n, rng: rng.integers(3, size=(n, 4)), numpy=True)
     assert audit(flat, TABLES, max_sequences=3_000, progress=False).outcome is Outcome.REFUTED
