@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast browser lint format lock clean .venv
+.PHONY: figures test test-fast browser lint format lock clean audit-transformers .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -33,6 +33,19 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The same tiny models under two releases of transformers, each in an environment of its own.
+HF_ENVS := build/hf-4.44.2 build/hf-5.23.0
+
+audit-transformers: $(HF_ENVS:=/.installed)
+	for env in $(HF_ENVS); do $$env/bin/python -m studies.audit_transformers || exit; done
+
+build/hf-%/.installed: requirements.lock
+	$(PYTHON) -m venv build/hf-$*
+	build/hf-$*/bin/python -m pip install --quiet torch==2.13.0
+	grep -E '^(numpy|pandas|scipy|xarray|zarr)==' requirements.lock > build/hf-$*/core.txt
+	build/hf-$*/bin/python -m pip install --quiet -r build/hf-$*/core.txt transformers==$*
+	touch $@
 
 .venv: $(STAMP)
 

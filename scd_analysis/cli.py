@@ -49,6 +49,8 @@ def resolve(name: str, what: str) -> Any:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownNameError(f"{what}={name!r} is not known: {error}") from None
+    except Exception as error:  # whatever the module does when it is imported
+        raise InputError(f"{what}={name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def resolve_model(name: str) -> Any:
@@ -70,6 +72,26 @@ def resolve_model(name: str) -> Any:
         return found()
     except TypeError as error:
         raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
+    except Exception as error:
+        raise InputError(f"model={name!r} raised {type(error).__name__}: {error}") from error
+
+
+def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
+    """A subject, by ``module:attribute`` or the path of a trace or recorded file, and the model it is judged by.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such thing.
+    """
+    is_path = Path(name).exists()
+    if not is_path and ":" not in name:
+        known = "write it as module:attribute, or give the path of a trace or recorded file"
+        raise UnknownNameError(f"subject={name!r} is not known; {known}")
+    subject = Path(name) if is_path else resolve(name, "subject")
+    if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):
+        return subject, None
+    return subject, resolve_model("digits" if model is None else model)
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -166,28 +188,42 @@ def _report_trace(source: Path, as_json: bool) -> None:
 
 @app.command()
 def audit(
-    subject: Annotated[
-        str, typer.Argument(help="module:attribute of a callable (model, num_sequences, seed), or a recorded trace.")
-    ],
-    model: ModelOption = "digits",
+    subject: Annotated[str, typer.Argument(help="module:attribute of a subject, or a trace or recorded file.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="As for trace; digits by default, unless the subject needs no model.", show_default=False),
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Bound on the chance of refuting a lossless subject.")] = 1e-6,
     max_sequences: Annotated[int, typer.Option(help="Stop undecided after so many.")] = 4096,
     seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
+    tolerance: Annotated[float, typer.Option(help="Of recorded target probabilities against the model's.")] = 1e-4,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that the subject may take for one batch.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge whether a decoder samples from its model. Exit status: 0 not refuted or exact, 1 refuted, 3 inconclusive.
+    """Judge whether a decoder samples from its model.
 
-    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`
+    Exit status: 0 not refuted or exact, 1 refuted, 2 could not run, 3 inconclusive.
+
+    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`
     """
     from scd_analysis import audit as run_audit
 
     _check_folder(out, "out")
     _check_folder(html, "html")
-    trace = Path(subject) if Path(subject).exists() else None
-    judged = resolve(subject, "subject") if trace is None else trace
-    verdict = run_audit(judged, resolve_model(model), alpha=alpha, max_sequences=max_sequences, seed=seed)
+    judged, target = resolve_subject(subject, model)
+    verdict = run_audit(
+        judged,
+        target,
+        alpha=alpha,
+        max_sequences=max_sequences,
+        seed=seed,
+        tolerance=tolerance,
+        timeout=timeout,
+        checkpoint=checkpoint,
+    )
     if out is not None:
         temporary = out.with_name(out.name + ".tmp")
         temporary.write_text(verdict.to_json() + "\n")
@@ -195,7 +231,8 @@ def audit(
     if html is not None:
         from scd_analysis.report import write_report
 
-        write_report(html, verdict, trace, title=None if trace else subject)
+        recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
+        write_report(html, verdict, recorded, title=None if recorded else subject)
     sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")
     raise typer.Exit(EXIT_STATUS[verdict.outcome.name])
 
@@ -247,7 +284,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (InputError, OSError) as error:
-        sys.stderr.write(f"scd-analysis: {error}\n")
+        sys.stderr.write(f"scd-analysis: {' '.join(str(error).split())}\n")
         sys.exit(2)
 
 

@@ -1,8 +1,9 @@
 """What a trace holds: its variables, their units and meanings. Version 1.
 
-A slot of the window is one position: ``position = base + slot``. Slots past the last token, and iterations after a
-sequence was complete, are unused: -1 in integer variables and NaN in the others on disk, NaN in every variable once
-opened with xarray, so that means and counts skip them.
+A slot of the window is one position: ``position = base + slot``. Slots past the last token, slots at
+the end of a window for which a pass drafted nothing, and iterations after a sequence was complete, are unused: -1 in
+integer variables and NaN in the others on disk, NaN in every variable once opened with xarray, so that means and counts
+skip them.
 """
 
 from __future__ import annotations

@@ -166,14 +166,17 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
 
 
 def _check_present(part: xr.Dataset) -> None:
-    """Every slot of a pass that happened holds a draft: a chunk that is gone reads as unused."""
+    """What a slot holds, it holds in every variable, and slots without a draft are the last: a chunk may be gone."""
     happened = part.base.notnull()
     _fail("num_committed", happened & part.num_committed.isnull(), part.num_committed, "missing")
+    drafted, flagged = part["draft_token"].notnull(), part["accepted"].notnull()
+    if not bool(drafted.any()) and not bool(flagged.any()):
+        return  # a decoder without drafts (one token a pass)
     used = happened & (part.base + part.slot < part.sizes["position"])
-    # a decoder without drafts (one token a pass) has none anywhere
-    for name in ("draft_token", "next_token", "accepted", "committed"):
-        if bool(part["draft_token"].notnull().any()) or bool(part["accepted"].notnull().any()):
-            _fail(name, used & part[name].isnull(), part[name], "missing")
+    later = drafted.shift(slot=-1, fill_value=False)
+    _fail("draft_token", used & ~drafted & (flagged | later), part["draft_token"], "missing")
+    for name in ("next_token", "accepted", "committed"):
+        _fail(name, used & drafted & part[name].isnull(), part[name], "missing")
 
 
 def _check_window(part: xr.Dataset) -> None:

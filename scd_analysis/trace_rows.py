@@ -44,7 +44,7 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
         if not 0 <= committed <= sizes["position"]:
             raise InputError(f"base[{i}] = {committed}: must lie between 0 and {sizes['position']}")
     rows = {name: _array(name, value, len(base), sizes) for name, value in given.items() if name != "base"}
-    used = base[:, None] + np.arange(sizes["slot"]) < sizes["position"]
+    used = _drafted(rows["draft_token"], base[:, None] + np.arange(sizes["slot"]) < sizes["position"])
     for name in ("draft_token", "next_token"):
         rows[name] = np.where(used, rows[name], 0)
         check_tokens(rows[name], sizes["vocab"], name)
@@ -69,6 +69,16 @@ def _array(name: str, value: Any, batch: int, sizes: dict[str, int]) -> Array:
     if array.shape != expected:
         raise InputError(f"{name} has shape {array.shape}: expected {expected}")
     return array
+
+
+def _drafted(tokens: Array, inside: Array) -> Array:
+    """The slots that hold a draft: those before the end of the sequence, less those from the first -1 on."""
+    drafted = inside & (tokens != -1)
+    holes = drafted[:, 1:] & ~drafted[:, :-1]
+    if holes.any():
+        i, k = (int(index) for index in np.argwhere(holes)[0])
+        raise InputError(f"draft_token[{i}, {k}] = -1: only the last slots of a window can be without a draft")
+    return np.asarray(drafted)
 
 
 def _leading(accepted: Array) -> Array:

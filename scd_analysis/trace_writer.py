@@ -202,7 +202,8 @@ class TraceWriter:
         base : array_like
             Long[B], tokens committed before the pass.
         draft_token, next_token : array_like
-            Long[B, L], the drafts verified, and the tokens afterwards.
+            Long[B, L], the drafts verified, and the tokens afterwards. A pass that drafted fewer than L has -1 in the
+            last slots of ``draft_token``; what the other variables hold there is not looked at.
         accepted : array_like
             Bool[B, L].
         sequence : array_like, optional

@@ -292,3 +292,30 @@ def test_writing_again_after_a_pause_is_not_needed():
         pass
     assert open_trace(trace.store).sizes["sequence"] == 0
     assert time.monotonic() - start < 30
+
+
+def test_a_pass_may_draft_fewer_than_the_window_holds(model):
+    """As an assistant does near the end; a pass without any draft commits a bonus token."""
+    rows = foreign_rows(model)
+    with scd_analysis.TraceWriter(vocab_size=3, num_tokens=5, window=3, decoder="mine", laws=True) as trace:
+        first = {**rows, "draft_token": np.array([[0, 0, 0], [0, -1, -1]])}
+        trace.append(**first, bonus_token=[-1, 2])
+        none = {**rows, "draft_token": np.full((2, 3), -1), "base": np.array([2, 2])}
+        trace.append(**none, bonus_token=[1, 1])
+        trace.finish_batch(nfe=[2, 2])
+    dataset = open_trace(trace.store)
+    validate(dataset)
+    assert dataset.committed.fillna(-1).values[:, 0].tolist() == [[1, 1, 0], [1, -1, -1]]
+    assert dataset.num_committed.values.tolist() == [[2, 1], [2, 1]]
+    for name in ("next_token", "accepted", "uniform", "draft_prob_of_token", "total_variation"):
+        assert bool(dataset[name].where(dataset.draft_token.isnull()).isnull().all()), name
+    assert bool(dataset.draft_probs.isnull().all("vocab").equals(dataset.draft_token.isnull()))
+    with pytest.raises(InputError, match=r"draft_token\[1, 0\] = -1: only the last slots"):
+        scd_analysis.TraceWriter(vocab_size=3, num_tokens=5, window=3, decoder="mine").append(
+            **{**rows, "draft_token": np.array([[0, 0, 0], [-1, 0, 0]])}
+        )
+    for name in ("draft_token", "accepted"):
+        broken = dataset.load().copy(deep=True)
+        broken[name][0, 0, 1] = np.nan
+        with pytest.raises(TraceError, match=f"{name}.* missing"):
+            validate(broken)

@@ -26,6 +26,6 @@ FAULT = Fault(
     name="argmax-draft",
     condition=Condition.DECLARED_LAW,
     summary="drafts are the most probable token while their law is declared to be the softmax",
-    source="transformers before 5, assisted generation with sampling",
+    source="transformers 4.44.2, assisted generation with sampling",
     method=Method("argmax-draft", ArgmaxDraft(), lossless=False),
 )

@@ -17,6 +17,10 @@ from scd_analysis.errors import InputError
 class Checkpoint:
     """A folder with one Zarr store a batch, each complete or absent.
 
+    Attributes
+    ----------
+    path : Path
+
     Parameters
     ----------
     path : path
@@ -31,21 +35,21 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any]) -> None:
-        self._path = Path(path)
-        self._path.mkdir(parents=True, exist_ok=True)
-        known = self._path / "audit.json"
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        known = self.path / "audit.json"
         if known.exists():
             stored = json.loads(known.read_text())
             for name, value in identity.items():
                 if stored.get(name) != value:
-                    raise InputError(f"checkpoint {self._path}: {name} = {stored.get(name)}, this audit has {value}")
-        elif any(self._path.iterdir()):
-            raise InputError(f"checkpoint {self._path}: the folder is not empty and holds no audit")
+                    raise InputError(f"checkpoint {self.path}: {name} = {stored.get(name)}, this audit has {value}")
+        elif any(self.path.iterdir()):
+            raise InputError(f"checkpoint {self.path}: the folder is not empty and holds no audit")
         else:
             known.write_text(json.dumps(identity) + "\n")
 
     def _folder(self, number: int) -> Path:
-        return self._path / f"batch-{number:05d}.zarr"
+        return self.path / f"batch-{number:05d}.zarr"
 
     def load(self, number: int, seed: int) -> Any:
         """Return a stored batch, tokens or trace, or None.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from scd_analysis.audit.guard import check_signature, guarded
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
@@ -42,6 +43,8 @@ class Draws:
     seeds : numpy.random.SeedSequence
     checkpoint : Checkpoint, optional
         Where batches are kept, and found again.
+    timeout : float, optional
+        Seconds that one batch may take.
     """
 
     def __init__(
@@ -51,9 +54,14 @@ class Draws:
         sizes: tuple[int, int],
         seeds: np.random.SeedSequence,
         checkpoint: Checkpoint | None = None,
+        timeout: float | None = None,
     ) -> None:
         if not callable(subject):
             raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
+        check_signature(
+            subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
+        )
+        self._timeout = timeout
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
         self.sizes = sizes
         self._used: list[int] = []
@@ -65,14 +73,15 @@ class Draws:
         Raises
         ------
         InputError
-            If what comes back has another shape, is not integer, or has a token outside the vocabulary.
+            If the subject raises or takes too long, or if what comes back has another shape, is not integer, or has a
+            token outside the vocabulary.
         """
         seed, number = self._next_seed(), len(self._used) - 1
         stored = None if self._checkpoint is None else self._checkpoint.load(number, seed)
         if stored is not None:
             return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
-        returned = self._subject(self._model, num_sequences, seed)
         name = f"subject(model, {num_sequences}, {seed})"
+        returned = self._call(name, num_sequences, seed)
         trace = _trace_of(returned)
         drawn = (
             self._tokens(returned, name, num_sequences) if trace is None else self._trace(trace, name, num_sequences)
@@ -80,6 +89,15 @@ class Draws:
         if self._checkpoint is not None:
             self._checkpoint.save(number, seed, drawn)
         return drawn
+
+    def _call(self, name: str, num_sequences: int, seed: int) -> Any:
+        try:
+            return guarded(name, lambda: self._subject(self._model, num_sequences, seed), self._timeout)
+        except InputError as error:
+            if self._checkpoint is None or len(self._used) == 1:
+                raise
+            kept = f"the {len(self._used) - 1} batches before are kept in {self._checkpoint.path}"
+            raise type(error)(f"{error}; {kept}") from error.__cause__
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
         tokens = _as_it_is(getattr(returned, "tokens", returned), name)

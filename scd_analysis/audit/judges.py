@@ -86,6 +86,11 @@ class Judge(ABC, Generic[Part]):
     def most_at_once(self) -> int:
         """Sequences that fit in memory together."""
 
+    @property
+    @abstractmethod
+    def taken(self) -> tuple[str, str]:
+        """Which path is taken, and why."""
+
     @abstractmethod
     def draw(self, size: int) -> Any:
         """Draw so many sequences."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scd_analysis.audit.commits import Commits, Drawn, Passes, run_ratio
+from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.watch import Watch
@@ -71,19 +72,32 @@ class KernelJudge(ConditionsJudge[Commits]):
         Randomises the PIT.
     log_threshold, limit
         See :class:`scd_analysis.audit.judges.Judge`; a window counts as a sequence.
+    timeout : float, optional
+        Seconds that one batch of windows may take.
     """
 
     grade = "kernel"
 
     def __init__(
-        self, kernel: Any, seeds: np.random.SeedSequence, rng: np.random.Generator, log_threshold: float, limit: int
+        self,
+        kernel: Any,
+        seeds: np.random.SeedSequence,
+        rng: np.random.Generator,
+        log_threshold: float,
+        limit: int,
+        timeout: float | None = None,
     ) -> None:
         watch = Watch(kernel.vocab_size, rng, log_threshold, tolerance=1e-4)
         super().__init__(watch, log_threshold, limit)
-        self._kernel, self._seeds = kernel, seeds
+        self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
         self.not_tested = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
+
+    @property
+    def taken(self) -> tuple[str, str]:
+        """Sequential."""
+        return "sequential", "the subject is a verification function, tried on windows and laws made up by the audit"
 
     @property
     def most_at_once(self) -> int:
@@ -97,8 +111,10 @@ class KernelJudge(ConditionsJudge[Commits]):
             np.random.default_rng(for_windows), size, self._kernel.window, self.vocab_size
         )
         seed = int(for_kernel.generate_state(1)[0] >> 1)
-        emitted = self._kernel.verify_window(tokens, draft, target, seed)
-        return lay_out(tokens, draft, target, emitted)
+        emitted, num_accepted = guarded(
+            f"kernel (seed {seed})", lambda: self._kernel.verify_window(tokens, draft, target, seed), self._timeout
+        )
+        return lay_out(tokens, draft, target, emitted, num_accepted)
 
     def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:
         """Parts that grow with what was seen."""
@@ -110,7 +126,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         return self.watch.bet(part, part.target_probs, offset)
 
 
-def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs) -> Commits:
+def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_accepted: Longs) -> Commits:
     """Arrange the output of a kernel as commits: L + 1 positions, one pass.
 
     Parameters
@@ -120,6 +136,8 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs) -> Com
     target : Float[B, L + 1, V]
     emitted : Long[B, L + 1]
         Tokens that the kernel commits, then -1.
+    num_accepted : Long[B]
+        How many of them are accepted drafts.
 
     Raises
     ------
@@ -135,7 +153,7 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs) -> Com
     place = np.arange(window + 1)
     reached = place < count[:, None]
     drafted = reached & (place < window)
-    accepted = drafted & (place < count[:, None] - 1)
+    accepted = drafted & (place < num_accepted[:, None])
     padded = np.pad(tokens, ((0, 0), (0, 1)), constant_values=-1)
     laws = np.concatenate([draft, np.full((len(draft), 1, vocab_size), np.nan)], axis=1)
     own = np.maximum(padded, 0)[..., None]

@@ -27,6 +27,7 @@ DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
 
 RESOLUTION_MEANING = {
+    "token for token": "probability that a sequence has another token anywhere, power 0.99",
     "samples": "total variation between laws of whole sequences, to first order, power 0.99",
     "trace": "total variation of one observation of a condition, to first order, power 0.99",
     "kernel": "total variation of one observation of a condition, to first order, power 0.99",
@@ -43,6 +44,7 @@ def audit(
     resolution: float = 0.2,
     tolerance: float = 1e-4,
     checkpoint: str | Path | None = None,
+    timeout: float | None = None,
     progress: bool | None = None,
 ) -> Verdict:
     """Judge whether a subject samples from its target model.
@@ -61,15 +63,17 @@ def audit(
     ----------
     subject : callable, path or xarray.Dataset
         ``subject(model, num_sequences, seed)``, drawn anew for every seed, returns Long[num_sequences, N] (tensor or
-        array), a trace, or an object with one of them as ``tokens`` or ``trace``; or a trace by itself; or one of
-        :mod:`scd_analysis.subjects`.
+        array), a trace, or an object with one of them as ``tokens`` or ``trace``; or a trace or a recorded file by
+        itself or by its path; or one of :mod:`scd_analysis.subjects`.
     model : TargetModel, optional
-        ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels;
-        for traces with laws, without it the target condition is not tested.
+        ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels
+        and for subjects that bring their laws along as ``target_model``; for traces with laws, without it the target
+        condition is not tested.
     alpha : float
         Probability of refuting a lossless subject, at most.
     max_sequences : int, optional
-        Where to stop without a refutation; by default 100,000 sequences or 500,000 tokens, whichever is less.
+        Where to stop without a refutation; by default 100,000 sequences or 500,000 tokens, whichever is less, and one
+        batch where every target law is a point mass.
     seed : int
         Seeds the subject's batches and the audit's own variates, through separate streams.
     resolution : float
@@ -78,7 +82,10 @@ def audit(
     tolerance : float
         How far a recorded target probability may be from the model's own, given the finished sequence.
     checkpoint : path, optional
-        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict.
+        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. Stored
+        sequences and kernels need none.
+    timeout : float, optional
+        Seconds that a subject may take for one batch.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -99,7 +106,9 @@ def audit(
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
     check_between(tolerance, 0, 1, "tolerance", open_ends=True)
-    judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint)
+    if timeout is not None:
+        check_at_least(timeout, 1e-3, "timeout")
+    judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout)
     with Progress(judge.log_threshold, judge.limit, shown=progress) as show:
         while not judge.decided:
             judge.step()
@@ -108,14 +117,15 @@ def audit(
 
 
 def _as_subject(subject: Any) -> Any:
-    """Take a trace, or a path to one, as what it is."""
-    if is_trace(subject) or isinstance(subject, (str, Path)):
-        if isinstance(subject, str) and not Path(subject).exists():
-            raise InputError(f"subject = {subject!r}: neither a callable nor the path of a trace")
-        from scd_analysis.subjects import trace
+    """Take a trace or a recorded file, or a path to one, as what it is."""
+    from scd_analysis.audit.adapters.recorded_file import SUFFIXES, recorded_file
+    from scd_analysis.audit.adapters.stored import trace
 
-        return trace(subject)
-    return subject
+    if isinstance(subject, (str, Path)):
+        if not Path(subject).exists():
+            raise InputError(f"subject = {str(subject)!r}: neither a callable nor the path of a trace or recorded file")
+        return recorded_file(subject) if Path(subject).suffix in SUFFIXES else trace(subject)
+    return trace(subject) if is_trace(subject) else subject
 
 
 def _open(
@@ -126,6 +136,7 @@ def _open(
     seed: int,
     tolerance: float,
     checkpoint: str | Path | None,
+    timeout: float | None,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
@@ -135,25 +146,26 @@ def _open(
 
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         check_at_least(limit, 1, "max_sequences")
-        return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit)
-    target = None if model is None else Target(model)
+        return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit, timeout)
+    model = getattr(subject, "target_model", None) if model is None else model
+    target = model if model is None or isinstance(model, Target) else Target(model)
     sizes = _sizes(subject, target)
     limit = _limit(sizes[1], subject, max_sequences)
     kept = None
-    if checkpoint is not None:
+    if checkpoint is not None and not hasattr(subject, "num_available"):
         from scd_analysis.audit.checkpoint import Checkpoint
 
         kept = Checkpoint(checkpoint, {"seed": seed, "vocab_size": sizes[0], "num_tokens": sizes[1]})
     if target is not None:
         target.check(np.random.default_rng(for_checks))
-    draws = Draws(subject, model, sizes, for_subject, kept)
+    draws = Draws(subject, model, sizes, for_subject, kept, timeout)
     evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit))
     most = FIRST_BATCH if target is None else target.sequences_at_once
     first = draws.next(min(FIRST_BATCH, most, limit))
     if not is_trace(first):
         if evidence is None:
             raise InputError("model = None: an audit of tokens needs the model whose law they should have")
-        return SampleJudge(evidence, draws, first, log_threshold, limit)
+        return SampleJudge(evidence, draws, first, log_threshold, limit, until_certain=max_sequences is None)
     from scd_analysis.audit.traced import TraceJudge
     from scd_analysis.audit.watch import Watch
 
@@ -169,7 +181,10 @@ def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
     try:
         return int(subject.vocab_size), int(subject.num_tokens)
     except AttributeError:
-        raise InputError("model = None: only a kernel or a recorded trace can be audited without a model") from None
+        raise InputError(
+            "model = None: only a kernel or a recorded trace can be audited without a model, and what brings its laws "
+            "along: a recorded file with them, or subjects.generate"
+        ) from None
 
 
 def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
@@ -200,15 +215,17 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
 
 
 def _record(judge: Judge[Any], alpha: float, resolutions: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
+    taken, why = judge.taken
     return {
         "grade": judge.grade,
+        "path": {"taken": taken, "why": why},
         "seed": seed,
         "alpha": alpha,
         "max_sequences": judge.limit,
         "batch_plan": judge.plan,
         "largest_log_e_value": judge.largest,
         "resolution_wanted": wanted,
-        "resolution_meaning": RESOLUTION_MEANING[judge.grade],
+        "resolution_meaning": RESOLUTION_MEANING.get(taken, RESOLUTION_MEANING[judge.grade]),
         "resolutions": resolutions,
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,8 +24,52 @@ CERTIFICATE_DELTA = 0.05
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
 
 
+@dataclass(frozen=True)
+class Impossible:
+    """A token of probability zero: one is enough.
+
+    Attributes
+    ----------
+    sequence, position : int
+    message : str
+    """
+
+    sequence: int
+    position: int
+    message: str
+
+
+def is_certain(batch: Batch) -> bool:
+    """Whether every law is a point mass."""
+    return bool((batch.target_probs.max(axis=-1) == 1).all())
+
+
+def find_impossible(batch: Batch, offset: int) -> Impossible | None:
+    """Return the first token of probability zero; ``offset`` is the number of the batch's first sequence."""
+    where = np.argwhere(batch.token_probs <= 0)
+    if not len(where):
+        return None
+    i, j = (int(index) for index in where[0])
+    law, token = batch.target_probs[i, j], int(batch.tokens[i, j])
+    allowed = (
+        f"only {int(law.argmax())} is possible" if law.max() == 1 else f"{int((law > 0).sum())} others are possible"
+    )
+    message = (
+        f"a token came that the target gives probability zero: {token} at position {j} of sequence {offset + i}, "
+        f"where {allowed}"
+    )
+    return Impossible(offset + i, j, message)
+
+
 class SampleEvidence:
     """Bets on finished sequences; part of every audit.
+
+    Attributes
+    ----------
+    certain : bool
+        Whether every law so far was a point mass, as a greedy decoder's are.
+    impossible : Impossible or None
+        The first token that the target gives probability zero.
 
     Parameters
     ----------
@@ -38,8 +83,12 @@ class SampleEvidence:
         self.portfolio: Portfolio = standard_portfolio(
             target.vocab_size, target.num_tokens, target.companions, target.grid_width
         )
-        cells, what = target.countable_law()
-        self._bounds = TotalVariation(cells, what, CONCENTRATIONS)
+        countable = target.countable_law()
+        self._bounds = None if countable is None else TotalVariation(*countable, CONCENTRATIONS)
+        self._whole = countable is not None and countable[1] == "whole sequences"
+        self.certain = True
+        self.impossible: Impossible | None = None
+        self._seen = 0
 
     def batch(self, tokens: Longs) -> Batch:
         """Look the target's laws up."""
@@ -47,12 +96,17 @@ class SampleEvidence:
 
     def bet(self, batch: Batch) -> Floats:
         """Bet and return ln E after each sequence."""
-        self._bounds.update(batch.tokens[:, 0] if batch.cells is None else batch.cells)
+        if self._bounds is not None:
+            self._bounds.update(batch.tokens[:, 0] if batch.cells is None or not self._whole else batch.cells)
+        self.certain = self.certain and is_certain(batch)
+        if self.impossible is None:
+            self.impossible = find_impossible(batch, self._seen)
+        self._seen += len(batch)
         return self.portfolio.bet(batch)
 
-    def certificate(self) -> Certificate:
+    def certificate(self) -> Certificate | None:
         """Bounds on the total variation of what can be counted."""
-        return self._bounds.certificate(CERTIFICATE_DELTA)
+        return None if self._bounds is None else self._bounds.certificate(CERTIFICATE_DELTA)
 
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
@@ -63,12 +117,21 @@ class SampleEvidence:
         out = [
             Finding(families[i].best_arm, families[i].message, float(log_e_values[i]), bool(stands[i])) for i in ranked
         ]
-        if self.portfolio.impossible:
-            out.insert(0, Finding("support", "a token came that the target gives probability zero", math.inf, True))
+        if self.impossible is not None:
+            out.insert(0, Finding("support", self.impossible.message, math.inf, True))
         return tuple(out)
+
+    def diagnosis(self, seen: int) -> Diagnosis:
+        """Say what tokens alone suggest, after ``seen`` sequences."""
+        findings, first = self.findings(), self.impossible
+        cause = findings[0].message if findings else "many small departures together"
+        position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
+        return Diagnosis(None, cause, position, None, sequence, None, tuple(f.message for f in findings[:4]), 0.0)
 
     def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, float]:
         """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""
+        if self.certain:
+            return {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}
         weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
         directed = next(weight for arm, weight in weights.items() if arm.startswith("directed:"))
         tokens = seen * self.target.num_tokens
@@ -92,14 +155,24 @@ class SampleJudge(Judge[Batch]):
         Already drawn, to see what the subject returns.
     log_threshold, limit
         See :class:`Judge`.
+    until_certain : bool
+        Whether one batch is enough where every target law is a point mass.
     """
 
     grade = "samples"
 
     def __init__(
-        self, evidence: SampleEvidence, draws: Draws, first: Longs | None, log_threshold: float, limit: int
+        self,
+        evidence: SampleEvidence,
+        draws: Draws,
+        first: Longs | None,
+        log_threshold: float,
+        limit: int,
+        *,
+        until_certain: bool = False,
     ) -> None:
         super().__init__(log_threshold, limit)
+        self.until_certain = until_certain
         self.evidence, self._draws, self._first = evidence, draws, first
         self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens
 
@@ -113,6 +186,8 @@ class SampleJudge(Judge[Batch]):
         tokens, self._first = self._draws.next(size) if self._first is None else self._first, None
         batch = self.evidence.batch(tokens)
         self._draws.check_fresh(tokens, batch.token_probs)
+        if self.until_certain and self.evidence.certain and is_certain(batch):
+            self.limit = min(self.limit, len(batch))
         return batch
 
     def parts(self, drawn: Batch) -> Iterator[tuple[Batch, int]]:
@@ -136,14 +211,17 @@ class SampleJudge(Judge[Batch]):
         portfolio = self.evidence.portfolio
         return dict(zip(portfolio.arms, map(float, portfolio.log_weights), strict=True))
 
-    def certificate(self) -> Certificate:
+    def certificate(self) -> Certificate | None:
         """See :class:`SampleEvidence`."""
         return self.evidence.certificate()
 
+    @property
+    def taken(self) -> tuple[str, str]:
+        """Token for token, or sequential."""
+        if self.evidence.certain:
+            return "token for token", "every target law is a point mass, so that a single other token refutes"
+        return "sequential", "the subject shows finished sequences only, which are bet on token by token"
+
     def diagnosis(self) -> Diagnosis | None:
         """Tokens alone do not say which condition broke; the findings rank what they suggest."""
-        if not self.refuted:
-            return None
-        findings = self.findings()
-        cause = findings[0].message if findings else "many small departures together"
-        return Diagnosis(None, cause, None, None, self.seen - 1, None, tuple(f.message for f in findings[:4]), 0.0)
+        return self.evidence.diagnosis(self.seen) if self.refuted else None

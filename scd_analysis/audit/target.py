@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.guard import guarded
 from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
@@ -87,8 +88,11 @@ class Target:
             values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
             raise error(f"model.next_token_probs(...)[{where}] = {values}: the law {what}")
 
-    def countable_law(self) -> tuple[Floats, str]:
-        """Return the law of what a certificate can count, and its name: whole sequences, or else the first token."""
+    def countable_law(self) -> tuple[Floats, str] | None:
+        """Return the law of what a certificate can count, and its name: whole sequences, or else the first token.
+
+        None where there is no such thing.
+        """
         if self._table is not None:
             return self._table.joint_law(), "whole sequences"
         return self.ask(np.zeros((1, self.num_tokens), dtype=np.int64))[0, 0], "the first token"
@@ -110,7 +114,9 @@ class Target:
 
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : self.num_tokens - 1]
-        laws = as_array(self._model.next_token_probs(model_input(prefixes)), "model.next_token_probs(...)")
+        name = f"model.next_token_probs(Long{list(prefixes.shape)})"
+        returned = guarded(name, lambda: self._model.next_token_probs(model_input(prefixes)))
+        laws = as_array(returned, "model.next_token_probs(...)")
         expected = (len(tokens), self.num_tokens, self.vocab_size)
         if laws.shape != expected:
             raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")

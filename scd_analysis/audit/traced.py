@@ -163,6 +163,12 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE
 
     @property
+    def taken(self) -> tuple[str, str]:
+        """Sequential."""
+        what = "five conditions" if self._evidence is None else "five conditions and the finished sequences"
+        return "sequential", f"the subject shows a trace, so that the {what} are bet on, pass by pass"
+
+    @property
     def most_at_once(self) -> int:
         """Traces are lazy, and loaded in parts."""
         return 2**15 if self._evidence is None else self._evidence.target.sequences_at_once
@@ -206,6 +212,13 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         """Those of the conditions, then those of the sequences."""
         own = super().findings()
         return own if self._evidence is None else (*own, *self._evidence.findings())
+
+    def diagnosis(self) -> Diagnosis | None:
+        """Name a condition, or else what the sequences suggest."""
+        found = super().diagnosis()
+        if found is None and self.refuted and self._evidence is not None:
+            return self._evidence.diagnosis(self.seen)
+        return found
 
     def certificate(self) -> Certificate | None:
         """Of the sequences."""

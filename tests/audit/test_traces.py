@@ -73,6 +73,12 @@ def test_without_a_model_the_target_is_not_tested(recorded):
     assert audit(broken, progress=False).condition is Condition.VERIFICATION  # the twin
 
 
+def test_commits_stand_in_for_tokens_that_were_not_recorded(recorded):
+    """As in a loop of append alone."""
+    bare = recorded.trace.assign(tokens=recorded.trace.tokens * np.nan)
+    assert audit(bare, MODEL, progress=False).log_e_value == audit(recorded.trace, MODEL, progress=False).log_e_value
+
+
 def test_scalars_are_enough_for_some(recorded):
     trace = decode(MODEL, "scd-gs", 3, 300, seed=2, record="scalars").trace
     verdict = audit(trace, MODEL, progress=False)
@@ -136,7 +142,7 @@ def test_bad_traces_are_named(recorded):
     with pytest.raises(InputError, match="model = None: an audit of tokens"):
         audit(tokens_only, progress=False)
     with pytest.raises(InputError, match="none of its 400 sequences is finished"):
-        trace(recorded.trace.assign(tokens=recorded.trace.tokens * np.nan))
+        trace(recorded.trace.assign(tokens=recorded.trace.tokens * np.nan).isel(iteration=slice(0, 1)))
     wrong = recorded.trace.assign(accepted=recorded.trace.accepted + 1)
     with pytest.raises(ValueError, match="must be 0 or 1"):
         audit(wrong, MODEL, progress=False)

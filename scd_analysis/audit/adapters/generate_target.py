@@ -1,0 +1,187 @@
+"""The target law of a call of transformers' ``generate``: the model's logits, through the library's own processors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scd_analysis.errors import InputError
+
+AT_ONCE = 256
+"""Sequences a forward pass, so that laws of many prefixes do not fill the memory."""
+
+MODES = ("greedy_search", "sample", "assisted_generation")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What ``generate`` makes of its arguments before it draws anything.
+
+    Attributes
+    ----------
+    config : GenerationConfig
+        With the model's defaults and all arguments.
+    prompt : Long[1, P]
+    processors : list of LogitsProcessorList
+        What logits go through, in order; fresh, since some of them hold a state.
+    """
+
+    config: Any
+    prompt: Tensor
+    processors: list[Any]
+
+
+class _Stop(BaseException):
+    """Leaves ``generate`` before it draws; no ``Exception``, so that nothing on the way catches it."""
+
+
+def prepare(model: Any, options: dict[str, Any]) -> Prepared:
+    """Run ``generate`` up to where its logits processors are made.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    options : dict
+        Keyword arguments of ``generate``.
+    """
+    found: dict[str, Any] = {}
+    original = model._get_logits_processor
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        found.update(inspect.signature(original).bind(*args, **kwargs).arguments)
+        found["processors"] = original(*args, **kwargs)
+        raise _Stop
+
+    model._get_logits_processor = keep
+    try:
+        model.generate(**options)
+    except _Stop:
+        pass
+    finally:
+        del model._get_logits_processor
+    config, prompt = found["generation_config"], found["encoder_input_ids"]
+    processors = [found["processors"]]
+    if config.do_sample and "logits_warper" in inspect.signature(model._assisted_decoding).parameters:
+        # older releases keep what only sampling uses in a list of its own
+        wanted = inspect.signature(model._get_logits_warper).parameters
+        more = {"device": prompt.device} if "device" in wanted else {}
+        processors.append(model._get_logits_warper(config, **more))
+    return Prepared(config, prompt, processors)
+
+
+class GenerateTarget:
+    """The laws that a call of ``generate`` should sample from, as a ``TargetModel``.
+
+    Row k is the model's law after the prompt and k tokens, through the processors of the call; without sampling, the
+    point mass on its largest entry. After an end-of-sequence token it is the point mass on that token, so that
+    sequences have one length.
+
+    Attributes
+    ----------
+    vocab_size, num_tokens : int
+    prompt : Long[1, P]
+    end_tokens : Long[E] or None
+        End-of-sequence tokens.
+    is_assisted, is_sampled, has_draft_laws : bool
+        Whether tokens are drafted, drawn, and verified against laws of drafts.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    options : dict
+        Keyword arguments of ``generate``.
+
+    Raises
+    ------
+    InputError
+        If the call is of a kind that has no law for each token, or makes no token.
+    """
+
+    def __init__(self, model: Any, options: dict[str, Any]) -> None:
+        self._model, self._options = model, options
+        with quiet():
+            prepared = prepare(model, options)
+        mode = prepared.config.get_generation_mode(options.get("assistant_model"))
+        self.is_assisted = str(getattr(mode, "value", mode)) == "assisted_generation"
+        if str(getattr(mode, "value", mode)) not in MODES:
+            raise InputError(f"generate: mode {getattr(mode, 'value', mode)} has no law for each token")
+        if (prepared.config.num_return_sequences or 1) != 1:
+            raise InputError(f"num_return_sequences = {prepared.config.num_return_sequences}: must be 1")
+        self.is_sampled = bool(prepared.config.do_sample)
+        is_looked_up = getattr(prepared.config, "prompt_lookup_num_tokens", None) is not None
+        self.has_draft_laws = self.is_assisted and self.is_sampled and not is_looked_up
+        self.prompt = prepared.prompt
+        self.end_tokens: Tensor | None = getattr(prepared.config, "_eos_token_tensor", None)
+        self.num_tokens = int(prepared.config.max_length) - self.prompt.shape[1]
+        if self.num_tokens < 1:
+            raise InputError(f"max_new_tokens = {self.num_tokens}: generate makes no token")
+        self.vocab_size = int(self._logits(self.prompt, 1).shape[-1])
+
+    def next_token_probs(self, tokens: Tensor) -> Tensor:
+        """Law of every next token: Long[B, t] -> Float[B, t + 1, V]."""
+        parts = torch.as_tensor(tokens).split(AT_ONCE)
+        return torch.cat([self._laws(part.to(self._model.device)).cpu() for part in parts])
+
+    def _logits(self, ids: Tensor, rows: int) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = self._model(input_ids=ids, use_cache=False).logits
+        return logits[:, logits.shape[1] - rows :].float()
+
+    def _laws(self, tokens: Tensor) -> Tensor:
+        with quiet():
+            processors = prepare(self._model, self._options).processors
+        ids = torch.cat([self.prompt.expand(len(tokens), -1), tokens], dim=1)
+        length, rows = self.prompt.shape[1], tokens.shape[1] + 1
+        logits = self._logits(ids, rows)
+        with torch.no_grad():
+            for row in range(rows):
+                for each in processors:
+                    logits[:, row] = each(ids[:, : length + row], logits[:, row].clone())
+        if self.is_sampled:
+            laws = logits.softmax(dim=-1)
+        else:
+            laws = torch.nn.functional.one_hot(logits.argmax(dim=-1), self.vocab_size).float()
+        return self._ended(tokens, laws)
+
+    def _ended(self, tokens: Tensor, laws: Tensor) -> Tensor:
+        if self.end_tokens is None:
+            return laws
+        last, ended = with_end(tokens, self.end_tokens)
+        point = torch.nn.functional.one_hot(last, self.vocab_size).to(laws.dtype)
+        laws[:, 1:] = torch.where(ended[..., None], point, laws[:, 1:])
+        return laws
+
+
+def with_end(tokens: Tensor, end_tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Repeat the first end-of-sequence token to the end.
+
+    Returns
+    -------
+    tuple of (Long[B, t], Bool[B, t])
+        The tokens, and whether the sequence has ended with this token or before.
+    """
+    is_end = torch.isin(tokens, end_tokens.to(tokens.device))
+    ended = is_end.cumsum(dim=1) > 0
+    if not tokens.shape[1]:
+        return tokens, ended
+    first = is_end.long().argmax(dim=1, keepdim=True)
+    return torch.where(ended, tokens.gather(1, first), tokens), ended
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library's advice off standard error."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
