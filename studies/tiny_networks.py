@@ -50,6 +50,15 @@ def llama(seed: int = 0, vocab_size: int = 11) -> Any:
     return _make("LlamaForCausalLM", config, seed)
 
 
+def wide_llama(seed: int = 0) -> Any:
+    """Width 512 and eight layers: large enough for half precision to round one way in a window, another in a token."""
+    sizes = {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 8}
+    config = _configuration(
+        "LlamaConfig", vocab_size=256, max_position_embeddings=512, initializer_range=0.04, bos_token_id=0, **sizes
+    )
+    return _make("LlamaForCausalLM", config, seed)
+
+
 def chameleon(seed: int = 0) -> Any:
     """Codes have ids 4 ... 27, in an order that is not the codebook's; sizes up to 64 tokens, as in Lumina-mGPT."""
     letters = str.maketrans("0123456789", "ABCDEFGHIJ")

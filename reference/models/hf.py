@@ -24,7 +24,7 @@ from torch import Tensor
 
 from reference.models.base import PlainSession, Session
 from reference.models.hf_layouts import Layout, get_layout
-from reference.models.hf_networks import default_negative, encode, get_reader, load_network, takes_places
+from reference.models.hf_networks import default_negative, encode, get_reader, input_device, load_network, takes_places
 from reference.models.processors import Processors, guide
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_tokens
@@ -101,8 +101,7 @@ class HuggingFaceModel:
     @property
     def device(self) -> torch.device:
         """Where ids go in."""
-        device: torch.device = self.network.get_input_embeddings().weight.device
-        return device
+        return input_device(self.network)
 
     @property
     def dtype(self) -> torch.dtype:

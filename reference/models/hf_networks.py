@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,9 @@ ARCHITECTURES = {
     "emu3": "Emu3ForConditionalGeneration",
 }
 """Classes that :func:`load_network` makes; by default a configuration's own kind, else a causal language model."""
+
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def transformers() -> Any:
@@ -65,12 +69,18 @@ def load_network(source: str | Path, architecture: str | None = None, **options:
     library = transformers()
     if architecture is not None:
         check_known(architecture, ARCHITECTURES, "architecture")
+    place = options.get("device_map")
+    # One device needs no accelerate, which the library asks for at any device_map.
+    alone = isinstance(place, str) and place.split(":")[0] in _DEVICES and find_spec("accelerate") is None
+    if alone:
+        del options["device_map"]
     try:
         kind = architecture or str(library.AutoConfig.from_pretrained(source).model_type)
         loader = getattr(library, ARCHITECTURES.get(kind, ARCHITECTURES["causal-lm"]))
-        return loader.from_pretrained(source, attn_implementation="sdpa", **options).eval()
-    except OSError as error:
+        network = loader.from_pretrained(source, attn_implementation="sdpa", **options).eval()
+    except (OSError, ValueError, ImportError) as error:
         raise InputError(f"source = {str(source)!r}: {str(error).splitlines()[0]}") from None
+    return network.to(place) if alone else network
 
 
 def encode(source: str | Path, prompt: str, *, special: bool = True) -> list[int]:
@@ -198,15 +208,23 @@ def takes_places(network: Any) -> bool:
 def default_negative(network: Any, layout: Layout, prompt: Sequence[int]) -> list[int]:
     """The negative prompt that the network's own ``generate`` takes where none is given.
 
-    Janus blanks the prompt but for its start and the start of image; Lumina-mGPT keeps the image's header alone; else
-    it is the last id of the prompt.
+    Janus blanks the prompt but for its start and the start of image, which ends it; Lumina-mGPT keeps the image's
+    header alone; else it is the last id of the prompt.
     """
     if layout.before:
         return []
     if not layout.separate:
         return list(prompt[-1:])
     settings = network.generation_config
-    kept = {settings.bos_token_id, (getattr(settings, "generation_kwargs", None) or {}).get("boi_token_id")}
-    if None in kept or settings.pad_token_id is None:
-        raise InputError("negative_prompt = None: the generation settings lack bos, boi or pad_token_id; give one")
+    if settings.pad_token_id is None:
+        raise InputError("negative_prompt = None: the generation settings have no pad_token_id; give one")
+    extra = getattr(settings, "generation_kwargs", None) or {}
+    kept = {settings.bos_token_id, extra.get("boi_token_id", prompt[-1] if prompt else None)}
     return [i if i in kept else int(settings.pad_token_id) for i in prompt]
+
+
+def input_device(network: Any) -> torch.device:
+    """Where ids go in; weights that ``device_map`` has put away are on no device of their own."""
+    module = network.get_input_embeddings()
+    place = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+    return torch.device(module.weight.device if place is None else place)
