@@ -14,7 +14,7 @@ from studies.published import SETTINGS
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
-    arguments = ["emu3", "janus-pro", "--tiny", "--no-wide", "--windows", "6", "--methods", "ar", "scd-gs"]
+    arguments = ["janus-pro", "--tiny", "--no-wide", "--windows", "6", "--methods", "ar", "scd-gs"]
     arguments += ["--num-prompts", "2", "--numeric-tokens", "12", "--out", str(folder), "--results", str(folder)]
     assert large_models.main(arguments) == 0
     return folder, arguments
@@ -27,12 +27,12 @@ def lines(folder):
 def test_it_stores_passes_beside_what_is_published_and_precision(done):
     result = json.loads((done[0] / "large_models_tiny.json").read_text())
     rows = {(row["model"], row["method"]): row for row in result["rows"]}
-    assert set(rows) == {(model, method) for model in ("emu3", "janus-pro") for method in ("ar", "scd-gs")}
-    for (model, method), row in rows.items():
+    assert set(rows) == {("janus-pro", method) for method in ("ar", "scd-gs")}
+    for (_, method), row in rows.items():
         assert row["images"] == 2
         assert (row["mean_nfe"] == 64) == (method == "ar")
-        assert row["published_nfe"] == (576 if (model, method) == ("janus-pro", "ar") else None)
-    assert len(result["numerics"]) == 4
+        assert row["published_nfe"] == (576 if method == "ar" else None)
+    assert len(result["numerics"]) == 2
     single = [row for row in result["numerics"] if row["dtype"] == "float32"]
     assert all(0 < row["tv_window_max"] < 1e-4 for row in single)
     assert result["command"] == "python -m studies.large_models --tiny"
@@ -41,10 +41,10 @@ def test_it_stores_passes_beside_what_is_published_and_precision(done):
 def test_a_second_run_does_only_what_is_missing(done, capsys):
     folder, arguments = done
     before = lines(folder)
-    assert len(before) == 8
+    assert len(before) == 4
     assert large_models.main(arguments) == 0
     assert lines(folder) == before
-    shutil.rmtree(folder / "emu3" / "scd-gs-L6" / "prompt-001.zarr")
+    shutil.rmtree(folder / "janus-pro" / "scd-gs-L6" / "prompt-001.zarr")
     assert large_models.main(arguments) == 0
     after = lines(folder)
     assert after[:-1] == before
@@ -76,6 +76,21 @@ def test_without_a_device_or_weights_it_says_so_in_one_line(monkeypatch, capsys,
     with pytest.raises(SystemExit) as stopped:
         large_models.main(["lumina"])
     assert stopped.value.code == 2
+
+
+def test_prompts_are_spelt_by_the_tokenizer_beside_the_weights(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"?": 0, "<s>": 1, "kite": 2, "User": 3}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", unk_token="?").save_pretrained(tmp_path)
+    ids, negative = large_models._encode(SETTINGS["emu3"], str(tmp_path), "kite")
+    assert ids[:2] == [1, 2]
+    assert negative[0] == 1
+    ids, negative = large_models._encode(SETTINGS["janus-pro"], str(tmp_path), "kite")
+    assert (ids[0], negative) == (1, None)
+    assert ids.index(3) < ids.index(2)
 
 
 def test_what_is_published_is_what_theory_has_on_file():

@@ -1,7 +1,8 @@
 """Networks of ``transformers``: loading from a folder, and bad input by name."""
 
-import builtins
 import importlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -47,6 +48,11 @@ def test_kinds_are_recognised(tmp_path):
     assert (model.grid, model.vocab_size) == ((2, 3), tiny.CODES)
 
 
+def test_the_library_is_imported_on_first_use():
+    code = "import sys, reference; assert 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_library_is_asked_for_by_name(monkeypatch):
     def without(name, *args):
         raise ImportError(name)
@@ -54,7 +60,6 @@ def test_the_library_is_asked_for_by_name(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", without)
     with pytest.raises(InputError, match=r"pip install 'scd-analysis\[hf\]'"):
         load_hf("anything", [0], num_tokens=2)
-    assert builtins.__import__ is not without
 
 
 def llama(prompt=(0, 2), **settings):
