@@ -8,6 +8,7 @@ from reference.decoder import DecodeOutput, decode
 from reference.drafting import Gumbel, Independent, Maximal, Mixture, VerificationPrediction
 from reference.methods import METHODS, Method, coupling_mixture, get_method
 from reference.models.base import TargetModel, check_model
+from reference.models.hf import HuggingFaceModel, load_hf
 from reference.models.image import ImageModel, load_model
 from reference.models.processors import GuidedModel, ProcessedModel, Processors
 from reference.models.tabular import TabularModel
@@ -17,6 +18,7 @@ __all__ = [
     "DecodeOutput",
     "GuidedModel",
     "Gumbel",
+    "HuggingFaceModel",
     "ImageModel",
     "Independent",
     "Maximal",
@@ -31,5 +33,6 @@ __all__ = [
     "coupling_mixture",
     "decode",
     "get_method",
+    "load_hf",
     "load_model",
 ]

@@ -26,6 +26,9 @@ from torch import Tensor
 from scd_analysis.errors import CausalityError, InputError, LawError
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
 
+_PROBE_ENTRIES = 2**25
+"""Probabilities that checking a model may ask for: a large model is checked on the beginning of its sequences."""
+
 
 @runtime_checkable
 class TargetModel(Protocol):
@@ -148,6 +151,7 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
     for name, value in (("vocab_size", vocab), ("num_tokens", length + 1)):
         if value < 1:
             raise InputError(f"model.{name} = {value}: must be at least 1")
+    length = min(length, max(_PROBE_ENTRIES // (4 * vocab), 1))
     cuts = sorted({0, length // 2, max(length - 1, 0)})
     probe = torch.zeros(1 + len(cuts), length, dtype=torch.long, device=device)
     for row, cut in enumerate(cuts, start=1):

@@ -70,6 +70,20 @@ class Processors:
         return probs
 
 
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance: ``log p_u + scale (log p_c - log p_u)``, of logits up to a constant a row.
+
+    A token that is impossible in one is impossible.
+
+    References
+    ----------
+    Ho, Salimans: Classifier-free diffusion guidance. arXiv:2207.12598.
+    """
+    both = conditional.isneginf() | unconditional.isneginf()  # no inf - inf
+    guided = unconditional + scale * (conditional - unconditional)
+    return guided.masked_fill(both, float("-inf"))
+
+
 class ProcessedModel:
     """A target model whose laws are those of ``model`` after ``processors``."""
 
@@ -96,7 +110,7 @@ class ProcessedModel:
 
 
 class GuidedModel:
-    """Classifier-free guidance: ``log p = log p_u + scale (log p_c - log p_u)``, normalised.
+    """Classifier-free guidance of two models, normalised; see :func:`guide`.
 
     Parameters
     ----------
@@ -104,10 +118,6 @@ class GuidedModel:
         Of equal sizes.
     scale : float
         1 is the conditional model.
-
-    References
-    ----------
-    Ho, Salimans: Classifier-free diffusion guidance. arXiv:2207.12598.
     """
 
     def __init__(self, conditional: TargetModel, unconditional: TargetModel, scale: float) -> None:
@@ -135,10 +145,7 @@ class GuidedModel:
         return _MappedSession(parts, self._combine)
 
     def _combine(self, laws: list[Tensor]) -> Tensor:
-        conditional, unconditional = _log(laws[0]), _log(laws[1])
-        both = conditional.isneginf() | unconditional.isneginf()  # impossible in one is impossible: no inf - inf
-        guided = unconditional + self.scale * (conditional - unconditional)
-        return guided.masked_fill(both, float("-inf")).softmax(-1)
+        return guide(_log(laws[0]), _log(laws[1]), self.scale).softmax(-1)
 
 
 class _MappedSession:

@@ -101,6 +101,22 @@ def test_conditions_and_guidance(shipped):
     assert out is None or out.tokens.shape == (1, 64)
 
 
+def test_a_large_model_is_checked_on_the_beginning_of_its_sequences(monkeypatch):
+    class Counting:
+        vocab_size, num_tokens, asked = 4, 100, 0
+
+        def next_token_probs(self, tokens):
+            self.asked = tokens.shape[1]
+            return torch.full((len(tokens), tokens.shape[1] + 1, 4), 0.25)
+
+    model = Counting()
+    check_model(model)
+    assert model.asked == 99
+    monkeypatch.setattr("reference.models.base._PROBE_ENTRIES", 160)
+    check_model(model)
+    assert model.asked == 10
+
+
 LAW = torch.tensor([[0.4, 0.3, 0.2, 0.1]], dtype=torch.float64)
 
 
