@@ -64,6 +64,7 @@ def run(
         if writer is not None:
             host = to_host(_rows(info, best[unfinished]), record)
             writer.write_rows(torch.nonzero(unfinished)[:, 0].numpy(), masked(host, writer.window, settings.num_tokens))
+        session.keep(best.repeat_interleave(BRANCHES))
         state = _branch(settings, _rows(state, best), sequence)
     tokens = state.tokens[::BRANCHES].clone()
     if writer is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from reference.broken.altered import Altered
@@ -13,13 +12,13 @@ from scd_analysis.conditions import Condition
 
 
 def hide_row_ends(model: TargetModel, tokens: Tensor, laws: Tensor) -> Tensor:
-    """The first token of every row does not see the last token of the row above; it sees token 0 in its place."""
+    """The first token of every row does not see the second half of the row above; it sees token 0 in its place."""
     grid = getattr(model, "grid", None)
     width = grid[1] if grid else max(1, model.num_tokens // 2)
     out = laws.clone()
     for start in range(width, laws.shape[1], width):
         hidden = tokens[:, :start].clone()
-        hidden[:, -1] = torch.zeros_like(hidden[:, -1])
+        hidden[:, start - max(1, width // 2) :] = 0
         out[:, start] = read_laws(model, hidden)[:, -1]
     return out
 

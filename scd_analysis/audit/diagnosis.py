@@ -41,6 +41,7 @@ _REPEATS = ("variates-repeated-in-pass", "variates-repeated-in-batch", "variates
 _GIVEN_THE_DRAFT = (
     "acceptance",
     "acceptance-shared",
+    "kept-longest",
     "look-ahead",
     "replacement",
     "replacement-noise",
@@ -48,6 +49,9 @@ _GIVEN_THE_DRAFT = (
     "variates",
     "variates-shared",
 )
+_BY_THE_VARIATES = ("acceptance-shared", "kept-longest")
+"""Explanations of acceptance under which accept flags follow the recorded variates, where there are any."""
+
 _OF_THE_DRAFT = ("drafts", "draft-scalars", "drafts-shared")
 
 
@@ -68,8 +72,10 @@ def diagnose(watch: Watch) -> Diagnosis | None:
 def _weigh(watch: Watch, group: tuple[str, ...]) -> Diagnosis:
     """Compare the conditions by their strongest process within a group."""
     best: dict[Condition, Running] = {}
+    against = watch.inconsistent[2] > 0 and not watch.flags_follow_variates
+    excluded = _BY_THE_VARIATES if against else ()
     for running in watch.running:
-        if running.process.name in group:
+        if running.process.name in group and running.process.name not in excluded:
             condition = _condition(watch, running)
             if condition not in best or running.log_e_value > best[condition].log_e_value:
                 best[condition] = running

@@ -95,6 +95,9 @@ LOOK_AHEAD = (
     _when("later-slot", "behind the first slot: what is rejected there is not committed", "later-slot"),
     _when("next-accepted", "when the draft after them is acceptable: the commit looks ahead", "next-accepted"),
     _when("run", "when the run of drafts they begin is acceptable as a whole: a block test", "run"),
+)
+
+KEPT_LONGEST = (
     Feature("best-of-two", "the longest of two branches is kept", "as little as if the shortest branch were kept",
             companion("best-of-two")),
     Feature("best-of-four", "the longest of several branches is kept", "as little as if the shortest branch were kept",

@@ -153,6 +153,7 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
         "much-relaxed": np.clip(3 * ratio, 0, 1),
         "root": np.sqrt(probability),
         "twice": 1 - (1 - probability) ** 2,
+        "untested": np.full_like(probability, 0.99),
     }
     laws = np.stack([1 - probability, probability], axis=-1)
     companions = {name: np.stack([1 - p, p], axis=-1) for name, p in others.items()}

@@ -100,13 +100,19 @@ PROCESSES = (
         "acceptance",
         Condition.VERIFICATION,
         observations.acceptances,
-        leaning(directions.ACCEPTANCE, stated=("relaxed", "much-relaxed", "root", "twice"), size=2),
+        leaning(directions.ACCEPTANCE, stated=("relaxed", "much-relaxed", "root", "twice", "untested"), size=2),
     ),
     Process(
         "look-ahead",
         Condition.SELECTION,
         observations.acceptances,
-        leaning(directions.LOOK_AHEAD, stated=("run", "best-of-two", "best-of-four"), marginal=False, size=2),
+        leaning(directions.LOOK_AHEAD, stated=("run",), marginal=False, size=2),
+    ),
+    Process(
+        "kept-longest",
+        Condition.SELECTION,
+        observations.acceptances,
+        leaning(directions.KEPT_LONGEST, stated=("best-of-two", "best-of-four"), marginal=False, size=2),
     ),
     Process(
         "acceptance-shared",
