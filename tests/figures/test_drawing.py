@@ -19,7 +19,8 @@ from scd_analysis.figures.style import look, style
 from tests.figures.conftest import TINY
 
 Runs = Callable[[str], list[Run]]
-NAMES = list(all_figures())
+ALL = all_figures()
+NAMES = [name for name, figure in ALL.items() if not figure.result]
 
 
 def computed(runs_of: Runs, name: str) -> tuple[pd.DataFrame, Settings]:
@@ -38,7 +39,7 @@ def drawn(runs_of: Runs, name: str) -> dict[str, Axes]:
 def test_every_module_of_plots_is_found() -> None:
     folder = files("scd_analysis.figures") / "plots"
     modules = {item.name.removesuffix(".py") for item in folder.iterdir() if item.name.endswith(".py")}
-    assert set(NAMES) == modules - {"__init__"}
+    assert set(ALL) == modules - {"__init__"}
     assert {"nfe_vs_token_difference", "acceptance_trajectories", "collision_histograms", "collision_vs_tv"} <= set(
         NAMES
     )
