@@ -124,7 +124,7 @@ def decode(
     if device is not None:
         _place_model(model, place)
     law_dtype = check_model(model, place)
-    settings = make_settings(model, chosen, window, seed, dtype or law_dtype)
+    settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
     size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
     writer = (
         make_writer(settings, model, record, window, num_sequences, place, out_path) if record is not None else None

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from reference.draws import inverse_cdf
+from reference.draws import inverse_cdf, race_winner
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
@@ -128,7 +128,7 @@ class Gumbel:
     def draft(self, sweep: Sweep) -> Draft:
         """Run the race; a token of probability zero cannot win."""
         assert sweep.race is not None
-        return Draft((sweep.target_probs / sweep.race).argmax(-1), sweep.target_probs)
+        return Draft(race_winner(sweep.target_probs, sweep.race), sweep.target_probs)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from reference.drafting import Sweep
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
+from reference.scan import LawScalars
 from reference.verification import Check
 
 
@@ -36,6 +37,8 @@ class Settings:
         Tokens a row of the image, for initial drafts from the upper neighbour.
     dtype : torch.dtype
         In which laws are held.
+    measure : bool
+        Whether the scalars of a trace are wanted.
     """
 
     method: Method
@@ -45,6 +48,7 @@ class Settings:
     seed: int
     width: int | None
     dtype: torch.dtype
+    measure: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class SweepInfo:
         Float[B, L, V], the laws that were compared.
     laws_bad : Tensor
         Bool[], whether the model returned something that is not a law.
+    scalars : LawScalars or None
+        Of the two laws, where verification computed them.
     """
 
     sequence: Tensor
@@ -122,6 +128,7 @@ class SweepInfo:
     target_probs: Tensor
     draft_probs: Tensor
     laws_bad: Tensor
+    scalars: LawScalars | None
 
 
 def init(settings: Settings, sequence: Tensor) -> JacobiState:
@@ -144,7 +151,7 @@ def init(settings: Settings, sequence: Tensor) -> JacobiState:
         base=zeros,
         draft_probs=laws,
         age=torch.zeros(batch, window, dtype=torch.long, device=device),
-        previous_probs=laws if rule is not None and rule.needs_previous else None,
+        previous_probs=laws.clone() if rule is not None and rule.needs_previous else None,
         race=torch.ones_like(laws) if settings.method.needs_race else None,
         iteration=0,
     )
@@ -202,8 +209,9 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     draft_token = state.tokens.gather(1, position)
     uniform, residual_uniform = uniform_pair(settings.seed, Purpose.VERIFY, sequence, position, state.iteration)
     race = _race(settings, state, position)
-    check = Check(target, state.draft_probs, draft_token, uniform, residual_uniform, in_window, state.age, race)
-    accepted, verified, uniform, limit = rule.verify(check)
+    laws, variates = (target, state.draft_probs), (uniform, residual_uniform)
+    check = Check(*laws, draft_token, *variates, in_window, state.age, race, settings.measure)
+    accepted, verified, uniform, limit, scalars = rule.verify(check)
 
     # Commit the leading accepted drafts, then one more: the residual draw, or the bonus when nothing was rejected.
     num_accepted = (accepted & in_window).long().cumprod(1).sum(1)
@@ -240,6 +248,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
         target_probs=target,
         draft_probs=state.draft_probs,
         laws_bad=laws_bad,
+        scalars=scalars,
     )
     return moved, info
 
@@ -307,7 +316,7 @@ def _move(
 
 
 def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiState:
-    """Give the slots ``entering`` (Bool[B, L], a suffix of the window) initial drafts with their declared laws."""
+    """Give the slots ``entering`` (Bool[B, L], a suffix of the window) initial drafts; their laws are set in place."""
     window, last = settings.window, settings.num_tokens - 1
     if window == 0:
         return state
@@ -315,14 +324,15 @@ def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiSt
     position = (state.base[:, None] + slots).clamp(max=last)
     inside = state.base[:, None] + slots <= last
     drafts = _initial_tokens(settings, state, position, entering)
-    if settings.method.initial_law == "uniform":
-        declared = torch.full_like(state.draft_probs, 1 / settings.vocab_size)
-    else:
-        declared = torch.zeros_like(state.draft_probs).scatter_(-1, drafts[..., None], 1.0)
+    point = settings.method.initial_law == "point"
+    laws = state.draft_probs.masked_fill_(entering[..., None], 0 if point else 1 / settings.vocab_size)
+    if point:
+        at = drafts[..., None]
+        laws.scatter_(-1, at, torch.where(entering[..., None], 1.0, laws.gather(-1, at)).to(laws.dtype))
     return replace(
         state,
         tokens=_write(state.tokens, position, drafts, entering & inside),
-        draft_probs=torch.where(entering[..., None], declared, state.draft_probs),
+        draft_probs=laws,
         age=torch.where(entering, 0, state.age),
     )
 

@@ -10,23 +10,20 @@ import torch
 from torch import Tensor
 
 from reference.kernel import SweepInfo
-from scd_analysis.laws import KERNELS
+from reference.scan import collision_gumbel, law_scalars
 
 Array = npt.NDArray[Any]
 
 
 def scalars(info: SweepInfo) -> dict[str, Tensor]:
     """Every scalar of the trace that the laws decide, on the device: Float[B, L] each."""
-    target, draft = info.target_probs, info.draft_probs
-    index = info.draft_token[..., None]
+    laws = info.target_probs, info.draft_probs
+    of_token = [law.gather(-1, info.draft_token[..., None])[..., 0] for law in laws]
     return {
-        "draft_prob_of_token": draft.gather(-1, index)[..., 0],
-        "target_prob_of_token": target.gather(-1, index)[..., 0],
-        "total_variation": KERNELS["total_variation"](target, draft),
-        "collision_independent": KERNELS["collision_independent"](target, draft),
-        "collision_gumbel": KERNELS["collision_gumbel"](target, draft),
-        "entropy": KERNELS["entropy"](target),
-        "renyi2": KERNELS["renyi2_entropy"](target),
+        "target_prob_of_token": of_token[0],
+        "draft_prob_of_token": of_token[1],
+        "collision_gumbel": collision_gumbel(*laws),
+        **(info.scalars or law_scalars(*laws))._asdict(),
     }
 
 

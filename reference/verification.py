@@ -16,7 +16,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from reference.draws import inverse_cdf
+from reference.compiling import compiled_where_large
+from reference.draws import inverse_cdf, search_blocks
+from reference.scan import LawScalars, excess_sums, law_scalars
 
 
 class Check(NamedTuple):
@@ -36,6 +38,8 @@ class Check(NamedTuple):
         Long[B, L], of the draft; 0 is an initial one.
     race : Tensor or None
         Float[B, L, V], the position's exponentials, for rules with ``needs_race``.
+    measure : bool
+        Whether the laws' scalars will be asked for, so that a rule may compute them while it reads the laws.
     """
 
     target_probs: Tensor
@@ -46,6 +50,7 @@ class Check(NamedTuple):
     in_window: Tensor
     age: Tensor
     race: Tensor | None
+    measure: bool = False
 
 
 class Verification(NamedTuple):
@@ -61,12 +66,15 @@ class Verification(NamedTuple):
         Float64[..., L], the variate that decided.
     limit : Tensor or None
         Long[B], commit at most so many positions, 1 or more; an exact rule does not look at drafts for it.
+    scalars : LawScalars or None
+        Of the laws that were compared, if the rule computed them.
     """
 
     accepted: Tensor
     tokens: Tensor
     uniform: Tensor
     limit: Tensor | None = None
+    scalars: LawScalars | None = None
 
 
 class VerificationRule(Protocol):
@@ -83,8 +91,14 @@ class VerificationRule(Protocol):
         """Law of the token after a window that was accepted whole, Float[B, V], from all rows Float[B, L + 1, V]."""
 
 
+@compiled_where_large
 def verify(
-    target_probs: Tensor, draft_probs: Tensor, draft_tokens: Tensor, uniform: Tensor, residual_uniform: Tensor
+    target_probs: Tensor,
+    draft_probs: Tensor,
+    draft_tokens: Tensor,
+    uniform: Tensor,
+    residual_uniform: Tensor,
+    measure: bool = False,
 ) -> Verification:
     """Turn drafts from ``draft_probs`` into draws from ``target_probs``: accept iff ``u * q(x) < p(x)``.
 
@@ -96,18 +110,28 @@ def verify(
         Long[..., L], drawn from ``draft_probs``.
     uniform, residual_uniform : Tensor
         Float64[..., L] in [0, 1): one to accept, one for the residual.
+    measure : bool
+        Whether to compute the scalars of the laws in the same reading.
 
     Returns
     -------
     Verification
-        Where the laws are equal every draft is accepted and the (empty) residual is never used.
+        Where the laws are equal every draft is accepted. Where they are so but for rounding, the residual is empty,
+        and a draft that is rejected stays: it is a draw from the target.
     """
     index = draft_tokens[..., None]
     target_of_token = target_probs.gather(-1, index)[..., 0].double()
     draft_of_token = draft_probs.gather(-1, index)[..., 0].double()
     accepted = uniform * draft_of_token < target_of_token
-    replacement = inverse_cdf(residual(target_probs, draft_probs), residual_uniform)
-    return Verification(accepted, torch.where(accepted, draft_tokens, replacement), uniform)
+
+    def excess_at(index: Tensor) -> Tensor:
+        return (target_probs.gather(-1, index) - draft_probs.gather(-1, index)).clamp(min=0)
+
+    sums = excess_sums(target_probs, draft_probs)
+    replacement = search_blocks(sums, residual_uniform, target_probs.shape[-1], excess_at)
+    tokens = torch.where(accepted | (sums.sum(-1) == 0), draft_tokens, replacement)
+    scalars = law_scalars(target_probs, draft_probs, sums) if measure else None
+    return Verification(accepted, tokens, uniform, None, scalars)
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
@@ -135,7 +159,8 @@ class ModifiedRejection:
 
     def verify(self, check: Check) -> Verification:
         """See :func:`verify`."""
-        return verify(check.target_probs, check.draft_probs, check.draft_token, check.uniform, check.residual_uniform)
+        laws, variates = (check.target_probs, check.draft_probs), (check.uniform, check.residual_uniform)
+        return verify(*laws, check.draft_token, *variates, check.measure)
 
     def bonus_probs(self, probs: Tensor) -> Tensor:
         """The row after the window."""

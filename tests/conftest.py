@@ -7,6 +7,7 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+os.environ["SCD_COMPILE"] = "never"  # compiling takes seconds; the tests of compiled code ask for it
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 

@@ -24,7 +24,7 @@ class ConfidentOnly(ModifiedRejection):
 
     def verify(self, check: Check) -> Verification:
         """Limit what is committed by the drafts themselves."""
-        accepted, tokens, uniform, _ = verify(*check[:5])
+        accepted, tokens, uniform, *_ = verify(*check[:5])
         likely = check.target_probs.gather(-1, check.draft_token[..., None])[..., 0] >= LEAST
         likely = likely | ~accepted | ~check.in_window
         likely[:, 0] = True

@@ -20,7 +20,7 @@ class AcceptedOnly(ModifiedRejection):
 
     def verify(self, check: Check) -> Verification:
         """Stop before the first rejection."""
-        accepted, tokens, uniform, _ = verify(*check[:5])
+        accepted, tokens, uniform, *_ = verify(*check[:5])
         leading = (accepted & check.in_window).long().cumprod(1).sum(1)
         whole = leading == check.in_window.sum(1)
         return Verification(accepted, tokens, uniform, limit=leading.clamp(min=1) + whole)

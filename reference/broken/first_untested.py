@@ -19,7 +19,7 @@ class FirstUntested(ModifiedRejection):
 
     def verify(self, check: Check) -> Verification:
         """Wave the first slot through."""
-        accepted, tokens, uniform, _ = verify(*check[:5])
+        accepted, tokens, uniform, *_ = verify(*check[:5])
         untested = check.age > 0
         untested[:, 1:] = False
         return Verification(accepted | untested, check.draft_token.where(untested, tokens), uniform)

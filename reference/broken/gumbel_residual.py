@@ -25,7 +25,7 @@ class ResidualByRace(ModifiedRejection):
     def verify(self, check: Check) -> Verification:
         """Reuse the noise."""
         assert check.race is not None
-        accepted, tokens, uniform, _ = verify(*check[:5])
+        accepted, tokens, uniform, *_ = verify(*check[:5])
         winner = (residual(check.target_probs, check.draft_probs) / check.race).argmax(-1)
         return Verification(accepted, where(accepted, tokens, winner), uniform)
 

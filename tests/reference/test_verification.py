@@ -19,8 +19,9 @@ def test_equal_laws_never_need_the_residual():
 
 
 def test_an_empty_residual_never_gives_an_impossible_token():
-    """Laws equal but for rounding: a rejection then draws from the target, not token V - 1 of probability zero."""
-    assert run([0.3, 0.7, 0.0], [0.30000004, 0.7, 0.0], 0, 1 - 1e-9, 0.9) == (False, 1)
+    """Laws equal but for rounding: the draft stays, a draw from the target, not token V - 1 of probability zero."""
+    assert run([0.3, 0.7, 0.0], [0.30000004, 0.7, 0.0], 0, 1 - 1e-9, 0.9) == (False, 0)
+    assert run([0.3, 0.69, 0.01], [0.31, 0.69, 0.0], 0, 1 - 1e-9, 0.9) == (False, 2)  # the twin: not empty
 
 
 def test_a_draft_of_target_probability_zero_is_rejected_even_at_variate_zero():
