@@ -126,6 +126,9 @@ def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int,
 BLOCK = 256
 """Entries a block of a law that is searched in two levels."""
 
+LARGE = 2 * BLOCK
+"""Vocabularies above this are read block by block."""
+
 
 def block_sums(values: Tensor) -> Tensor:
     """Sums over blocks of :data:`BLOCK` entries: Float[..., V] -> Float[..., ceil(V / BLOCK)]."""
@@ -156,7 +159,7 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
         Long[...], an index of positive weight; where the total is zero, an arbitrary index.
     """
     vocab_size = weights.shape[-1]
-    if vocab_size <= 2 * BLOCK:
+    if vocab_size <= LARGE:
         cumulative = weights.cumsum(-1)
         return _first_above(cumulative, (uniform * cumulative[..., -1]).to(weights.dtype)[..., None])[..., 0]
     return search_blocks(block_sums(weights), uniform, vocab_size, lambda index: weights.gather(-1, index))
@@ -199,7 +202,7 @@ def race_winner(probs: Tensor, race: Tensor) -> Tensor:
     probs, race : Tensor
         Float[..., V], laws, and exponentials of :func:`exponentials`. A token of probability zero cannot win.
     """
-    if probs.shape[-1] <= 2 * BLOCK:
+    if probs.shape[-1] <= LARGE:
         return (probs / race).argmax(-1)
     block = _by_block(probs / race, lambda entries: entries.amax(-1)).argmax(-1, keepdim=True)
     index = (block * BLOCK + torch.arange(BLOCK, device=probs.device)).clamp(max=probs.shape[-1] - 1)

@@ -13,11 +13,8 @@ import torch
 from torch import Tensor
 
 from reference.compiling import compiled_where_large
-from reference.draws import BLOCK, block_sums
+from reference.draws import LARGE, block_sums
 from scd_analysis.laws import KERNELS
-
-LARGE = 2 * BLOCK
-"""Vocabularies above this are read block by block."""
 
 _CELL_BITS = 4  # 16 cells an octave
 _LEAST, _MOST = -10, 4  # octaves of |log2(q / p)| that are told apart

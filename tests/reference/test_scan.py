@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from reference import compiling
 from reference.compiling import compiled_where_large
-from reference.draws import exponentials, inverse_cdf, race_winner
-from reference.scan import LARGE, collision_gumbel, law_scalars
+from reference.draws import LARGE, exponentials, inverse_cdf, race_winner
+from reference.scan import collision_gumbel, law_scalars
 from reference.verification import verify
 from scd_analysis.laws import KERNELS
 
