@@ -1,4 +1,7 @@
-"""Writes a trace while a decoder runs, so that a stopped run loses at most its last chunk."""
+"""Writes a trace while a decoder runs: one chunk is filled while the last is written.
+
+A stopped run loses what was in the buffer; a killed one at most the chunk that was being written, too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import platform
 import shutil
 import warnings
 import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -120,7 +124,9 @@ class TraceWriter:
         self._filled = 0
         self._iterations = 0
         self._sequence_chunk = 0
-        self._in_batch = self._flushing = self._closed = False
+        self._in_batch = self._failed = self._closed = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="trace")
+        self._writing: Future[None] | None = None
         self._num_sequences = 0 if num_sequences is None else check_integer(num_sequences, "num_sequences")
 
     def _make_store(self, path: str | Path | Store | None, overwrite: bool) -> Store:
@@ -260,7 +266,7 @@ class TraceWriter:
                 self._buffer[name][index, self._filled] = values
         self._filled += 1
         if self._filled == self.chunk:
-            self._flush()
+            self._hand_over()
 
     def finish_batch(self, *, tokens: Any = None, nfe: Any = None) -> None:
         """End the batch: write what is buffered, with the finished sequences if they are known.
@@ -283,18 +289,37 @@ class TraceWriter:
         self._in_batch = False
 
     def _flush(self) -> None:
-        if self._filled == 0:
-            self._buffer = {}
+        """Write what is buffered, and wait until it is there."""
+        self._hand_over()
+        self._settle()
+
+    def _hand_over(self) -> None:
+        """Write what is buffered while the decode goes on; wait first for what is still being written."""
+        self._settle()
+        buffer, filled, first = self._buffer, self._filled, self._iterations
+        self._buffer, self._filled = {}, 0
+        if filled:
+            self._iterations += filled
+            self._writing = self._writer.submit(self._write, buffer, filled, first)
+
+    def _settle(self) -> None:
+        """Wait for the chunk that is being written, and raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is None:
             return
-        self._flushing = True  # should this fail, do not try again on the way out
+        try:
+            writing.result()
+        except Exception:
+            self._failed = True  # do not write more on the way out
+            raise
+
+    def _write(self, buffer: dict[str, Array], filled: int, first: int) -> None:
         start, stop, _ = self._blocks[-1]
-        first, done = self._iterations, self._iterations + self._filled
-        for name, values in self._buffer.items():
-            self._grow(name, done)
-            self._arrays[name][start:stop, first:done] = values[:, : self._filled]
-        self._iterations = self._blocks[-1][2] = done
+        for name, values in buffer.items():
+            self._grow(name, first + filled)
+            self._arrays[name][start:stop, first : first + filled] = values[:, :filled]
+        self._blocks[-1][2] = first + filled
         self._group.attrs.update({"blocks": self._blocks})  # only now does a reader count the chunk as there
-        self._buffer, self._filled, self._flushing = {}, 0, False
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -315,6 +340,7 @@ class TraceWriter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # consolidated metadata is not in the specification yet; xarray wants it
             zarr.consolidate_metadata(self.store)
+        self._writer.shutdown()
         if self._zip is not None:
             self._pack(self._zip)
 
@@ -336,5 +362,6 @@ class TraceWriter:
     ) -> None:
         if kind is None:
             self.close()
-        elif self._arrays and not self._flushing:
+        elif self._arrays and not self._failed:
             self._flush()  # keep what there is; the trace stays marked incomplete
+        self._writer.shutdown()

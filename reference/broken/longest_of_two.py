@@ -33,7 +33,8 @@ class KeepLongest(ModifiedRejection):
         one, two = (verify(*check[:3], u, r) for u, r in zip(uniforms, residuals, strict=True))
         length = [(v.accepted & check.in_window).long().cumprod(1).sum(1) for v in (one, two)]
         first = (length[0] >= length[1])[:, None]
-        return Verification(*(where(first, a, b) for a, b in zip(one[:3], two[:3], strict=True)))
+        accepted, tokens, uniform = (where(first, a, b) for a, b in zip(one[:3], two[:3], strict=True))
+        return Verification(accepted, tokens, uniform)
 
 
 class Plain(PlainDecoder):
