@@ -1,0 +1,190 @@
+"""Where does the time of a decode go, and how much of the gain in passes is a gain in time?
+
+Run ``python -m studies.bench_decode``; the result is written to ``studies/results/bench_decode.json``. The parts of a pass
+are timed inside one decode of ``photos``: the model, verification, drafting, recording (scalars and the transfer) and
+writing; the rest is bookkeeping. Gains are those over one token a pass with the same key-value cache, for one sequence
+at a time and for a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference import TabularModel, decode, get_method, load_model
+from reference.methods import Method
+from reference.models.base import Session, TargetModel, open_session
+from studies.store import Rows, save
+from studies.timing import compiling
+
+METHODS = ("sjd", "scd-mc", "scd-gs")
+WINDOWS = (8, 16, 32, 64)
+
+
+class Clock:
+    """Seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds[part] += time.perf_counter() - start
+
+        return call
+
+
+class TimedRule:
+    """A drafting or verification rule, timed."""
+
+    def __init__(self, rule: Any, clock: Clock, part: str, name: str) -> None:
+        self._rule = rule
+        setattr(self, name, clock.timed(part, getattr(rule, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rule, name)
+
+
+class TimedModel:
+    """A model whose sessions are timed."""
+
+    def __init__(self, model: Any, clock: Clock) -> None:
+        self._model, self._clock = model, clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def next_token_probs(self, tokens: Tensor) -> Tensor:
+        """As the model."""
+        law: Tensor = self._model.next_token_probs(tokens)
+        return law
+
+    def open_session(self, num_sequences: int, device: torch.device) -> Session:
+        """The model's session, timed."""
+        session: Any = open_session(self._model, num_sequences, device)
+        session.laws = self._clock.timed("model", session.laws)
+        return session
+
+
+def parts(model: TargetModel, name: str, window: int, num_sequences: int, record: str | None) -> dict[str, float]:
+    """Seconds of one decode by part."""
+    clock = Clock()
+    method = get_method(name)
+    timed: Method = replace(
+        method,
+        drafting=TimedRule(method.drafting, clock, "draft", "draft"),
+        verification=TimedRule(method.verification, clock, "verify", "verify"),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.zarr" if record else None
+        start = time.perf_counter()
+        decode(TimedModel(model, clock), timed, window, num_sequences, record=record, out_path=path, progress=False)
+        return {**clock.seconds, "whole": time.perf_counter() - start}
+
+
+def split(model: TargetModel, name: str, window: int, num_sequences: int, rounds: int) -> dict[str, float]:
+    """Medians over rounds; recording and writing are what a decode that records takes longer, by parts that it adds."""
+    runs: dict[str | None, list[dict[str, float]]] = {None: [], "scalars": [], "laws": []}
+    for record in runs:
+        parts(model, name, window, num_sequences, record)
+    for _ in range(rounds):
+        for record, done in runs.items():
+            done.append(parts(model, name, window, num_sequences, record))
+
+    def median(record: str | None, part: str) -> float:
+        return float(np.median([run[part] for run in runs[record]]))
+
+    whole = median(None, "whole")
+    named = {part: median(None, part) / whole for part in ("model", "verify", "draft")}
+    return {
+        "seconds": whole,
+        **named,
+        "rest": 1 - sum(named.values()),
+        "record_scalars": float(np.median(_over(runs["scalars"], runs[None]))),
+        "record_laws": float(np.median(_over(runs["laws"], runs[None]))),
+    }
+
+
+def _over(more: list[dict[str, float]], less: list[dict[str, float]]) -> list[float]:
+    """How much longer, round by round, as a share."""
+    return [a["whole"] / b["whole"] - 1 for a, b in zip(more, less, strict=True)]
+
+
+def gain(model: TargetModel, name: str, window: int, num_sequences: int, batch_size: int) -> dict[str, float]:
+    """Passes and seconds a sequence."""
+    start = time.perf_counter()
+    out = decode(model, name, window, num_sequences, record=None, batch_size=batch_size, progress=False)
+    seconds = (time.perf_counter() - start) / num_sequences
+    return {"nfe": float(out.nfe.double().mean()), "seconds": seconds}
+
+
+def throughput() -> dict[str, float]:
+    """Sequences a second: a small table, and ``digits`` in a batch against one at a time."""
+    table = TabularModel.random(vocab_size=4, num_tokens=6, concentration=0.7, seed=0)
+    digits = load_model("digits")
+    runs = {
+        "tabular": (table, 4, 100_000, None),
+        "digits_batch": (digits, 16, 256, 256),
+        "digits_one_at_a_time": (digits, 16, 8, 1),
+    }
+    found: dict[str, list[float]] = defaultdict(list)
+    for _ in range(4):  # the first round warms up
+        for name, (model, window, count, size) in runs.items():
+            start = time.perf_counter()
+            decode(model, "scd-mc", window, count, record=None, batch_size=size, progress=False)
+            found[name].append(count / (time.perf_counter() - start))
+    return {name: float(np.median(values[1:])) for name, values in found.items()}
+
+
+def main() -> None:
+    """Time, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--single", type=int, default=4, help="sequences decoded one at a time")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fresh", action="store_true")
+    args = parser.parse_args()
+    model = load_model("photos")
+    kept = Rows("bench_decode", ("kind", "method", "window", "batch"), fresh=args.fresh)
+    for batch, count in ((1, args.single), (args.num_sequences, args.num_sequences)):
+        settings = [("ar", 1), *((name, window) for window in WINDOWS for name in METHODS)]
+        for name, window in settings:
+            if not kept.has("gain", name, window, batch):
+                numbers = gain(model, name, window, count, batch)
+                kept.add({"kind": "gain", "method": name, "window": window, "batch": batch, "n": count, **numbers})
+    for name in METHODS:
+        for mode in ("never", "always"):
+            kind = "parts, compiled" if mode == "always" else "parts, eager"
+            if not kept.has(kind, name, 32, args.num_sequences):
+                with compiling(mode):
+                    numbers = split(model, name, 32, args.num_sequences, args.rounds)
+                size = {"window": 32, "batch": args.num_sequences, "n": args.num_sequences}
+                kept.add({"kind": kind, "method": name, **size, **numbers})
+    rows = [dict(row) for row in kept.rows]
+    base = {row["batch"]: row for row in rows if row["method"] == "ar"}
+    for row in rows:
+        if row["kind"] == "gain":
+            ar = base[row["batch"]]
+            row |= {"gain_nfe": ar["nfe"] / row["nfe"], "gain_time": ar["seconds"] / row["seconds"]}
+    content = {"model": "photos", "threads": torch.get_num_threads(), "rounds": args.rounds, "rows": rows}
+    save("bench_decode", "where the time of a decode goes, and gains in passes and in time", content | throughput())
+
+
+if __name__ == "__main__":
+    main()
