@@ -12,7 +12,7 @@ from PIL import Image
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures import foreign
-from scd_analysis.figures.base import FULL, QUICK, Figure, Run, Scale
+from scd_analysis.figures.base import FROM_TRACE, FULL, QUICK, Figure, Run, Scale
 from scd_analysis.figures.provenance import commit, load_result, settings_of, settings_of_result
 from scd_analysis.figures.registry import all_figures, get_figure
 from scd_analysis.figures.store import Stored, all_or_nothing, load, to_text
@@ -93,7 +93,7 @@ def render(
     folder = Path(out) if out is not None else _default_out(trace)
     made_from = commit()
     if trace is not None:
-        pairs, label = _from_trace(figures, trace, named=bool(names), report=report), "trace"
+        pairs, label = _from_trace(figures, trace, named=bool(names), report=report), FROM_TRACE
     else:
         amount = scale or (QUICK if quick else FULL)
         pairs, label = _from_runs(figures, amount, Path(cache), device, jobs, report), amount.name
