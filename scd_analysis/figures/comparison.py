@@ -72,8 +72,9 @@ def lines(frames: Frames) -> list[Line]:
         *_alpha(frames),
         *_lags(frames),
         *_guidance(frames),
+        *_rising(frames),
     ]
-    return [*out, *_guidance(frames), *_rising(frames), *_sampler()]
+    return [*out, *_sampler()]
 
 
 def _frame(frames: Frames, name: str) -> pd.DataFrame | None:

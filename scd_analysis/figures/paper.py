@@ -31,7 +31,7 @@ from scd_analysis.figures.style import style
 from scd_analysis.figures.typeset import MARGIN, MONO, PAPER_SIZE, Sheet, height, table, wrap
 
 WIDTHS = (1.1, 1.4, 1.25, 2.05, 0.52, 0.45)
-CAPTION_SIZE = 8.0
+TITLE_SIZE, CAPTION_SIZE = 11.0, 8.0
 
 
 def paper(found: list[Entry], made_from: str) -> bytes:
@@ -53,9 +53,17 @@ def _front(found: list[Entry]) -> list[Sheet]:
         sheet.paragraph(one)
     lines = comparison.lines(frames_of(found))
     sheet.paragraph(TABLE, 11, weight="bold")
+    wheres = ["", *(one.where for one in lines)]
     rows = [
-        (one.where, one.quantity, one.published, one.measured, one.agrees or NONE, number_of(one.figure, found))
-        for one in lines
+        (
+            one.where if one.where != before else "",
+            one.quantity,
+            one.published,
+            one.measured,
+            one.agrees or NONE,
+            number_of(one.figure, found),
+        )
+        for before, one in zip(wheres, lines, strict=False)
     ]
     sheets = list(table(sheet, HEADS, rows, WIDTHS))
     closing = reading(lines)
@@ -73,16 +81,18 @@ def _figure(pdf: PdfPages, entry: Entry) -> None:
     """
     canvas, axes = entry.figure.layout(entry.stored.frame)
     entry.figure.draw(entry.stored.frame, axes)
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
     for legend in canvas.legends:  # those outside of all axes would move to the border of the sheet
         legend.set_bbox_to_anchor((0, 0, 1, 1), canvas.transFigure)
     wide, high = canvas.get_size_inches()
     below = [(entry.stored.caption, CAPTION_SIZE), (f"From {entry.made_from}.", CAPTION_SIZE)]
     lines = [(line, size) for text_, size in below for line in wrap(text_, PAPER_SIZE[0] - 2 * MARGIN, size)]
-    above = 0.35
+    above = 0.12 + height(wrap(entry.title, PAPER_SIZE[0] - 2 * MARGIN, TITLE_SIZE, weight="bold"), TITLE_SIZE)
     tall = max(PAPER_SIZE[1], 2 * MARGIN + above + high + 0.4 + height([line for line, _ in lines], CAPTION_SIZE))
     left, top = (wide - PAPER_SIZE[0]) / 2, MARGIN + above + high
     sheet = Sheet(canvas, left, top)
-    sheet.paragraph(entry.title, 11, weight="bold")
+    sheet.paragraph(entry.title, TITLE_SIZE, weight="bold")
     sheet.used = MARGIN + above + high + 0.12
     for text_, size in below:
         sheet.paragraph(text_, size, after=0.05)

@@ -47,10 +47,11 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         ax.set_xscale("log", base=2)
         ax.set_xticks(windows, [str(window) for window in windows])
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set(xlabel="window (positions)", ylim=(0, None))
+        ax.set_xlabel("window (positions)")
         ax.set_title(TITLES.get(initial, initial))
     first = next(iter(axes.values()))
     first.set_ylabel("NFE speed-up over AR (times)")
+    first.set_ylim(bottom=0)
     first.legend(loc="lower right")
     put_letters(list(axes.values()))
 
