@@ -128,6 +128,11 @@ def test_every_published_number_stands_in_the_table() -> None:
     assert "0.94" in said
 
 
+def test_no_quantity_stands_twice() -> None:
+    said = [(one.where, one.quantity) for one in comparison.lines({})]
+    assert len(said) == len(set(said))
+
+
 def test_nothing_agrees_where_nothing_was_measured() -> None:
     assert {one.agrees for one in comparison.lines({})} == {""}
     assert {one.measured for one in comparison.lines({})} == {"not drawn here", "not measured here"}
