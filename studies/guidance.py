@@ -52,7 +52,7 @@ def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[st
 def main() -> None:
     """Measure every setting, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=5, help="a photograph")
+    parser.add_argument("--num-sequences", type=int, default=4, help="a photograph")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()

@@ -98,7 +98,10 @@ def entries(folder: Path) -> list[Entry]:
 def introduction(found: list[Entry]) -> list[str]:
     """What this is, what it was made with, and how to read it: paragraphs without markup."""
     settings = [entry.stored.settings for entry in found]
-    models = {str(one["model"]): one.get("bits_per_token_held_out") for one in settings if one.get("model")}
+    models: dict[str, float | None] = {}
+    for one in settings:
+        if one.get("model"):  # the first says the bits: sweeps may be conditional
+            models.setdefault(str(one["model"]), one.get("bits_per_token_held_out"))
     said = [f"{name} ({bits:.2f} bits a token held out)" if bits else name for name, bits in sorted(models.items())]
     studies = [entry for entry in found if entry.figure.result]
     seeds = sorted({str(one["seed"]) for one in settings if "seed" in one})
