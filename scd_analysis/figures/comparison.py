@@ -201,7 +201,7 @@ def _changes(frames: Frames) -> Iterator[Line]:
         rows = frame[(frame["method"] == "sjd") & (frame["kind"] == "share") & (frame["tokens"] == 1)]
         measured = with_ends(next(rows.itertuples()))
     what = "share of SJD's passes that commit one token"
-    yield Line("SCD paper", what, f"about {SJD_SINGLE:g}", measured, OPEN, "acceptance_lengths")
+    yield Line("reported of SJD", what, f"about {SJD_SINGLE:g}", measured, OPEN, "acceptance_lengths")
 
 
 def _alpha(frames: Frames) -> Iterator[Line]:
