@@ -18,7 +18,7 @@ import transformers
 
 from scd_analysis import audit, subjects
 from scd_analysis.trace_writer import library_versions
-from studies.initial_drafts import commit
+from studies.store import commit
 
 RESULT = Path(__file__).parent / "results" / "audit_transformers.json"
 ALPHA = 1e-6

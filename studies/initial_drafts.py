@@ -7,8 +7,6 @@ declares the point mass on the draft as its law, so all of them are lossless; on
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,12 +15,11 @@ import torch
 
 from reference import decode, get_method, load_model
 from reference.methods import INITIAL_DRAFTS
-from scd_analysis.trace_writer import library_versions
 from scd_analysis.trajectories import mean_interval
+from studies.store import FOLDER, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOWS = (16, 32, 64)
-RESULT = Path(__file__).parent / "results" / "initial_drafts.json"
 
 
 def measure(task: tuple[str, str, int, int, int]) -> dict[str, object]:
@@ -44,18 +41,12 @@ def measure(task: tuple[str, str, int, int, int]) -> dict[str, object]:
     }
 
 
-def commit() -> str:
-    """The commit of the checkout, ``unknown`` outside one."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Measure every setting, two at a time, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the result")
     args = parser.parse_args()
     tasks = [(m, i, w, args.num_sequences, args.seed) for i in INITIAL_DRAFTS for w in WINDOWS for m in METHODS]
     rows = []
@@ -64,21 +55,14 @@ def main() -> None:
             rows.append(row)
             print(f"{row['initial']:8} window {row['window']:3} {row['method']:7} {row['speedup']:.2f}", flush=True)
     card = load_model("photos").card  # type: ignore[attr-defined]
-    result = {
-        "question": "speed-up by method, window and initial draft",
+    content = {
         "model": "photos",
         "bits_per_token_held_out": card["bits_per_token_null_class"],
         "num_sequences": args.num_sequences,
         "seed": args.seed,
-        "device": "cpu",
-        "commit": commit(),
-        "versions": library_versions(),
         "rows": rows,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n")
-    temporary.replace(args.out)
+    save("initial_drafts", "speed-up by method, window and initial draft", content, args.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What the papers ran on large models, and what they report, for ``studies.large_models`` to repeat.
 
-Published numbers are those of the SCD paper (So et al., arXiv:2510.24211) on an A100; passes count row ends and the
-image's header, which here are no tokens, so compare ratios. The papers' guidance and top-k are not known to us: those
+The numbers themselves are in :mod:`scd_analysis.published`. The papers' guidance and top-k are not known to us: those
 below are what each model's authors release it with.
 """
 
@@ -9,33 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scd_analysis.published import JANUS, LUMINA, Published
+
 METHODS = ("ar", "sjd", "scd-mc", "scd-gs")
 WINDOWS = (16, 32, 64, 128)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A row of a paper's table.
-
-    Attributes
-    ----------
-    method : str
-        Of the decoder.
-    window : int or None
-        L.
-    nfe : float
-        Mean forward passes an image.
-    speedup : float
-        In passes, over one token a pass.
-    seconds : float or None
-        An image.
-    """
-
-    method: str
-    window: int | None
-    nfe: float
-    speedup: float
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,12 +76,7 @@ SETTINGS = {
             temperature=1.0,
             top_k=2000,
             source="README of Alpha-VLLM/Lumina-mGPT",
-            published=(
-                Published("ar", None, 2390, 1.0, 102.0),
-                Published("sjd", 64, 1036, 2.31, 43.0),
-                Published("scd-mc", 64, 568, 4.21, 24.4),
-                Published("scd-gs", 64, 568, 4.21, 24.2),
-            ),
+            published=tuple(row for row in LUMINA.rows if row.method in METHODS),
         ),
         Setting(
             name="janus-pro",
@@ -120,11 +91,7 @@ SETTINGS = {
             temperature=1.0,
             top_k=None,
             source="generation_inference.py of deepseek-ai/Janus",
-            published=(
-                Published("ar", None, 576, 1.0),
-                Published("sjd", 32, 318, 1.81, 10.6),
-                Published("scd-gs", 32, 154, 3.74, 5.39),
-            ),
+            published=JANUS.rows,
         ),
         Setting(
             name="emu3",

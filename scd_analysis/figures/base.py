@@ -113,6 +113,10 @@ def no_runs(scale: Scale) -> list[RunSpec]:
     return []
 
 
+FROM_TRACE = "trace"
+"""The scale in the settings of a figure that is drawn from somebody's trace."""
+
+
 def main_runs(scale: Scale, methods: Sequence[str] = STUDIED) -> list[RunSpec]:
     """The runs at the main window that most figures read."""
     return [RunSpec("photos", method, scale.window, scale.sequences) for method in methods]
@@ -142,6 +146,8 @@ class Figure:
         Whether one trace of any decoder is enough.
     result : str
         The study whose stored result is drawn; empty where runs are.
+    paper : str
+        What the papers report; ends the caption, unless somebody's trace is drawn.
     name : str
         Of its module; set by the registry.
     """
@@ -155,4 +161,5 @@ class Figure:
     variables: tuple[str, ...] = ()
     any_trace: bool = False
     result: str = ""
+    paper: str = ""
     name: str = ""

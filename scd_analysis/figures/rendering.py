@@ -11,8 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures import foreign
-from scd_analysis.figures.base import FULL, QUICK, Figure, Run, Scale
+from scd_analysis.figures import foreign, page
+from scd_analysis.figures.base import FROM_TRACE, FULL, QUICK, Figure, Run, Scale
+from scd_analysis.figures.paper import write_page
 from scd_analysis.figures.provenance import commit, load_result, settings_of, settings_of_result
 from scd_analysis.figures.registry import all_figures, get_figure
 from scd_analysis.figures.store import Stored, all_or_nothing, load, to_text
@@ -82,7 +83,8 @@ def render(
     Returns
     -------
     list of Path
-        What was written: for each figure a PNG, an SVG and the JSON of its frame; then the gallery page.
+        What was written: for each figure a PNG, an SVG and the JSON of its frame; then the page, and the paper to
+        print, which a trace does not have.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def render(
     folder = Path(out) if out is not None else _default_out(trace)
     made_from = commit()
     if trace is not None:
-        pairs, label = _from_trace(figures, trace, named=bool(names), report=report), "trace"
+        pairs, label = _from_trace(figures, trace, named=bool(names), report=report), FROM_TRACE
     else:
         amount = scale or (QUICK if quick else FULL)
         pairs, label = _from_runs(figures, amount, Path(cache), device, jobs, report), amount.name
@@ -113,7 +115,8 @@ def render(
         written += write(figure, Stored(figure.name, figure.caption(frame, settings), settings, frame), folder)
     if not written:
         raise InputError(f"trace {trace}: records nothing that a figure shows")
-    return [*written, write_gallery(folder)]
+    report("drawing", "the page", 1.0)
+    return [*written, *([write_gallery(folder)] if trace is not None else write_page(folder))]
 
 
 def _default_out(trace: str | Path | None) -> Path:
@@ -193,19 +196,19 @@ def write_gallery(folder: Path) -> Path:
 
 
 def check(names: Sequence[str] = (), *, out: str | Path | None = None) -> dict[str, str]:
-    """Draw every figure of a folder again from its stored frame, and compare.
+    """Draw every figure of a folder again from its stored frame, and its page, and compare.
 
     Parameters
     ----------
     names : sequence of str
-        Figures; all by default.
+        Figures; all by default, and the page and the paper with them.
     out : path, optional
         The folder, ``figures`` by default. Nothing in it is changed.
 
     Returns
     -------
     dict of str to str
-        What is wrong, by figure; empty if nothing is.
+        What is wrong, by figure or file; empty if nothing is.
 
     Raises
     ------
@@ -214,7 +217,8 @@ def check(names: Sequence[str] = (), *, out: str | Path | None = None) -> dict[s
     """
     folder = Path(out) if out is not None else DEFAULT_OUT
     found = {figure.name: _check_one(figure, folder) for figure in chosen(names)}
-    return {name: problem for name, problem in found.items() if problem}
+    problems = {name: problem for name, problem in found.items() if problem}
+    return problems if names else problems | page.check(folder)
 
 
 def _check_one(figure: Figure, folder: Path) -> str:

@@ -9,6 +9,8 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import matplotlib.style
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -61,6 +63,29 @@ def panels(mosaic: Sequence[Sequence[str]], size: tuple[float, float], **more: A
     canvas = Canvas(figsize=size, layout="constrained")
     axes: dict[str, Axes] = canvas.subplot_mosaic([list(row) for row in mosaic], **more)
     return canvas, axes
+
+
+def error_line(ax: Axes, x: Any, rows: pd.DataFrame, method: str, **more: Any) -> None:
+    """A method's line through ``value`` over ``x``, with its interval from ``low`` to ``high`` where it has one."""
+    style = look(method)
+    low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
+    settings: dict[str, Any] = {
+        "color": style.color,
+        "marker": style.marker,
+        "linestyle": style.linestyle,
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.5,
+        "capsize": 3,
+        "elinewidth": 1,
+        "label": style.label,
+    }
+    ends = np.array([rows["value"] - low, high - rows["value"]]).clip(0)
+    ax.errorbar(x, rows["value"], yerr=ends, **settings | more)
+
+
+def apart(number: int, count: int, step: float) -> float:
+    """How far to move the marks of one of several methods, so that they do not lie on each other."""
+    return step * (number - (count - 1) / 2)
 
 
 def put_letters(axes: Sequence[Axes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +35,17 @@ def source(settings: Settings) -> str:
     model = f"Model {settings['model']}{bits(settings)}" if settings.get("model") else "Model unnamed"
     seed = f"; seed {settings['seed']}" if "seed" in settings else ""
     return f"{model}; {_span('window', windows)}; {_span('sequences a method:', counts)}{seed}."
+
+
+def of_study(settings: Settings, *more: str) -> str:
+    """What a study ran, from its result: model, bits a token, window, ``more``, seed and command."""
+    what = (f"Model {settings['model']}{bits(settings)}", f"window {settings['window']}", *more)
+    return f"{'; '.join(what)}; seed {settings['seed']}. Made by `{settings['command']}`."
+
+
+def with_ends(row: Any, digits: int = 2) -> str:
+    """``2.31 [2.20, 2.43]``, of a row with ``value``, ``low`` and ``high``."""
+    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
 
 
 def _span(what: str, values: list[int]) -> str:

@@ -24,6 +24,7 @@ class Patches:
 
     vocab_size, num_tokens = 6, 24
     name = "patches"
+    grid = (4, 6)
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)

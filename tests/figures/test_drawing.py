@@ -20,6 +20,9 @@ from tests.figures.conftest import TINY
 
 Runs = Callable[[str], list[Run]]
 ALL = all_figures()
+PLACES = ("sequence", "window", "tokens", "age", "row", "column")
+"""Columns that say where a number belongs."""
+
 NAMES = [name for name, figure in ALL.items() if not figure.result]
 
 
@@ -69,9 +72,7 @@ def test_caption_speaks_from_the_data(runs_of: Runs, name: str) -> None:
     assert "seed 0" in caption
     assert "nan" not in caption
     numbers = frame.select_dtypes("number").columns
-    changed = frame.assign(
-        **{column: frame[column] * 1.7 for column in numbers if column not in ("sequence", "window")}
-    )
+    changed = frame.assign(**{column: frame[column] * 1.7 for column in numbers if column not in PLACES})
     assert get_figure(name).caption(changed, settings) != caption
 
 
@@ -113,3 +114,15 @@ def test_methods_differ_in_grey() -> None:
     looks = [look(method) for method in ("sjd", "scd-mc", "scd-gs", "sjd-vp")]
     for quality in ("marker", "linestyle", "hatch", "color"):
         assert len({getattr(one, quality) for one in looks}) == len(looks)
+
+
+def test_the_paper_ends_a_caption_but_not_of_somebodys_trace(runs_of: Runs) -> None:
+    frame, settings = computed(runs_of, "hamming_by_lag")
+    figure = get_figure("hamming_by_lag")
+    assert figure.caption(frame, settings).endswith(figure.paper)
+    assert "94%" in figure.paper
+    assert "94%" not in figure.caption(frame, settings | {"scale": "trace"})
+
+
+def test_every_figure_of_runs_says_what_the_papers_report() -> None:
+    assert [name for name in NAMES if not ALL[name].paper and name != "sample_grids_digits"] == []

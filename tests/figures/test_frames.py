@@ -138,3 +138,69 @@ def test_distance_by_lag_is_the_measure(runs_of: Runs) -> None:
     frame = get_figure("hamming_by_lag").compute(runs)
     row = frame[(frame["method"] == "scd-gs") & (frame["lag"] == 2)]
     assert_allclose(row["value"], np.nanmean(trajectories.hamming_distance(runs[2].trace, 2)))
+
+
+def test_changes_and_kept_shares_are_the_measures(runs_of: Runs) -> None:
+    runs = runs_of("collision_by_age")
+    frame = get_figure("collision_by_age").compute(runs)
+    trace = runs[1].trace
+    own = frame[frame["method"] == "scd-mc"]
+    changes = own[own["kind"] == "changes"]["value"].item()
+    assert_allclose(changes, trajectories.instability(trace).mean())
+    row = own[(own["kind"] == "kept") & (own["age"] == 1)].iloc[0]
+    redrafted = (trace["age"] == 1) & (trace["committed"] == 0)
+    assert_allclose(row["value"], float((trace["draft_token"] == trace["next_token"]).where(redrafted).mean()))
+    assert row["n"] == int(redrafted.sum())
+
+
+def test_theory_stands_at_the_age_of_what_it_predicts(runs_of: Runs) -> None:
+    run = runs_of("collision_by_age")[1]
+    frame = get_figure("collision_by_age").compute([run])
+    predicted = frame[(frame["kind"] == "predicted") & (frame["age"] == 1)]["value"].item()
+    redrafted = (run.trace["age"] == 1) & (run.trace["committed"] == 0)
+    assert_allclose(predicted, 1 - float(run.trace["total_variation"].where(redrafted).mean()), rtol=1e-6)
+
+
+def test_tokens_a_pass_are_the_speedup(runs_of: Runs) -> None:
+    runs = runs_of("acceptance_lengths")
+    frame = get_figure("acceptance_lengths").compute(runs)
+    for run in runs:
+        rows = frame[frame["method"] == run.label]
+        assert_allclose(rows[rows["kind"] == "mean"]["value"], trajectories.speedup(run.trace).value)
+        assert_allclose(rows[rows["kind"] == "share"]["value"].sum(), 1)
+        counts = trajectories.commit_lengths(run.trace)
+        assert_allclose(rows[(rows["kind"] == "share") & (rows["tokens"] == 1)]["value"], counts[1] / counts.sum())
+        two = rows[(rows["kind"] == "at_least") & (rows["tokens"] == 2)]["value"]
+        assert_allclose(two, counts[2:].sum() / counts.sum())
+
+
+def test_acceptance_by_entropy_is_a_mean_over_a_bin(runs_of: Runs) -> None:
+    run = runs_of("entropy_acceptance")[0]
+    frame = get_figure("entropy_acceptance").compute([run])
+    row = frame[(frame["kind"] == "bin") & (frame["entropy"] == "renyi2")].iloc[-1]
+    trace = run.trace
+    used = (trace["age"] > 0) & (trace["renyi2"] >= 0.5) & (trace["renyi2"] < 1)
+    inside = frame[(frame["kind"] == "bin") & (frame["entropy"] == "renyi2") & frame["at"].between(0.5, 1)].iloc[0]
+    assert_allclose(inside["value"], 1 - float(trace["total_variation"].where(used).mean()), rtol=1e-6)
+    assert inside["n"] == int(used.sum())
+    assert 0 < row["share"] < 1
+    shares = frame[frame["kind"] == "bin"].groupby("entropy")["share"].sum()
+    assert (shares > 0.9).all()
+
+
+def test_map_is_laid_out_as_the_image(runs_of: Runs) -> None:
+    runs = runs_of("acceptance_map")
+    frame = get_figure("acceptance_map").compute(runs)
+    trace = runs[0].trace
+    position = 9  # of a grid 4 by 6: second row, fourth column
+    slot = position - trace["base"]
+    accept = (1 - trace["total_variation"]).where((trace["slot"] == slot) & (trace["age"] > 0))
+    place = (frame["method"] == "sjd") & (frame["row"] == 1) & (frame["column"] == 3)
+    assert_allclose(frame[place]["value"], float(accept.mean(("iteration", "slot")).mean()), rtol=1e-6)
+    first = frame[(frame["kind"] == "entropy") & (frame["row"] == 0) & (frame["column"] == 0)]
+    assert first["n"].item() == 3 * len(trace["sequence"])
+
+
+def test_a_map_needs_a_grid(sjd_with_laws: Run) -> None:
+    with pytest.raises(InputError, match="has no grid"):
+        get_figure("acceptance_map").compute([sjd_with_laws])

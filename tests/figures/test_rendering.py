@@ -23,9 +23,12 @@ from tests.figures.conftest import Patches, write_foreign
 
 Runs = Callable[[str], list[Run]]
 FROM_TRACE = {
+    "acceptance_lengths",
     "acceptance_trajectories",
+    "collision_by_age",
     "collision_histograms",
     "collision_vs_tv",
+    "entropy_acceptance",
     "hamming_by_lag",
     "nfe_vs_token_difference",
 }
@@ -154,7 +157,7 @@ def test_check_fails_on_a_file_that_is_no_frame(copied: Path) -> None:
 def test_unknown_name_is_one_line_and_two(capsys: pytest.CaptureFixture[str], option: tuple[str, ...]) -> None:
     code, out, err = status(capsys, "nope", *option)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("error: figure='nope' is not known; known: acceptance_trajectories, ")
+    assert err.startswith("error: figure='nope' is not known; known: acceptance_lengths, ")
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,11 +202,12 @@ def test_foreign_trace_gives_all_its_figures(
 
 
 def test_foreign_trace_without_laws_says_what_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_foreign(tmp_path / "bare.zarr.zip", laws=False)
+    path = write_foreign(tmp_path / "bare.zarr.zip", laws=False, sequences=12)
     code, out, err = status(capsys, "--trace", str(path), "--out", str(tmp_path / "out"))
     assert code == 0
-    assert {Path(line).stem for line in out.splitlines()} == {"hamming_by_lag", "nfe_vs_token_difference", "gallery"}
-    assert err.count("left out") == 3
+    alone = {"acceptance_lengths", "collision_by_age", "hamming_by_lag", "nfe_vs_token_difference"}
+    assert {Path(line).stem for line in out.splitlines()} == {*alone, "gallery"}
+    assert err.count("left out") == 4
     with pytest.raises(InputError, match="needs total_variation"):
         render(["collision_vs_tv"], out=tmp_path / "out", trace=path)
 

@@ -14,6 +14,9 @@ from scd_analysis.figures.base import FULL, Settings
 from scd_analysis.figures.provenance import load_result, settings_of_result
 from scd_analysis.figures.style import style
 
+PLACES = ("x", "n", "alpha", "setting", "gamma", "from", "to")
+"""Columns that say where a number belongs."""
+
 NAMES = [name for name, figure in all_figures().items() if figure.result]
 
 
@@ -46,10 +49,10 @@ def test_caption_speaks_from_the_data_and_names_its_command(name: str) -> None:
     assert result["command"] in caption
     assert "nan" not in caption
     numbers = frame.select_dtypes("number").columns
-    changed = frame.assign(**{column: frame[column] * 1.7 for column in numbers if column not in ("x", "n")})
+    changed = frame.assign(**{column: frame[column] * 1.7 for column in numbers if column not in PLACES})
     assert get_figure(name).caption(changed, settings) != caption
 
 
 def test_a_missing_result_says_how_to_make_it() -> None:
-    with pytest.raises(InputError, match=r"nothing\.json is missing; make it with python -m studies\.nothing"):
+    with pytest.raises(InputError, match=r"studies/results/nothing\.json is missing; make it with python -m studies"):
         load_result("nothing")

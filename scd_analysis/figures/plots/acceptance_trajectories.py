@@ -191,4 +191,5 @@ FIGURE = Figure(
     needs,
     variables=("total_variation",),
     any_trace=True,
+    paper="The SCD paper argues that coupled drafts raise and steady this acceptance; its numbers we have not on file.",
 )

@@ -14,6 +14,7 @@ from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import listed, source
 from scd_analysis.laws import COUPLINGS
+from scd_analysis.published import SJD_CHANGES
 
 SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
 EDGES = np.linspace(0, 1, 26)
@@ -173,4 +174,5 @@ FIGURE = Figure(
     needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
     any_trace=True,
+    paper=f"In the SCD paper about {1 - SJD_CHANGES:.0%} of SJD's window tokens survive an iteration.",
 )

@@ -170,6 +170,10 @@ def needs(scale: Scale) -> list[RunSpec]:
     return main_runs(scale)
 
 
+_PAPER = (
+    "The SCD paper states these bounds: independent drafts collide rarely where entropy is high, the maximal coupling "
+    "attains 1 - TV, and shared Gumbel noise comes close."
+)
 FIGURE = Figure(
     "collision probability against total variation, with the three bounds",
     compute,
@@ -179,4 +183,5 @@ FIGURE = Figure(
     needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
     any_trace=True,
+    paper=_PAPER,
 )

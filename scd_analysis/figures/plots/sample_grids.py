@@ -18,6 +18,7 @@ from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings
 from scd_analysis.figures.style import look, panels
 from scd_analysis.figures.words import by_method, methods, source
+from scd_analysis.published import LUMINA
 
 METHODS = ("ar", *STUDIED, "sjd-vp")
 
@@ -97,5 +98,15 @@ def grid_of(model: str) -> Callable[[Scale], list[RunSpec]]:
 
 
 FIGURE = Figure(
-    "samples of photos: AR beside each method, with their passes", compute, layout, draw, caption, grid_of("photos")
+    "samples of photos: AR beside each method, with their passes",
+    compute,
+    layout,
+    draw,
+    caption,
+    grid_of("photos"),
+    paper=(
+        f"Quality the SCD paper reports by FID on {LUMINA.model}: AR {LUMINA.row('ar').quality}, SJD "
+        f"{LUMINA.row('sjd').quality}, SCD-MC {LUMINA.row('scd-mc').quality}, SCD-GS "
+        f"{LUMINA.row('scd-gs').quality:.2f}."
+    ),
 )

@@ -10,4 +10,5 @@ FIGURE = replace(
     sample_grids.FIGURE,
     summary="samples of digits: AR beside each method, with their passes",
     needs=sample_grids.grid_of("digits"),
+    paper="",
 )

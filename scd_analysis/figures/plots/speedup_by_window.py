@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -12,8 +11,9 @@ from matplotlib.ticker import NullLocator
 
 from scd_analysis import trajectories
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings
-from scd_analysis.figures.style import look, panels
+from scd_analysis.figures.style import apart, error_line, panels
 from scd_analysis.figures.words import by_method, listed, methods, source
+from scd_analysis.published import LUMINA, SCD_GAINS_UP_TO, SJD_GAINS_UP_TO
 
 COLUMNS = ("method", "window", "value", "low", "high", "n", "model", "bits_per_token_held_out")
 
@@ -47,21 +47,8 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method, a little apart; ancestral sampling at 1."""
     ax, names = axes["main"], methods(frame)
     for number, method in enumerate(names):
-        rows, style = frame[frame["method"] == method].sort_values("window"), look(method)
-        low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
-        ax.errorbar(
-            rows["window"] * 2 ** (0.05 * (number - (len(names) - 1) / 2)),
-            rows["value"],
-            yerr=np.array([rows["value"] - low, high - rows["value"]]),
-            color=style.color,
-            marker=style.marker,
-            linestyle=style.linestyle,
-            markeredgecolor="black",
-            markeredgewidth=0.5,
-            capsize=3,
-            elinewidth=1,
-            label=style.label,
-        )
+        rows = frame[frame["method"] == method].sort_values("window")
+        error_line(ax, rows["window"] * 2 ** apart(number, len(names), 0.05), rows, method)
     ax.axhline(1, color="black", linestyle=":", linewidth=1)
     ax.annotate(
         "AR", (1, 1), xycoords=("axes fraction", "data"), xytext=(-2, -11), textcoords="offset points", ha="right"
@@ -106,4 +93,17 @@ def needs(scale: Scale) -> list[RunSpec]:
     ]
 
 
-FIGURE = Figure("NFE speed-up over AR by method and window, with 95% intervals", compute, layout, draw, caption, needs)
+_AT_64 = LUMINA.row("sjd")
+FIGURE = Figure(
+    "NFE speed-up over AR by method and window, with 95% intervals",
+    compute,
+    layout,
+    draw,
+    caption,
+    needs,
+    paper=(
+        f"The SCD paper reports {_AT_64.speedup} for SJD, {LUMINA.row('scd-mc').speedup} for SCD-MC and "
+        f"{LUMINA.row('scd-gs').speedup} for SCD-GS at window {_AT_64.window} on {LUMINA.model}, that SJD stops "
+        f"improving beyond window {SJD_GAINS_UP_TO}, and that SCD keeps improving up to {SCD_GAINS_UP_TO}."
+    ),
+)

@@ -1,0 +1,78 @@
+"""What does guidance do to the passes? Sweep of its scale, on ``photos`` given its photographs.
+
+Run ``python -m studies.guidance``; the result is written to ``studies/results/guidance.json``. Guidance belongs to the
+target law, so that every scale is another law, sampled without loss; its mean entropy is stored beside the passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import torch
+
+from reference import load_model
+from studies.passes import passes_and_entropy, stratified
+from studies.store import Rows, save
+
+QUESTION = "passes by scale of classifier-free guidance"
+METHODS = ("sjd", "scd-mc", "scd-gs")
+SCALES = (1.0, 1.5, 2.0, 3.0, 5.0)
+CLASSES = ("astronaut", "coffee", "rocket", "hubble", "china", "flower")
+WINDOW = 32
+
+
+def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[str, Any]:
+    """Passes and entropy over all photographs, intervals over the sequences within each."""
+    found, length = [], 0
+    for number, name in enumerate(CLASSES):
+        model = load_model("photos", name, guidance=scale)
+        found.append(passes_and_entropy(model, method, WINDOW, num_sequences, seed + number))
+        length = model.num_tokens
+    nfe, low, high = stratified([passes for passes, _ in found])
+    entropy = stratified([values for _, values in found])
+    return {
+        "method": method,
+        "guidance": scale,
+        "n": num_sequences * len(CLASSES),
+        "mean_nfe": nfe,
+        "mean_nfe_low": low,
+        "mean_nfe_high": high,
+        "speedup": length / nfe,
+        "speedup_low": length / high,
+        "speedup_high": length / low,
+        **dict(zip(("entropy", "entropy_low", "entropy_high"), entropy, strict=True)),
+        "speedup_by_class": {
+            name: length / float(np.mean(passes)) for name, (passes, _) in zip(CLASSES, found, strict=True)
+        },
+    }
+
+
+def main() -> None:
+    """Measure every setting, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-sequences", type=int, default=4, help="a photograph")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = Rows("guidance", ("method", "guidance"), fresh=args.fresh)
+    for method in METHODS:
+        for scale in SCALES:
+            if not rows.has(method, scale):
+                rows.add(measure(method, scale, args.num_sequences, args.seed))
+    content = {
+        "model": "photos",
+        "bits_per_token_held_out": load_model("photos").card["bits_per_token_held_out"],  # type: ignore[attr-defined]
+        "classes": list(CLASSES),
+        "window": WINDOW,
+        "num_sequences": args.num_sequences,
+        "seed": args.seed,
+        "rows": rows.rows,
+    }
+    save("guidance", QUESTION, content)
+
+
+if __name__ == "__main__":
+    main()

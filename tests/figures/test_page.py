@@ -1,0 +1,193 @@
+"""The page and the paper: what stands on them, that they are made from the figures, and what ``check`` sees."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from scd_analysis import published
+from scd_analysis.figures import Run, check, comparison, get_figure, page
+from scd_analysis.figures.comparison import Line
+from scd_analysis.figures.paper import paper, write_page
+from scd_analysis.figures.provenance import settings_of
+from scd_analysis.figures.rendering import write
+from scd_analysis.figures.store import Stored
+from scd_analysis.figures.typeset import MARGIN, PAPER_SIZE, Sheet, table, wrap
+
+Runs = Callable[[str], list[Run]]
+NAMES = ("hamming_by_lag", "nfe_vs_token_difference")
+
+
+@pytest.fixture(scope="module")
+def folder(runs_of: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("page")
+    for name in NAMES:
+        figure, runs = get_figure(name), runs_of(name)
+        frame, settings = figure.compute(runs), settings_of(runs, "tiny", "abc")
+        write(figure, Stored(name, figure.caption(frame, settings), settings, frame), out)
+    write_page(out)
+    return out
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "figures"))
+
+
+def stored(name: str, rows: list[dict[str, object]]) -> dict[str, Stored]:
+    return {name: Stored(name, "", {}, pd.DataFrame(rows))}
+
+
+def line(frames: dict[str, Stored], start: str) -> Line:
+    return next(one for one in comparison.lines(frames) if one.quantity.startswith(start))
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_has_number_caption_data_and_command(folder: Path) -> None:
+    text = (folder / "README.md").read_text()
+    for number, entry in enumerate(page.entries(folder), start=1):
+        name = entry.figure.name
+        assert f"## Figure {number}. " in text
+        assert entry.stored.caption in text
+        assert f"[{name}.json]({name}.json)" in text
+        assert f"`python -m scd_analysis.figures {name}`" in text
+    assert [entry.figure.name for entry in page.entries(folder)] == list(NAMES)  # the order of the page
+    assert "commit abc" in text
+    assert "2 figures: 2 are drawn from decodes" in text
+
+
+def test_page_and_paper_are_the_same_every_time(folder: Path, copied: Path) -> None:
+    write_page(copied)
+    for name in ("README.md", "paper.pdf"):
+        assert (copied / name).read_bytes() == (folder / name).read_bytes()
+    assert b"CreationDate" not in (folder / "paper.pdf").read_bytes()
+
+
+def test_check_holds_of_what_was_written(folder: Path) -> None:
+    assert page.check(folder) == {}
+    assert not {"README.md", "paper.pdf"} & set(check(out=folder))  # figures that are not there are named, these not
+
+
+@pytest.mark.parametrize("name", ["README.md", "paper.pdf"])
+def test_check_fails_on_a_missing_file(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    assert "missing" in check(out=copied)[name]
+
+
+def test_check_fails_on_a_touched_page(copied: Path) -> None:
+    path = copied / "README.md"
+    path.write_text(path.read_text().replace("times", "tymes"))
+    assert set(page.check(copied)) == {"README.md"}
+
+
+def test_check_fails_on_a_touched_paper(copied: Path) -> None:
+    path = copied / "paper.pdf"
+    path.write_bytes(path.read_bytes() + b"%")
+    assert set(page.check(copied)) == {"README.md"}  # which names the paper's digest
+
+
+def test_check_fails_when_a_figure_is_newer_than_page_and_paper(copied: Path) -> None:
+    path = copied / "hamming_by_lag.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"caption": "ten times faster"}))
+    assert set(page.check(copied)) == {"README.md", "paper.pdf"}
+
+
+def test_check_fails_when_a_picture_is_newer_than_the_paper(copied: Path) -> None:
+    path = copied / "hamming_by_lag.png"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert set(page.check(copied)) == {"paper.pdf"}
+
+
+def test_the_paper_has_a_sheet_a_figure_after_the_front(folder: Path) -> None:
+    found = page.entries(folder)
+    one, two = (paper(found[:count], "0" * 64).count(b"/Type /Page ") for count in (1, 2))
+    assert two == one + 1
+
+
+# -- published beside measured ---------------------------------------------------------------------------------------
+
+
+def test_every_published_number_stands_in_the_table() -> None:
+    said = " ".join(f"{one.quantity} {one.published}" for one in comparison.lines({}))
+    for part in published.TABLES:
+        for row in part.rows:
+            assert row.method == "ar" or f"{row.nfe:g} passes" in said
+            assert row.seconds is None or f"{row.seconds:g}" in said
+            assert row.quality is None or f"{row.quality:.2f}" in said
+    assert all(statement in said for statement in published.STATEMENTS.values())
+    assert all(f"{value:g}" in said for value in published.SAMPLER_MS.values())
+    assert "0.94" in said
+
+
+def test_no_quantity_stands_twice() -> None:
+    said = [(one.where, one.quantity) for one in comparison.lines({})]
+    assert len(said) == len(set(said))
+
+
+def test_nothing_agrees_where_nothing_was_measured() -> None:
+    assert {one.agrees for one in comparison.lines({})} == {""}
+    assert {one.measured for one in comparison.lines({})} == {"not drawn here", "not measured here"}
+
+
+@pytest.mark.parametrize(("gs", "said"), [(0.5, "yes"), (0.58, "within noise"), (0.62, "no")])
+def test_lags_are_judged_by_intervals(gs: float, said: str) -> None:
+    rows = [
+        {"method": method, "lag": lag, "value": value, "low": value - 0.02, "high": value + 0.02, "n": 9}
+        for lag in (1, 2, 3)
+        for method, value in (("sjd", 0.9), ("scd-mc", 0.6), ("scd-gs", gs))
+    ]
+    found = line(stored("hamming_by_lag", rows), "at lags 2 and 3")
+    assert (found.agrees, found.figure) == (said, "hamming_by_lag")
+    assert "0.600 [0.580, 0.620]" in found.measured
+
+
+@pytest.mark.parametrize(("at_64", "said"), [(3.4, "yes"), (5.0, "no")])
+def test_sjd_has_stopped_unless_it_is_surely_faster(at_64: float, said: str) -> None:
+    rows = [
+        {"method": method, "window": window, "value": value, "low": value - 0.3, "high": value + 0.3}
+        for method in ("sjd", "scd-mc", "scd-gs")
+        for window, value in ((16, 3.0), (64, at_64))
+    ]
+    assert line(stored("speedup_by_window", rows), "SJD stops").agrees == said
+    assert line(stored("speedup_by_window", rows), "SCD keeps").agrees == "yes"
+
+
+@pytest.mark.parametrize(("last", "said"), [(50.0, "yes"), (80.0, "no")])
+def test_alpha_has_to_fall_at_every_step(last: float, said: str) -> None:
+    rows = [
+        {"method": "scd-mc", "alpha": alpha, "value": value, "low": value - 1, "high": value + 1}
+        for alpha, value in ((0.0, 90.0), (0.5, 75.0), (1.0, last))
+    ]
+    assert line(stored("coupling_alpha", rows), "passes fall").agrees == said
+
+
+# -- typesetting -----------------------------------------------------------------------------------------------------
+
+
+def test_lines_are_wrapped_to_the_width_and_lose_no_word() -> None:
+    text = "forward passes by coupling strength " * 20
+    lines = wrap(text, 3.0, 9)
+    assert " ".join(lines).split() == text.split()
+    assert len(wrap(text, 6.0, 9)) < len(lines)
+    sheet = Sheet()
+    sheet.paragraph(text)
+    renderer = FigureCanvasAgg(sheet.canvas).get_renderer()
+    right = max(one.get_window_extent(renderer).x1 for one in sheet.canvas.texts) / sheet.canvas.dpi
+    assert PAPER_SIZE[0] - MARGIN - 1.2 < right < PAPER_SIZE[0] - MARGIN + 0.02
+
+
+def test_a_long_table_goes_on_on_another_sheet() -> None:
+    rows = [(f"row {i}", "word " * 30) for i in range(60)]
+    sheets = list(table(Sheet(), ("a", "b"), rows, (1.0, 2.0)))
+    assert len(sheets) > 1
+    texts = [one.get_text() for sheet in sheets for one in sheet.canvas.texts]
+    assert {f"row {i}" for i in range(60)} <= set(texts)
