@@ -77,6 +77,10 @@ def test_commits_stand_in_for_tokens_that_were_not_recorded(recorded):
     """As in a loop of append alone."""
     bare = recorded.trace.assign(tokens=recorded.trace.tokens * np.nan)
     assert audit(bare, MODEL, progress=False).log_e_value == audit(recorded.trace, MODEL, progress=False).log_e_value
+    scalars, finished = (whole.drop_vars(["draft_probs", "target_probs"]) for whole in (bare, recorded.trace))
+    verdict = audit(scalars, MODEL, progress=False)  # laws are asked for again, after the commits of the sequence
+    assert verdict.log_e_value == audit(finished, MODEL, progress=False).log_e_value
+    assert verdict.outcome is Outcome.NOT_REFUTED
 
 
 def test_scalars_are_enough_for_some(recorded):
