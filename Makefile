@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast browser lint format lock clean audit-transformers .venv
+.PHONY: figures test test-fast browser docs lint format lock clean audit-transformers .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -33,6 +33,16 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, into build/site; a broken link or name ends it. `python -m tests.docs.update` writes shown outputs anew.
+docs: build/docs/.installed
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/python -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
+build/docs/.installed: requirements-docs.lock
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/python -m pip install --quiet -r requirements-docs.lock
+	touch $@
 
 # The same tiny models under two releases of transformers, each in an environment of its own.
 HF_ENVS := build/hf-4.44.2 build/hf-5.23.0

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from scd_analysis.audit.commits import read_commits
 from scd_analysis.audit.target import Target
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.schema import BY_TOKEN
@@ -58,7 +59,10 @@ class Reconstruction:
         length = self._target.num_tokens
         position = np.nan_to_num(base, nan=length).astype(np.int64)[..., None] + np.arange(window)
         inside = ~np.isnan(drafts) & (position < length)
-        contexts = np.broadcast_to(np.nan_to_num(trace["tokens"].values)[:, None], (sequences, passes, length)).copy()
+        final = trace["tokens"].values
+        if np.isnan(final).any():  # a loop of append alone: commits say what was finished
+            final = np.maximum(read_commits(trace).final, 0)
+        contexts = np.broadcast_to(final[:, None], (sequences, passes, length)).copy()
         s, t, k = np.nonzero(inside)
         contexts[s, t, position[s, t, k]] = drafts[s, t, k]
         laws = self._target.laws(contexts.reshape(-1, length).astype(np.int64)).reshape(sequences, passes, length, -1)

@@ -81,7 +81,9 @@ class ConditionsJudge(Judge[Part]):
         else:
             status, message = "not refuted", "nothing speaks against it"
         if condition is Condition.TARGET and status in ("not refuted", "broken"):
-            observations = self.watch.inconsistent[2]
+            observations = self.watch.targets
+        if status == "not refuted" and not observations:
+            status, message = "not tested", "nothing was seen that it could be judged by"
         resolution = self._resolution(running) if observations and condition is not Condition.TARGET else None
         return ConditionReport(condition, status, log_e_value, observations, resolution, message)
 

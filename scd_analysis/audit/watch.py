@@ -73,6 +73,8 @@ class Watch:
         Positions that the commit rule commits and the decoder did not.
     inconsistent : list of int
         Slots whose accept flag disagrees with ``u q < p`` and with ``(1 - u) q < p``, and how many could be compared.
+    targets : int
+        Recorded target probabilities that were compared with the model's.
     """
 
     vocab_size: int
@@ -83,6 +85,7 @@ class Watch:
     violations: dict[str, Violation] = field(default_factory=dict)
     waited: int = 0
     inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
+    targets: int = 0
 
     def __post_init__(self) -> None:
         self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
@@ -130,6 +133,8 @@ class Watch:
         if self.violations and min(v.sequence for v in self.violations.values()) < offset:
             path[:] = np.inf
         self._compare_flags(commits)
+        if model_probs is not None:
+            self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
 
     def _bet(self, running: Running, view: View, offset: int) -> Floats:

@@ -73,10 +73,28 @@ def test_without_a_model_the_target_is_not_tested(recorded):
     assert audit(broken, progress=False).condition is Condition.VERIFICATION  # the twin
 
 
+def test_a_condition_without_observations_is_not_tested(recorded):
+    """Neither laws, nor their scalars, nor variates: nothing shows what the drafts were declared as."""
+    hidden = ("uniform", "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent")
+    bare = recorded.trace.drop_vars(["draft_probs", "target_probs"])
+    bare = bare.assign({name: bare[name] * np.nan for name in hidden})
+    reports = {report.condition: report for report in audit(bare, MODEL, progress=False).conditions}
+    for report in reports.values():
+        assert (report.status == "not tested") >= (report.observations == 0)
+    assert reports[Condition.DECLARED_LAW].status == reports[Condition.TARGET].status == "not tested"
+    told = audit(recorded.trace, MODEL, progress=False).conditions
+    assert {report.status for report in told} == {"not refuted"}  # the twin
+    assert told[Condition.TARGET.order].observations == int(recorded.trace.committed.sum())
+
+
 def test_commits_stand_in_for_tokens_that_were_not_recorded(recorded):
     """As in a loop of append alone."""
     bare = recorded.trace.assign(tokens=recorded.trace.tokens * np.nan)
     assert audit(bare, MODEL, progress=False).log_e_value == audit(recorded.trace, MODEL, progress=False).log_e_value
+    scalars, finished = (whole.drop_vars(["draft_probs", "target_probs"]) for whole in (bare, recorded.trace))
+    verdict = audit(scalars, MODEL, progress=False)  # laws are asked for again, after the commits of the sequence
+    assert verdict.log_e_value == audit(finished, MODEL, progress=False).log_e_value
+    assert verdict.outcome is Outcome.NOT_REFUTED
 
 
 def test_scalars_are_enough_for_some(recorded):

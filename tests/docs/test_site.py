@@ -1,0 +1,70 @@
+"""Links lead somewhere, the navigation holds every page, generated pages are up to date."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.runner import DOCS, ROOT
+from tests.docs.schema_page import PAGE, page
+from tests.docs.site import anchors, broken_links, navigation
+
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_of_a_page(name: str) -> None:
+    assert broken_links(DOCS / name) == []
+
+
+def test_links_of_pages_beside_the_site() -> None:
+    for name in ("README.md", "CONTRIBUTING.md"):
+        assert broken_links(ROOT / name) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# A title, with `code`\n\n## A title, with `code`\n", encoding="utf-8")
+    here = tmp_path / "here.md"
+    here.write_text(
+        "# Here\n[1](other.md) [2](other.md#a-title-with-code_1) [3](#here) [4](https://no.where/) ![5](no.png)\n"
+        "[6](other.md#nothing) [7](nobody.md) [8](#there)\n```text\n[9](in-code.md)\n```\n`[10](x.md)`\n",
+        encoding="utf-8",
+    )
+    assert broken_links(here) == ["no.png", "other.md#nothing", "nobody.md", "#there"]
+
+
+def test_anchors_are_those_of_the_site() -> None:
+    text = "# Slow subjects: `timeout`, `checkpoint`\n## Does it? [yes](x.md)\n```text\n# no heading\n```\n"
+    assert anchors(text) == {"slow-subjects-timeout-checkpoint", "does-it-yes"}
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    assert sorted(navigation(ROOT / "mkdocs.yml")) == PAGES
+
+
+def test_a_page_left_out_of_the_navigation_is_found(tmp_path: Path) -> None:
+    settings = tmp_path / "mkdocs.yml"
+    settings.write_text("nav:\n  - index.md\n  - More:\n      - A name: deep/a.md\n", encoding="utf-8")
+    assert navigation(settings) == ["index.md", "deep/a.md"]
+
+
+def test_settings_are_plain_yaml_and_strict() -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert settings["validation"]["anchors"] == "warn"
+    assert "--strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_schema_page_is_that_of_the_code() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.docs.update docs/reference/schema.md"
+
+
+def test_the_api_pages_name_things_that_exist() -> None:
+    from tests.docs.theorems import found
+
+    named = [x for path in DOCS.rglob("*.md") for x in re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)]
+    assert len(named) > 30
+    for name in named:
+        found(name)
