@@ -26,7 +26,7 @@ def compiling(mode: str) -> Iterator[None]:
 
 
 def in_turns(
-    functions: Mapping[str, Callable[[], Any]], rounds: int, *, cached: bool = True, budget_s: float = 10.0
+    functions: Mapping[str, Callable[[], Any]], rounds: int, *, cached: bool = True, budget_s: float = 6.0
 ) -> dict[str, list[float]]:
     """Seconds of every call, function by function, round after round; fewer rounds where they would take too long.
 

@@ -1,0 +1,84 @@
+"""How much of the gain in forward passes is a gain in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from scd_analysis.figures.base import Figure, Panels, Settings, no_runs
+from scd_analysis.figures.style import INK, look, panels, put_letters
+from scd_analysis.figures.words import by_method, methods
+
+GAIN = "gain"
+
+
+def compute(result: dict[str, Any]) -> pd.DataFrame:
+    """One row a method, window and batch size: gains over one token a pass in passes (``nfe``) and in time."""
+    columns = ["kind", "batch", "method", "window", "n", "nfe", "time"]
+    rows = [
+        [r["kind"], r["batch"], r["method"], r["window"], r["n"], r.get("gain_nfe"), r.get("gain_time")]
+        for r in result["rows"]
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def gains(frame: pd.DataFrame, batch: int) -> pd.DataFrame:
+    """Rows of one batch size, without the method that gains are over."""
+    return frame[(frame["kind"] == GAIN) & (frame["batch"] == batch) & (frame["method"] != "ar")]
+
+
+def batches(frame: pd.DataFrame) -> list[int]:
+    """Batch sizes, smallest first."""
+    return sorted(frame.loc[frame["kind"] == GAIN, "batch"].unique())
+
+
+def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
+    """One panel a batch size."""
+    return panels([[str(batch) for batch in batches(frame)]], (6.8, 3.4), sharey=True)
+
+
+def draw(frame: pd.DataFrame, axes: Panels) -> None:
+    """Marks joined from the smallest window to the largest, below the line of equal gains."""
+    top = float(frame[["nfe", "time"]].max().max()) * 1.1
+    for batch in batches(frame):
+        ax, rows = axes[str(batch)], gains(frame, batch)
+        ax.plot([0, top], [0, top], color=INK, linewidth=1, label="equal gains")
+        ax.axhline(1, color=INK, linewidth=0.6, linestyle=":")
+        for method in methods(rows):
+            own, style = rows[rows["method"] == method].sort_values("window"), look(method)
+            ax.plot(
+                own["nfe"], own["time"], color=style.color, marker=style.marker, linestyle=style.linestyle,
+                markeredgecolor="black", markeredgewidth=0.5, label=style.label,
+            )  # fmt: skip
+            for row in own.itertuples():
+                ax.annotate(
+                    str(row.window), (row.nfe, row.time), xytext=(3, -9), textcoords="offset points", fontsize=7
+                )
+        ax.set(xlim=(0, top), ylim=(0, top), xlabel="gain in passes (AR / method)", ylabel="gain in time (AR / method)")
+        ax.set_title("one sequence at a time" if batch == 1 else f"batch of {batch}")
+    axes[str(batches(frame)[0])].legend(loc="upper left")
+    put_letters(list(axes.values()))
+
+
+def caption(frame: pd.DataFrame, settings: Settings) -> str:
+    """Share of the gain in passes that is left in time, at the window of the figures."""
+    window = 32
+    parts = []
+    for batch in batches(frame):
+        rows = gains(frame, batch)
+        rows = rows[rows["window"] == window]
+        shares = {m: f"{t / n:.2f}" for m, t, n in zip(rows["method"], rows["time"], rows["nfe"], strict=True)}
+        parts.append(f"{'one at a time' if batch == 1 else f'in a batch of {batch}'}, {by_method(shares)}")
+    return (
+        "Gain in time against gain in passes, both over one token a pass with the same key-value cache; the number at "
+        f"a mark is its window. Time gain over pass gain at window {window}: {'; '.join(parts)}. A pass over a window "
+        f"costs more than a pass over one token: little while reading the weights dominates, much once arithmetic "
+        f"does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without recording. "
+        f"Made by `{settings['command']}`."
+    )
+
+
+FIGURE = Figure("gain in passes against gain in time", compute, layout, draw, caption, no_runs, result="bench_decode")
