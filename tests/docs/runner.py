@@ -91,7 +91,7 @@ class Page:
         assert words[0] in ("pytest", "python"), f"{command}: not a command that pages use"
         words = [sys.executable, *words[1:]] if words[0] == "python" else [sys.executable, "-m", *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, env=environment)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False, env=environment)
         self.status = done.returncode
         return done.stdout + done.stderr
 
