@@ -51,6 +51,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         ax.set(xscale="log", yscale="log", xlabel="vocabulary, V")
         ax.set_xticks([1024, 8192, 65536], ["1,024", "8,192", "65,536"])
         ax.minorticks_off()
+        ax.set_ylim(top=3e3)  # room for the legend
         ax.set_title(title)
     axes[next(iter(PANELS))].set_ylabel("time a pass, ms")
     axes[next(iter(PANELS))].legend(loc="upper left", fontsize=7)

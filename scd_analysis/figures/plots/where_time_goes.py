@@ -44,7 +44,7 @@ def decodes(frame: pd.DataFrame) -> list[str]:
 
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """One panel."""
-    return panels([["main"]], (6.8, 2.2))
+    return panels([["main"]], (6.8, 2.4))
 
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
@@ -59,7 +59,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     ax.set_yticks(np.arange(len(kinds)), [kind.removeprefix("parts, ") for kind in kinds])
     ax.invert_yaxis()
     ax.set(xlabel="time, % of a decode that records nothing")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=6, fontsize=7, handlelength=1.2, columnspacing=1)
+    ax.figure.legend(loc="outside upper center", ncols=6, fontsize=7, handlelength=1.2, columnspacing=1)
 
 
 def _share(frame: pd.DataFrame, kind: str, part: str) -> float:
@@ -83,9 +83,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     row = frame[frame["part"] != ""].iloc[0]
     return (
         f"Time of {look(row['method']).label} at window {row['window']} on a batch of {row['batch']}, medians over "
-        f"{settings['rounds']} rounds; to the right of the line, what recording to disk adds. Without recording, {kinds[0].removeprefix('parts, ')}: {first}. "
-        f"Recording adds, {added}. Model {settings['model']}, {settings['threads']} threads. "
-        f"Made by `{settings['command']}`."
+        f"{settings['rounds']} rounds; to the right of the line, what recording to disk adds. Without recording, "
+        f"{kinds[0].removeprefix('parts, ')}: {first}. Recording adds, {added}. Model {settings['model']}, "
+        f"{settings['threads']} threads. Made by `{settings['command']}`."
     )
 
 
