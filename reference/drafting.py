@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from reference.draws import inverse_cdf, race_winner
+from reference.draws import inverse_cdf
+from reference.fast.blocks import race_winner
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 

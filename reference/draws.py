@@ -9,13 +9,12 @@ Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
 
 import torch
 from torch import Tensor
 
-from reference.compiling import compiled_where_large
+from reference.fast.blocks import LARGE, block_sums, first_above, search_blocks
 
 GENERATOR = "Philox-4x32-10; counter = (sequence, position, 16 * iteration + purpose, block), key = seed"
 
@@ -123,26 +122,6 @@ def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int,
     return -torch.log1p(-unit.flatten(-2)[..., :vocab_size]).to(dtype)
 
 
-BLOCK = 256
-"""Entries a block of a law that is searched in two levels."""
-
-LARGE = 2 * BLOCK
-"""Vocabularies above this are read block by block."""
-
-
-def block_sums(values: Tensor) -> Tensor:
-    """Sums over blocks of :data:`BLOCK` entries: Float[..., V] -> Float[..., ceil(V / BLOCK)]."""
-    return _by_block(values, lambda entries: entries.sum(-1))
-
-
-def _by_block(values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    whole = values.shape[-1] // BLOCK * BLOCK
-    blocks = reduce(values[..., :whole].unflatten(-1, (-1, BLOCK)))
-    if whole == values.shape[-1]:
-        return blocks
-    return torch.cat([blocks, reduce(values[..., whole:])[..., None]], dim=-1)
-
-
 def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
     """Draw an index in proportion to ``weights`` with one uniform each.
 
@@ -161,57 +140,5 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
     vocab_size = weights.shape[-1]
     if vocab_size <= LARGE:
         cumulative = weights.cumsum(-1)
-        return _first_above(cumulative, (uniform * cumulative[..., -1]).to(weights.dtype)[..., None])[..., 0]
+        return first_above(cumulative, (uniform * cumulative[..., -1]).to(weights.dtype)[..., None])[..., 0]
     return search_blocks(block_sums(weights), uniform, vocab_size, lambda index: weights.gather(-1, index))
-
-
-def search_blocks(sums: Tensor, uniform: Tensor, vocab_size: int, weights_at: Callable[[Tensor], Tensor]) -> Tensor:
-    """Inverse CDF in two levels: find the block, then read its entries and find the index.
-
-    Parameters
-    ----------
-    sums : Tensor
-        Float[..., K], of :func:`block_sums`.
-    uniform : Tensor
-        Float64[...] in [0, 1).
-    vocab_size : int
-        V.
-    weights_at : callable
-        Long[..., BLOCK], indices of one block, to the weights there.
-
-    Returns
-    -------
-    Tensor
-        Long[...], as of :func:`inverse_cdf`.
-    """
-    up_to = sums.double().cumsum(-1)
-    threshold = (uniform * up_to[..., -1])[..., None]
-    block = _first_above(up_to, threshold)
-    before = torch.where(block > 0, up_to.gather(-1, (block - 1).clamp(min=0)), 0.0)
-    index = block * BLOCK + torch.arange(BLOCK, device=block.device)
-    inside = torch.where(index < vocab_size, weights_at(index.clamp(max=vocab_size - 1)), 0).double()
-    return (block * BLOCK + _first_above(inside.cumsum(-1), threshold - before))[..., 0]
-
-
-@compiled_where_large
-def race_winner(probs: Tensor, race: Tensor) -> Tensor:
-    """``argmax_v p(v) / e(v)``, the first if tied: Long[...].
-
-    Parameters
-    ----------
-    probs, race : Tensor
-        Float[..., V], laws, and exponentials of :func:`exponentials`. A token of probability zero cannot win.
-    """
-    if probs.shape[-1] <= LARGE:
-        return (probs / race).argmax(-1)
-    block = _by_block(probs / race, lambda entries: entries.amax(-1)).argmax(-1, keepdim=True)
-    index = (block * BLOCK + torch.arange(BLOCK, device=probs.device)).clamp(max=probs.shape[-1] - 1)
-    winner = (probs.gather(-1, index) / race.gather(-1, index)).argmax(-1, keepdim=True)
-    return index.gather(-1, winner)[..., 0]
-
-
-def _first_above(cumulative: Tensor, threshold: Tensor) -> Tensor:
-    """First index at which Float[..., K] exceeds Float[..., 1]; rounding must not step past the last increase."""
-    total = cumulative[..., -1:]
-    threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
-    return (cumulative <= threshold).sum(-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from reference.drafting import Sweep
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
+from reference.fast.scan import LawScalars
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
-from reference.scan import LawScalars
 from reference.verification import Check
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from reference.fast.scan import collision_gumbel, law_scalars
 from reference.kernel import SweepInfo
-from reference.scan import collision_gumbel, law_scalars
 
 Array = npt.NDArray[Any]
 

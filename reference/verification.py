@@ -16,9 +16,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from reference.compiling import compiled_where_large
-from reference.draws import LARGE, inverse_cdf, search_blocks
-from reference.scan import LawScalars, excess_sums, law_scalars
+from reference.draws import inverse_cdf
+from reference.fast.compiling import compiled_where_large
+from reference.fast.scan import LawScalars, draw_excess, law_scalars
 
 
 class Check(NamedTuple):
@@ -124,24 +124,10 @@ def verify(
     draft_of_token = draft_probs.gather(-1, index)[..., 0].double()
     accepted = uniform * draft_of_token < target_of_token
 
-    sums, replacement = _draw_excess(target_probs, draft_probs, residual_uniform)
+    sums, replacement = draw_excess(target_probs, draft_probs, residual_uniform)
     tokens = torch.where(accepted | (sums.sum(-1) == 0), draft_tokens, replacement)
     scalars = law_scalars(target_probs, draft_probs, sums) if measure else None
     return Verification(accepted, tokens, uniform, None, scalars)
-
-
-def _draw_excess(target_probs: Tensor, draft_probs: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of ``(p - q)+``, Float[..., K], and a draw in proportion to it, Long[...]."""
-    vocab_size = target_probs.shape[-1]
-    if vocab_size <= LARGE:
-        excess = (target_probs - draft_probs).clamp_(min=0)
-        return excess.sum(-1, keepdim=True), inverse_cdf(excess, uniform)
-
-    def excess_at(index: Tensor) -> Tensor:
-        return (target_probs.gather(-1, index) - draft_probs.gather(-1, index)).clamp_(min=0)
-
-    sums = excess_sums(target_probs, draft_probs)
-    return sums, search_blocks(sums, uniform, vocab_size, excess_at)
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:

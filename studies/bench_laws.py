@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference.draws import inverse_cdf, race_winner
-from reference.scan import collision_gumbel, law_scalars
+from reference.draws import inverse_cdf
+from reference.fast.blocks import race_winner
+from reference.fast.scan import collision_gumbel, law_scalars
 from reference.verification import verify
 from scd_analysis.laws import KERNELS
 from studies.store import Rows, save

@@ -14,7 +14,7 @@ from scd_analysis.figures.base import FULL, Settings
 from scd_analysis.figures.provenance import load_result, settings_of_result
 from scd_analysis.figures.style import style
 
-PLACES = ("x", "n", "alpha", "setting", "gamma", "from", "to")
+PLACES = ("x", "n", "alpha", "setting", "gamma", "from", "to", "batch", "window", "vocab_size")
 """Columns that say where a number belongs."""
 
 NAMES = [name for name, figure in all_figures().items() if figure.result]

@@ -9,10 +9,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reference import compiling
-from reference.compiling import compiled_where_large
-from reference.draws import LARGE, exponentials, inverse_cdf, race_winner
-from reference.scan import collision_gumbel, law_scalars
+from reference.draws import exponentials, inverse_cdf
+from reference.fast import compiling
+from reference.fast.blocks import LARGE, race_winner
+from reference.fast.compiling import compiled_where_large
+from reference.fast.scan import collision_gumbel, law_scalars
 from reference.verification import verify
 from scd_analysis.laws import KERNELS
 

@@ -72,12 +72,15 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     for batch in batches(frame):
         rows = gains(frame, batch)
         rows = rows[rows["window"] == window]
-        shares = {m: f"{t / n:.2f}" for m, t, n in zip(rows["method"], rows["time"], rows["nfe"], strict=True)}
+        shares = {
+            m: f"{t:.2f} of {n:.2f} ({t / n:.0%})"
+            for m, t, n in zip(rows["method"], rows["time"], rows["nfe"], strict=True)
+        }
         parts.append(f"{'one at a time' if batch == 1 else f'in a batch of {batch}'}, {by_method(shares)}")
     return (
         "Gain in time against gain in passes, both over one token a pass with the same key-value cache; the number at "
-        f"a mark is its window. Time gain over pass gain at window {window}: {'; '.join(parts)}. A pass over a window "
-        f"costs more than a pass over one token: little while reading the weights dominates, much once arithmetic "
+        f"a mark is its window. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. A pass over a "
+        f"window costs more than a pass over one token: little while reading the weights dominates, much once arithmetic "
         f"does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without recording. "
         f"Made by `{settings['command']}`."
     )

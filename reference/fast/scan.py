@@ -1,7 +1,7 @@
 """One pass over the two laws of every slot: what verification and the trace need of them.
 
 Everything linear in the laws is a sum over blocks of the vocabulary, so one reading gives the residual's block sums
-(:func:`reference.draws.search_blocks` then reads a single block) and the scalars of the trace beside them.
+(:func:`reference.fast.blocks.search_blocks` then reads a single block) and the scalars of the trace beside them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from reference.compiling import compiled_where_large
-from reference.draws import LARGE, block_sums
+from reference.draws import inverse_cdf
+from reference.fast.blocks import LARGE, block_sums, search_blocks
+from reference.fast.compiling import compiled_where_large
 from scd_analysis.laws import KERNELS
 
 _CELL_BITS = 3  # 8 cells an octave
@@ -42,6 +43,20 @@ class LawScalars(NamedTuple):
 def excess_sums(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """Block sums of ``(p - q)+``, Float[..., K]."""
     return block_sums((target_probs - draft_probs).clamp_(min=0))
+
+
+def draw_excess(target_probs: Tensor, draft_probs: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of ``(p - q)+``, Float[..., K], and a draw in proportion to it, Long[...]."""
+    vocab_size = target_probs.shape[-1]
+    if vocab_size <= LARGE:
+        excess = (target_probs - draft_probs).clamp_(min=0)
+        return excess.sum(-1, keepdim=True), inverse_cdf(excess, uniform)
+
+    def excess_at(index: Tensor) -> Tensor:
+        return (target_probs.gather(-1, index) - draft_probs.gather(-1, index)).clamp_(min=0)
+
+    sums = excess_sums(target_probs, draft_probs)
+    return sums, search_blocks(sums, uniform, vocab_size, excess_at)
 
 
 def law_scalars(target_probs: Tensor, draft_probs: Tensor, excess: Tensor | None = None) -> LawScalars:

@@ -1,0 +1,1 @@
+"""How laws of a large vocabulary are read: once a pass, block by block, compiled where it pays."""
