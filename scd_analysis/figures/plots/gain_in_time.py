@@ -81,8 +81,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         "Gain in time against gain in passes, both over one token a pass with the same key-value cache; the number at "
         f"a mark is its window. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. A pass over a "
         f"window costs more than a pass over one token: little while reading the weights dominates, much once "
-        f"arithmetic does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without recording. "
-        f"Made by `{settings['command']}`."
+        f"arithmetic does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without "
+        f"recording. Made by `{settings['command']}`."
     )
 
 
