@@ -19,8 +19,11 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.schema import BY_TOKEN
 
 Bools = npt.NDArray[np.bool_]
-BUDGET = 2**18
+BUDGET = 2**17
 """Tokens that a model is asked again about, over an audit; a model that could be written out costs nothing."""
+
+AT_ONCE = 32
+"""Passes whose laws are asked for together."""
 
 DEEPEST = 3
 """How many passes back a declared law is looked for."""
@@ -43,14 +46,21 @@ class Reconstruction:
         """Return the trace with ``target_probs`` and ``draft_probs``, NaN where unknown; or as it was."""
         if "target_probs" in trace or not trace.sizes["iteration"]:
             return trace
-        cost = 0 if self._target.is_written_out else int(np.prod([trace.sizes[d] for d in ("sequence", "iteration")]))
-        cost *= self._target.num_tokens
-        if cost > self._left:
+        sequences, passes = trace.sizes["sequence"], trace.sizes["iteration"]
+        each = 0 if self._target.is_written_out else passes * self._target.num_tokens
+        count = min(sequences, self._left // each) if each else sequences
+        if count == 0:
             return trace
-        self._left -= cost
-        target = self._window_laws(trace)
-        draft = declared(trace, target, self._tolerance)
-        return trace.assign(target_probs=(BY_TOKEN, target), draft_probs=(BY_TOKEN, draft))
+        self._left -= count * each
+        part = trace.isel(sequence=slice(count))
+        target = self._window_laws(part)
+        draft = declared(part, target, self._tolerance)
+        return trace.assign(
+            {
+                name: (BY_TOKEN, _padded(laws, sequences))
+                for name, laws in (("target_probs", target), ("draft_probs", draft))
+            }
+        )
 
     def _window_laws(self, trace: xr.Dataset) -> Floats:
         """Return Float[S, T, L, V], the model's laws of every slot of every pass."""
@@ -65,10 +75,19 @@ class Reconstruction:
         contexts = np.broadcast_to(final[:, None], (sequences, passes, length)).copy()
         s, t, k = np.nonzero(inside)
         contexts[s, t, position[s, t, k]] = drafts[s, t, k]
-        laws = self._target.laws(contexts.reshape(-1, length).astype(np.int64)).reshape(sequences, passes, length, -1)
-        rows, at = np.ogrid[:sequences, :passes]
-        out = laws[rows[..., None], at[..., None], np.minimum(position, length - 1)]
-        return np.where(inside[..., None], out, np.nan)
+        contexts = contexts.reshape(-1, length).astype(np.int64)
+        rows = np.minimum(position, length - 1).reshape(-1, window)
+        out = np.empty((len(contexts), window, self._target.vocab_size))
+        for start in range(0, len(contexts), AT_ONCE):  # whole sequences of laws are larger than windows of them
+            block = slice(start, start + AT_ONCE)
+            out[block] = np.take_along_axis(self._target.laws(contexts[block]), rows[block][..., None], axis=1)
+        return np.where(inside[..., None], out.reshape(*drafts.shape, -1), np.nan)
+
+
+def _padded(laws: Floats, sequences: int) -> Floats:
+    """Append unknown laws up to so many sequences."""
+    missing = np.full((sequences - len(laws), *laws.shape[1:]), np.nan)
+    return np.concatenate([laws, missing]) if len(missing) else laws
 
 
 def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
