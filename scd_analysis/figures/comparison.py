@@ -89,6 +89,9 @@ def _passes(table: Table, frames: Frames) -> Iterator[Line]:
     """Speed-ups; passes themselves depend on how many tokens an image has."""
     name = "speedup_by_window"
     sweep, rivals = _frame(frames, name), _frame(frames, "methods_compared")
+    sampled = _frame(frames, "sample_grids")
+    passes = NOT_MADE if sampled is None else f"{sampled.loc[sampled['method'] == 'ar', 'nfe'].mean():g}, one a token"
+    yield Line(table.model, "passes, AR", f"{table.rows[0].nfe:g}", passes, OPEN, "sample_grids")
     for row in table.rows[1:]:
         said = f"{row.nfe:g} passes of {table.rows[0].nfe:g}: {row.speedup:.2f} times"
         measured, figure, quantity = NOT_MADE, name, f"speed-up, {_name(row)}"
@@ -133,6 +136,10 @@ def _quality(table: Table, frames: Frames) -> Iterator[Line]:
 
 def _video(frames: Frames) -> Iterator[Line]:
     frame = _frame(frames, "image_video")
+    length = None if frame is None else frame.loc[frame["model"] == "video", "num_tokens"].max()
+    tokens = NOT_MEASURED if length is None else f"{length:g}, one a token"
+    place = "" if frame is None else "image_video"
+    yield Line(COSMOS.model, "passes, AR", f"{COSMOS.rows[0].nfe:g}", tokens, OPEN, place)
     for row in COSMOS.rows[1:]:
         measured = NOT_MEASURED
         if frame is not None:
@@ -140,8 +147,8 @@ def _video(frames: Frames) -> Iterator[Line]:
             last = rows[rows["window"] == rows["window"].max()]
             measured = "; ".join(f"{with_ends(one)} at window {one.window}" for one in last.itertuples())
         said = f"{row.nfe:g} passes of {COSMOS.rows[0].nfe:g}: {row.speedup:g} times"
-        yield Line(COSMOS.model, f"speed-up, {_name(row)}, window {row.window}", said, measured or NOT_MEASURED, OPEN,
-                   "image_video" if frame is not None else "")  # fmt: skip
+        what = f"speed-up, {_name(row)}, window {row.window}"
+        yield Line(COSMOS.model, what, said, measured or NOT_MEASURED, OPEN, place)
 
 
 def _windows(frames: Frames) -> Iterator[Line]:
