@@ -249,11 +249,12 @@ def _guidance(frames: Frames) -> Iterator[Line]:
     if frame is not None:
         parts, verdicts = [], []
         for method, rows in frame[frame["kind"] == "speedup"].sort_values("setting").groupby("method", sort=False):
-            first, last = rows.iloc[0], rows.iloc[-1]
-            said = " and ".join(f"{with_ends(row)} at {row.setting:g}" for row in rows.iloc[[0, -1]].itertuples())
+            first, last, most = rows.iloc[0], rows.iloc[-1], int(rows["value"].to_numpy().argmax())
+            shown = rows.iloc[sorted({0, most, len(rows) - 1})]
+            said = ", ".join(f"{with_ends(row)} at {row.setting:g}" for row in shown.itertuples())
             parts.append(f"{look(str(method)).label} {said}")
-            sure = last["high"] < first["low"]
-            verdicts.append(YES if sure else UNSURE if last["value"] < first["value"] else NO)
+            weaker, stronger = last["high"] < first["low"], rows["low"].max() > first["high"]
+            verdicts.append(NO if stronger or last["value"] >= first["value"] else YES if weaker else UNSURE)
         measured = "; ".join(parts)
         agrees = next(verdict for verdict in (NO, UNSURE, YES) if verdict in verdicts)
     yield Line("SCD paper", STATEMENTS["guidance"], "stated", measured, agrees, "guidance")
