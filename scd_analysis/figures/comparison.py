@@ -89,6 +89,9 @@ def _passes(table: Table, frames: Frames) -> Iterator[Line]:
     """Speed-ups; passes themselves depend on how many tokens an image has."""
     name = "speedup_by_window"
     sweep, rivals = _frame(frames, name), _frame(frames, "methods_compared")
+    sampled = _frame(frames, "sample_grids")
+    passes = NOT_MADE if sampled is None else f"{sampled.loc[sampled['method'] == 'ar', 'nfe'].mean():g}, one a token"
+    yield Line(table.model, "passes, AR", f"{table.rows[0].nfe:g}", passes, OPEN, "sample_grids")
     for row in table.rows[1:]:
         said = f"{row.nfe:g} passes of {table.rows[0].nfe:g}: {row.speedup:.2f} times"
         measured, figure, quantity = NOT_MADE, name, f"speed-up, {_name(row)}"
@@ -133,6 +136,10 @@ def _quality(table: Table, frames: Frames) -> Iterator[Line]:
 
 def _video(frames: Frames) -> Iterator[Line]:
     frame = _frame(frames, "image_video")
+    length = None if frame is None else frame.loc[frame["model"] == "video", "num_tokens"].max()
+    tokens = NOT_MEASURED if length is None else f"{length:g}, one a token"
+    place = "" if frame is None else "image_video"
+    yield Line(COSMOS.model, "passes, AR", f"{COSMOS.rows[0].nfe:g}", tokens, OPEN, place)
     for row in COSMOS.rows[1:]:
         measured = NOT_MEASURED
         if frame is not None:
@@ -140,8 +147,8 @@ def _video(frames: Frames) -> Iterator[Line]:
             last = rows[rows["window"] == rows["window"].max()]
             measured = "; ".join(f"{with_ends(one)} at window {one.window}" for one in last.itertuples())
         said = f"{row.nfe:g} passes of {COSMOS.rows[0].nfe:g}: {row.speedup:g} times"
-        yield Line(COSMOS.model, f"speed-up, {_name(row)}, window {row.window}", said, measured or NOT_MEASURED, OPEN,
-                   "image_video" if frame is not None else "")  # fmt: skip
+        what = f"speed-up, {_name(row)}, window {row.window}"
+        yield Line(COSMOS.model, what, said, measured or NOT_MEASURED, OPEN, place)
 
 
 def _windows(frames: Frames) -> Iterator[Line]:
@@ -242,11 +249,12 @@ def _guidance(frames: Frames) -> Iterator[Line]:
     if frame is not None:
         parts, verdicts = [], []
         for method, rows in frame[frame["kind"] == "speedup"].sort_values("setting").groupby("method", sort=False):
-            first, last = rows.iloc[0], rows.iloc[-1]
-            said = " and ".join(f"{with_ends(row)} at {row.setting:g}" for row in rows.iloc[[0, -1]].itertuples())
+            first, last, most = rows.iloc[0], rows.iloc[-1], int(rows["value"].to_numpy().argmax())
+            shown = rows.iloc[sorted({0, most, len(rows) - 1})]
+            said = ", ".join(f"{with_ends(row)} at {row.setting:g}" for row in shown.itertuples())
             parts.append(f"{look(str(method)).label} {said}")
-            sure = last["high"] < first["low"]
-            verdicts.append(YES if sure else UNSURE if last["value"] < first["value"] else NO)
+            weaker, stronger = last["high"] < first["low"], rows["low"].max() > first["high"]
+            verdicts.append(NO if stronger or last["value"] >= first["value"] else YES if weaker else UNSURE)
         measured = "; ".join(parts)
         agrees = next(verdict for verdict in (NO, UNSURE, YES) if verdict in verdicts)
     yield Line("SCD paper", STATEMENTS["guidance"], "stated", measured, agrees, "guidance")

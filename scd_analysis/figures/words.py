@@ -45,7 +45,8 @@ def of_study(settings: Settings, *more: str) -> str:
 
 def with_ends(row: Any, digits: int = 2) -> str:
     """``2.31 [2.20, 2.43]``, of a row with ``value``, ``low`` and ``high``."""
-    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    value, low, high = (f"{round(float(end), digits) + 0.0:.{digits}f}" for end in (row.value, row.low, row.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _span(what: str, values: list[int]) -> str:

@@ -170,6 +170,20 @@ def test_alpha_has_to_fall_at_every_step(last: float, said: str) -> None:
     assert line(stored("coupling_alpha", rows), "passes fall").agrees == said
 
 
+@pytest.mark.parametrize(
+    ("speeds", "said"),
+    [((5.0, 4.5, 4.0), "yes"), ((5.0, 5.1, 4.9), "within noise"), ((5.0, 6.0, 4.0), "no"), ((5.0, 5.1, 5.2), "no")],
+)
+def test_guidance_must_not_be_surely_faster_anywhere(speeds: tuple[float, ...], said: str) -> None:
+    rows = [
+        {"method": "sjd", "setting": 1.0 + i, "kind": "speedup", "value": v, "low": v - 0.3, "high": v + 0.3}
+        for i, v in enumerate(speeds)
+    ]
+    found = line(stored("guidance", rows), "larger guidance")
+    assert found.agrees == said
+    assert all(f"{value:.2f} [" in found.measured for value in (speeds[0], speeds[-1], max(speeds)))
+
+
 # -- typesetting -----------------------------------------------------------------------------------------------------
 
 

@@ -54,5 +54,5 @@ def test_caption_speaks_from_the_data_and_names_its_command(name: str) -> None:
 
 
 def test_a_missing_result_says_how_to_make_it() -> None:
-    with pytest.raises(InputError, match=r"studies/results/nothing\.json is missing; make it with python -m studies"):
+    with pytest.raises(InputError, match=r"nothing\.json is missing; make it with python -m studies\.nothing"):
         load_result("nothing")

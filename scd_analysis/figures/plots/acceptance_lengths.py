@@ -106,7 +106,7 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     single = frame[(frame["kind"] == "share") & (frame["tokens"] == 1)]
     return (
         "(a) Share of passes that commit so many tokens, the one after the last accepted draft included, with 95% "
-        f"intervals over sequences, and (b) share that commit at least so many. Tokens a pass: "
+        f"intervals over sequences, and (b) share that commit at least so many (shaded: 95%). Tokens a pass: "
         f"{said(frame[frame['kind'] == 'mean'])}. Share of passes that commit a single token: {said(single)}. "
         f"{source(settings)}"
     )

@@ -20,7 +20,7 @@ BARS = {
     "verified": ("verified", "#0072B2", "\\\\\\"),
     "correct": ("correct", "#009E73", "..."),
 }
-GROUPS = {"risers": "its probability rose", "most": "it rose the most"}
+GROUPS = {"risers": "Its probability rose", "most": "It rose the most"}
 RATIOS = {"verified": ("#0072B2", "s", "--"), "correct": ("#009E73", "^", "-.")}
 SWEEPS = {"tracked": ("sjd-vp", "SJD-VP (exact)"), "untracked": ("sjd-vp-uncorrected", "uncorrected (not exact)")}
 
@@ -107,10 +107,10 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     return (
         "A position over three passes of SJD, with laws p_(t-1), p_t, p_(t+1). (a) How often the verified token (law "
         "p_(t+1)) and the correct one (which the sequence ends with) is a token whose probability rose from p_(t-1) to "
-        f"p_t, or the one that rose most; chance: a token of law p_(t-1). {'; '.join(parts)}. (b) How much more often "
+        f"p_t, or the one that rose most; chance: a token of law p_(t-1). {'. '.join(parts)}. (b) How much more often "
         f"than p_t says a token is right, by its rise: {mean_up:.2f} where ln p rose by 1 or more, {mean_down:.2f} "
-        "where it fell so much; a tilt of strength γ multiplies p_t by the line's power. (c) Speed-up by strength, the "
-        f"tilt declared (exact): {' and '.join(said)}. 95% intervals over sequences. "
+        "where it fell so much; a tilt of strength γ takes it for the rise to the power γ. (c) Speed-up by strength, "
+        f"the tilt declared (exact): {' and '.join(said)}. 95% intervals over sequences. "
         f"{of_study(settings, many)}"
     )
 
