@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scd_analysis.audit.commits import Commits, Drawn
-from scd_analysis.evidence.batch import Batch, Floats, observed
+from scd_analysis.evidence.batch import Batch, Floats, Longs, observed
 from scd_analysis.evidence.pit import randomised_pit
 from scd_analysis.evidence.races import second_winner
 from scd_analysis.evidence.rules import residual
@@ -188,18 +188,25 @@ def replacements(view: View, noise: Floats) -> Batch | None:
     if declared is None:  # a point mass is known without its law having been recorded
         declared = _point_masses(commits, target.shape[-1])
     known = commits.rejected & ~np.isnan(declared).any(axis=-1) & ~np.isnan(target).any(axis=-1)
-    target, declared = np.where(known[..., None], target, 1.0), np.where(known[..., None], declared, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         threshold = np.where(known, commits.target_prob / commits.draft_prob, 0)
         rest = (commits.uniform - threshold) / (1 - threshold)  # uniform again, given that it rejected
     context = {"variate": np.where(known, _centred(np.clip(rest, 0, 1)), 0)}
-    null = residual(target, declared)
-    companions = {**_wrong(target, declared, commits), "same-variate": _above(null, threshold)}
-    return observed(commits.final, null, noise, known, companions, context)
+
+    def spread(law: Floats) -> Floats:  # few positions are rejected: alternatives are worked out there only
+        out = np.zeros(target.shape)
+        out[known] = law
+        return out
+
+    null = residual(target[known], declared[known])
+    companions = _wrong(target[known], declared[known], commits.draft[known])
+    companions["same-variate"] = _above(null, threshold[known])
+    spreads = {name: spread(law) for name, law in companions.items()}
+    return observed(commits.final, spread(null), noise, known, spreads, context)
 
 
 def _above(law: Floats, threshold: Floats) -> Floats:
-    """Return the law of an inverse CDF at a variate that is uniform above a threshold, Float[S, N]."""
+    """Return the law of an inverse CDF at a variate that is uniform above a threshold, Float[n]."""
     threshold = np.clip(np.nan_to_num(threshold.astype(np.float64)), 0, 1 - 1e-9)[..., None]
     ends = np.clip(law.cumsum(axis=-1), threshold, 1)
     ends[..., -1] = 1.0
@@ -207,10 +214,10 @@ def _above(law: Floats, threshold: Floats) -> Floats:
     return np.asarray((ends - starts) / (1 - threshold))
 
 
-def _wrong(target: Floats, declared: Floats, commits: Commits) -> dict[str, Floats]:
-    """Return what a replacement is drawn from where the residual is wrong."""
+def _wrong(target: Floats, declared: Floats, draft: Longs) -> dict[str, Floats]:
+    """Return what a rejected draft (Long[n]) is replaced from where the residual is wrong, Float[n, V] each."""
     struck = target.copy()
-    np.put_along_axis(struck, np.maximum(commits.draft, 0)[..., None], 0.0, axis=-1)
+    np.put_along_axis(struck, draft[..., None], 0.0, axis=-1)
     log_rise = np.log(np.maximum(target, 1e-9)) - np.log(np.maximum(declared, 1e-9))
     excess = np.maximum(target - declared, 0)
     rest = excess.copy()
@@ -224,7 +231,7 @@ def _wrong(target: Floats, declared: Floats, commits: Commits) -> dict[str, Floa
         "reversed": np.maximum(declared - target, 0),
         "logits": np.maximum(log_rise, 0),
         "unnormalised": rest,
-        "same-race": second_winner(residual(target, declared), declared, np.maximum(commits.draft, 0)),
+        "same-race": second_winner(residual(target, declared), declared, draft),
     }
     with np.errstate(divide="ignore", invalid="ignore"):
         return {name: part / part.sum(axis=-1, keepdims=True) for name, part in parts.items()}

@@ -143,8 +143,14 @@ def observed(
     point = np.arange(laws.shape[-1]) == tokens[..., None]
     laws = np.where(active[..., None], laws, point)
     laws = laws / laws.sum(axis=-1, keepdims=True)
-    others = {
-        name: np.where(active[..., None] & ~np.isnan(law).any(axis=-1, keepdims=True), law, laws)
-        for name, law in (companions or {}).items()
-    }
+    at = np.nonzero(active)
+    others = {name: _known_at(at, law, laws) for name, law in (companions or {}).items()}
     return Batch(tokens, laws, uniforms, others, context=context or {}, active=active)
+
+
+def _known_at(at: tuple[npt.NDArray[Any], ...], law: Floats, otherwise: Floats) -> Floats:
+    """Return ``law`` at those places where it has no NaN, elsewhere the other."""
+    out, there = otherwise.copy(), law[at]
+    known = ~np.isnan(there).any(axis=-1)
+    out[tuple(axis[known] for axis in at)] = there[known]
+    return out
