@@ -54,7 +54,7 @@ class Target:
     @property
     def sequences_at_once(self) -> int:
         """How many sequences fit in one batch, so that memory does not grow with an audit."""
-        return max(1, min(2**15, 2**23 // (self.num_tokens * self.vocab_size)))
+        return max(1, min(2**15, 2**21 // (self.num_tokens * self.vocab_size)))
 
     def check(self, rng: np.random.Generator) -> None:
         """Check laws, causality and repeatability on random tokens, and write small spaces out.

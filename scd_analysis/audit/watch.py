@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +17,9 @@ from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
+
+LARGE = 2**20
+"""Entries of laws from which processes bet side by side: NumPy lets other threads run while it is busy."""
 
 
 @dataclass
@@ -124,7 +129,10 @@ class Watch:
         """
         target = model_probs if commits.target_probs is None else commits.target_probs
         view = View(commits, target, model_probs)
-        paths = [self._bet(running, view, offset) for running in self.running]
+        noises = [self.rng.random(commits.final.shape) for _ in self.running]
+        large = target is not None and target.size > LARGE
+        with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
+            paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
         path = np.logaddexp.reduce(paths, axis=0) - math.log(len(paths))
         for violation in check(commits, model_probs, offset, self.tolerance):
             path[violation.sequence - offset :] = np.inf
@@ -137,8 +145,7 @@ class Watch:
             self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
 
-    def _bet(self, running: Running, view: View, offset: int) -> Floats:
-        noise = self.rng.random(view.commits.final.shape)
+    def _bet(self, running: Running, view: View, noise: Floats, offset: int) -> Floats:
         batch = running.process.build(view, noise)
         if batch is None:
             return np.full(len(view.commits), running.log_e_value)
