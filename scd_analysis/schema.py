@@ -66,7 +66,10 @@ VARIABLES: dict[str, Variable] = {
         BY_SLOT, "float32", "1", "Probability that independent draws from draft law and target law collide."
     ),
     "collision_gumbel": Variable(
-        BY_SLOT, "float32", "1", "Probability that draws from the two laws collide when they share Gumbel noise."
+        BY_SLOT,
+        "float32",
+        "1",
+        "Probability that draws from the two laws collide when they share Gumbel noise; to 1e-3 above 512 tokens.",
     ),
     "entropy": Variable(BY_SLOT, "float32", "nats", "Shannon entropy of the target law."),
     "renyi2": Variable(BY_SLOT, "float32", "nats", "Renyi-2 entropy of the target law."),
