@@ -27,7 +27,7 @@ app = typer.Typer(
 
 EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
 
-ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos) or module:attribute.")]
+ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos, video) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
 

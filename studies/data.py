@@ -32,6 +32,13 @@ PHOTOGRAPHS: dict[str, tuple[str, str, str]] = {
 
 CROP = 64
 PATCH = 4
+FRAME, FRAMES = 32, 8
+"""Side of a frame of a pan in pixels, and how many there are; the fastest pan covers 60 pixels of a crop."""
+
+_DIRECTIONS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+VELOCITIES = tuple((speed * down, speed * right) for speed in (2, 4) for down, right in _DIRECTIONS)
+"""Pixels a frame, (down, right): eight directions at half a patch and at a whole patch a frame."""
+
 BLOCK = 128
 """Side of a held-out region in pixels: twice a crop, so that held-out crops vary."""
 
@@ -129,8 +136,20 @@ def crops(image: Images, corners: npt.NDArray[np.int64]) -> Images:
     return np.stack([image[r : r + CROP, c : c + CROP] for r, c in corners])
 
 
+def pan(crop: Images, velocity: tuple[int, int], start: tuple[int, int]) -> Images:
+    """Frames of a camera that moves over a crop at ``velocity`` pixels a frame (down, right): Float32[8, 32, 32, 3]."""
+    corners = [(start[0] + t * velocity[0], start[1] + t * velocity[1]) for t in range(FRAMES)]
+    return np.stack([crop[r : r + FRAME, c : c + FRAME] for r, c in corners])
+
+
+def starts(velocity: int) -> range:
+    """Coordinates at which a pan can start along one axis without leaving a crop."""
+    travel = velocity * (FRAMES - 1)
+    return range(max(0, -travel), CROP - FRAME - max(0, travel) + 1)
+
+
 def to_patches(images: Images) -> Images:
-    """Float32[n, 64, 64, 3] -> Float32[n, 256, 48], patches in raster order."""
+    """Float32[n, S, S, 3] -> Float32[n, (S / 4)^2, 48], patches in raster order."""
     n, side, _, channels = images.shape
     grid = side // PATCH
     patches = images.reshape(n, grid, PATCH, grid, PATCH, channels).transpose(0, 1, 3, 2, 4, 5)

@@ -101,15 +101,20 @@ def rate(step: int, config: TrainingConfig) -> float:
 
 
 @torch.no_grad()
-def bits_per_token(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int = 54) -> Tensor:
-    """Mean negative log2-likelihood a token of each image, Float[n]."""
+def bits_of_tokens(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int = 54) -> Tensor:
+    """Negative log2-likelihood of every token, Float[n, N]."""
     model.eval()
     bits = []
     for t, c in zip(tokens.split(batch), classes.split(batch), strict=True):
         loss = F.cross_entropy(model(t, c).float().transpose(1, 2), t, reduction="none")
-        bits.append(loss.mean(1) / math.log(2))
+        bits.append(loss / math.log(2))
     model.train()
     return torch.cat(bits)
+
+
+def bits_per_token(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int = 54) -> Tensor:
+    """Mean negative log2-likelihood a token of each image, Float[n]."""
+    return bits_of_tokens(model, tokens, classes, batch).mean(1)
 
 
 def train(

@@ -1,4 +1,4 @@
-"""The shipped image models: a token transformer, its classes, and the way from tokens back to pixels."""
+"""The shipped image and video models: a token transformer, its classes, and the way from tokens back to pixels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from reference.models.transformer import KVCache, TokenTransformer, TransformerC
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known, check_tokens
 
-SHIPPED = ("digits", "photos")
+SHIPPED = ("digits", "photos", "video")
 
 
 class ImageModel:
     """A raster of tokens, conditional on a class or on none.
+
+    Of a video, the rasters of its frames in turn: a line of its ``grid`` is a frame, so that what lies above a token is
+    the same place one frame before.
 
     Parameters
     ----------
@@ -43,7 +46,8 @@ class ImageModel:
         self.net, self.card, self.codebook, self.condition = net, card, codebook, condition
         self.class_index = len(classes) if condition is None else classes.index(condition)
         self.vocab_size, self.num_tokens = net.config.vocab_size, net.config.num_tokens
-        self.grid: tuple[int, int] | None = (net.config.height, net.config.width)
+        frames, height, width = net.config.frames, net.config.height, net.config.width
+        self.grid: tuple[int, int] | None = (height, width) if frames == 1 else (frames, height * width)
         self.name = str(card["model"])
 
     @property
@@ -86,15 +90,16 @@ class ImageModel:
         return _CachedSession(self, num_sequences, device)
 
     def to_pixels(self, tokens: Tensor) -> Tensor:
-        """Images of complete sequences: Long[B, N] -> Float[B, H, W, 3], in [0, 1]."""
-        batch = len(tokens)
-        height, width = self.net.config.height, self.net.config.width
+        """Images of complete sequences: Long[B, N] -> Float[B, H, W, 3], in [0, 1]; frames lie side by side."""
+        config = self.net.config
+        frames, height, width = config.frames, config.height, config.width
         if self.codebook is None:
             levels = tokens.float() / (self.vocab_size - 1)
-            return levels.view(batch, height, width, 1).expand(-1, -1, -1, 3)
+            return levels.view(len(tokens), height, width, 1).expand(-1, -1, -1, 3)
         patch = int(self.card["patch"])
-        pixels = self.codebook[tokens.cpu()].view(batch, height, width, patch, patch, 3)
-        return pixels.permute(0, 1, 3, 2, 4, 5).reshape(batch, height * patch, width * patch, 3).clamp(0, 1)
+        pixels = self.codebook[tokens.cpu()].view(len(tokens), frames, height, width, patch, patch, 3)
+        strip = pixels.permute(0, 2, 4, 1, 3, 5, 6)  # row, row in a patch, frame, column, column in a patch
+        return strip.reshape(len(tokens), height * patch, frames * width * patch, 3).clamp(0, 1)
 
 
 class _CachedSession:
@@ -146,7 +151,7 @@ def load_model(
     Parameters
     ----------
     name : str
-        ``"digits"`` or ``"photos"``.
+        ``"digits"``, ``"photos"`` or ``"video"``.
     condition : str, optional
         A class of the model; None is the null class.
     guidance : float

@@ -2,7 +2,8 @@
 
 Row ``i`` of every forward predicts token ``i`` from the tokens before it. Its input is made of the tokens to the
 left, above and above right of position ``i`` (all of them earlier in raster order), the position and the class;
-attention over the rows before it supplies the rest of the prefix.
+attention over the rows before it supplies the rest of the prefix. A video is a raster of frames below one another; its
+rows also look at the frames before theirs (:mod:`reference.models.motion`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from reference.models.motion import Motion
 
 _MIN_ROWS = 4
 """Fewest rows a matrix product is given: below this, BLAS takes another kernel and rounds differently."""
@@ -26,11 +29,13 @@ class TransformerConfig:
     vocab_size : int
         Number of token values V.
     height, width : int
-        The raster, in tokens; ``num_tokens = height * width``.
+        The raster of one frame, in tokens.
     num_classes : int
         Number of classes; one more, the null class, has index ``num_classes``.
     d_model, num_layers, num_heads : int
         Width, depth and attention heads.
+    frames : int
+        Frames of a video, one after another; 1 is an image. ``num_tokens = frames * height * width``.
     """
 
     vocab_size: int
@@ -40,11 +45,12 @@ class TransformerConfig:
     d_model: int = 192
     num_layers: int = 6
     num_heads: int = 6
+    frames: int = 1
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of one image, N."""
-        return self.height * self.width
+        """Tokens of one sequence, N."""
+        return self.frames * self.height * self.width
 
     def to_dict(self) -> dict[str, int]:
         """Return the sizes as plain data."""
@@ -68,15 +74,15 @@ class KVCache:
         self.entries = self.entries.index_select(2, keep)
 
 
-def _neighbours(height: int, width: int) -> Tensor:
-    """Raster index of the left, upper and upper-right token of every position; ``height * width`` where none."""
-    row, col = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    none = torch.tensor(height * width)
-    here = row * width + col
+def _neighbours(frames: int, height: int, width: int) -> Tensor:
+    """Raster index of the left, upper and upper-right token of every position in its frame; N where none."""
+    line, col = torch.meshgrid(torch.arange(frames * height), torch.arange(width), indexing="ij")
+    none = torch.tensor(frames * height * width)
+    here, row = line * width + col, line % height
     left = torch.where(col > 0, here - 1, none)
     up = torch.where(row > 0, here - width, none)
     up_right = torch.where((row > 0) & (col < width - 1), here - width + 1, none)
-    return torch.stack([left, up, up_right], dim=-1).reshape(height * width, 3)
+    return torch.stack([left, up, up_right], dim=-1).reshape(-1, 3)
 
 
 def _rotary_angles(height: int, width: int, head_dim: int) -> Tensor:
@@ -146,11 +152,13 @@ class TokenTransformer(nn.Module):
         self.blocks = nn.ModuleList([Block(config, dropout) for _ in range(config.num_layers)])
         self.norm = nn.RMSNorm(d, eps=1e-6)
         self.head = nn.Linear(d, config.vocab_size)
+        self.motion = Motion(config) if config.frames > 1 else None
         self.neighbours: Tensor
         self.cos: Tensor
         self.sin: Tensor
-        angles = _rotary_angles(config.height, config.width, d // config.num_heads)
-        self.register_buffer("neighbours", _neighbours(config.height, config.width), persistent=False)
+        angles = _rotary_angles(config.frames * config.height, config.width, d // config.num_heads)
+        around = _neighbours(config.frames, config.height, config.width)
+        self.register_buffer("neighbours", around, persistent=False)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
@@ -158,12 +166,22 @@ class TokenTransformer(nn.Module):
         """Input of rows ``rows`` (Long[B, R]) given all tokens (Long[B, N]) and classes (Long[B])."""
         config = self.config
         batch, num_rows = rows.shape
-        absent = tokens.new_full((batch, 1), config.vocab_size)
-        around = self.neighbours[rows].view(batch, -1)
-        near = torch.cat([tokens, absent], dim=1).gather(1, around)
+        known = self._known(tokens)
+        near = known.gather(1, self.neighbours[rows].view(batch, -1))
         x = self.mix(self.embed_token(near).view(batch, num_rows, -1))
-        x = x + self.embed_row(rows // config.width) + self.embed_col(rows % config.width)
-        return x + self.embed_class(classes)[:, None]
+        x = x + self.embed_row(rows // config.width % config.height) + self.embed_col(rows % config.width)
+        x = x + self.embed_class(classes)[:, None]
+        return x if self.motion is None else x + self.motion.embed(known, rows, self.embed_token)
+
+    def _known(self, tokens: Tensor) -> Tensor:
+        """All tokens, and last the one that stands for "no such neighbour": Long[B, N + 1]."""
+        return torch.cat([tokens, tokens.new_full((len(tokens), 1), self.config.vocab_size)], dim=1)
+
+    def read_out(self, x: Tensor, tokens: Tensor, rows: Tensor) -> Tensor:
+        """Logits, Float[B, R, V], of the residual stream at rows ``rows``."""
+        x = self.norm(x)
+        logits = self.head(x)
+        return logits if self.motion is None else self.motion.mixture(logits, x, self._known(tokens), rows)
 
     def forward(self, tokens: Tensor, classes: Tensor) -> Tensor:
         """Logits of every position in one causal pass (training and ``next_token_probs``).
@@ -188,7 +206,7 @@ class TokenTransformer(nn.Module):
             q, k, v = (y.transpose(1, 2) for y in block.project(x, cos, sin))
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = block.finish(x, attended.transpose(1, 2).flatten(2))
-        return self.head(self.norm(x))
+        return self.read_out(x, tokens, rows)
 
     def forward_window(self, tokens: Tensor, classes: Tensor, rows: Tensor, cache: KVCache) -> Tensor:
         """Logits of the rows ``rows`` only, reading and writing the cache.
@@ -228,4 +246,4 @@ class TokenTransformer(nn.Module):
                 q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=visible[:, None]
             )
             x = block.finish(x, attended.transpose(1, 2).reshape(batch, rows.shape[1], -1))
-        return self.head(self.norm(x))[:, :num_rows]
+        return self.read_out(x, tokens, rows)[:, :num_rows]

@@ -17,7 +17,8 @@ def test_tables_decode_to_the_same_tokens_as_on_the_host(method):
 
 
 @pytest.mark.parametrize("method", ["ar", "sjd", "scd-mc", "scd-gs"])
-def test_photos_decode(method):
-    out = decode(load_model("photos"), method, window=32, num_sequences=4, device="cuda")
+@pytest.mark.parametrize(("name", "num_tokens"), [("photos", 256), ("video", 512)])
+def test_shipped_models_decode(name, num_tokens, method):
+    out = decode(load_model(name), method, window=32, num_sequences=4, device="cuda")
     assert out.trace.attrs["device"] == "cuda"
-    assert (out.nfe <= 256).all()
+    assert (out.nfe <= num_tokens).all()

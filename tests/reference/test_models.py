@@ -36,10 +36,11 @@ def test_the_card_states_the_bits_a_token_that_the_weights_have(shipped):
 
 def test_shipped_models_keep_the_contract(shipped):
     check_model(shipped)
-    assert shipped.vocab_size == {"digits": 17, "photos": 1024}[shipped.name]
-    assert shipped.num_tokens == {"digits": 64, "photos": 256}[shipped.name]
+    assert shipped.vocab_size == {"digits": 17, "photos": 1024, "video": 1024}[shipped.name]
+    assert shipped.num_tokens == {"digits": 64, "photos": 256, "video": 512}[shipped.name]
     pixels = shipped.to_pixels(held_out(shipped.name)[0][:2])
-    assert tuple(pixels.shape) == {"digits": (2, 8, 8, 3), "photos": (2, 64, 64, 3)}[shipped.name]
+    sizes = {"digits": (8, 8), "photos": (64, 64), "video": (32, 8 * 32)}
+    assert tuple(pixels.shape) == (2, *sizes[shipped.name], 3)
     assert 0 <= float(pixels.min())
     assert float(pixels.max()) <= 1
 
@@ -77,11 +78,14 @@ def test_decoding_through_the_cache_equals_decoding_by_the_contract():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["ar", "scd-mc", "scd-gs"])
-def test_photos_do_not_depend_on_the_batch(method):
-    model = load_image_model("photos")
-    many = decode(model, method, window=32, num_sequences=5, record=None)
-    one = decode(model, method, window=32, num_sequences=5, batch_size=1, record=None)
+@pytest.mark.parametrize(
+    ("name", "method", "count"),
+    [("photos", "ar", 5), ("photos", "scd-mc", 5), ("photos", "scd-gs", 5), ("video", "scd-mc", 3)],
+)
+def test_sequences_do_not_depend_on_the_batch(name, method, count):
+    model = load_image_model(name)
+    many = decode(model, method, window=32, num_sequences=count, record=None)
+    one = decode(model, method, window=32, num_sequences=count, batch_size=1, record=None)
     assert torch.equal(many.tokens, one.tokens)
     assert torch.equal(many.nfe, one.nfe)
 
