@@ -41,6 +41,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), ERRORS, ids=lambda x: " ".join(x[:3]) if isinstance(x, list) else "")
 def test_bad_input_is_one_line_and_status_two(place, words, message):
     done = run(place, *words)

@@ -55,6 +55,7 @@ def test_no_randomness_hides_in_the_library(path):
             assert not (called.endswith("default_rng") and not node.args), f"{path.name}:{node.lineno}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["laws", "trace", "trajectories", "evidence"])
 def test_measures_and_evidence_need_no_torch(module):
     code = f"import sys, scd_analysis.{module}; assert 'torch' not in sys.modules, 'torch was imported'"

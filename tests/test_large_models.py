@@ -24,6 +24,7 @@ def lines(folder):
     return (folder / "large_models_tiny.rows.jsonl").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_it_stores_passes_beside_what_is_published_and_precision(done):
     result = json.loads((done[0] / "large_models_tiny.json").read_text())
     rows = {(row["model"], row["method"]): row for row in result["rows"]}

@@ -20,6 +20,7 @@ def test_audit_your_own_decoder(capsys):
     assert run("sjd-vp-uncorrected", capsys).startswith("REFUTED")
 
 
+@pytest.mark.slow
 def test_which_condition_broke(capsys):
     condition, count = run("stale-law", capsys).split()
     assert condition == "declared-law"

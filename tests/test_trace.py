@@ -160,6 +160,7 @@ with scd_analysis.TraceWriter(sys.argv[1], vocab_size=3, num_tokens=500, window=
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_what_it_had_finished(tmp_path):
     path = tmp_path / "t.zarr"
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)

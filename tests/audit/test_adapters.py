@@ -139,6 +139,7 @@ def test_unknown_names_list_what_there_is() -> None:
             look_up("kernels")
 
 
+@pytest.mark.slow
 def test_an_adapter_is_small(example: Example, tmp_path: Path) -> None:
     subject = example.right(tmp_path)
     own = [name for name in vars(type(subject)) if callable(getattr(subject, name)) and not name.startswith("_")]
@@ -156,6 +157,7 @@ def drawn(subject: Any, model: Any, num_sequences: int, seed: int) -> np.ndarray
     return returned["tokens"].values.astype(int) if is_trace(returned) else np.asarray(returned)
 
 
+@pytest.mark.slow
 def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Path) -> None:
     subject = example.right(tmp_path)
     first, second = (drawn(subject, example.model, 16, 1) for _ in range(2))
@@ -167,6 +169,7 @@ def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Pat
         assert subject.target_model.num_tokens == first.shape[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["right", "wrong"])
 def test_an_adapter_tells_right_from_wrong(example: Example, tmp_path: Path, kind: str) -> None:
     subject = getattr(example, kind)(tmp_path)

@@ -36,6 +36,7 @@ def subject_with(fault: str | None = None, *, coupled: bool = True) -> Any:
     return subject
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", [ancestral, subject_with(), subject_with(coupled=False)])
 def test_lossless_subject_is_not_refuted(tables: Tables, subject: Any) -> None:
     verdict = audit(subject, tables, max_sequences=4_000)
@@ -46,6 +47,7 @@ def test_lossless_subject_is_not_refuted(tables: Tables, subject: Any) -> None:
     assert 0 < verdict.resolution <= 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -86,6 +88,7 @@ def test_too_little_evidence_is_inconclusive(tables: Tables) -> None:
     assert audit(ancestral, tables, max_sequences=300, resolution=0.9).outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 def test_verdict_repeats_itself(tables: Tables) -> None:
     first, second = (audit(subject_with("stale-law"), tables, max_sequences=700, seed=4) for _ in range(2))
     assert first.to_json() == second.to_json()

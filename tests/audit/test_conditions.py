@@ -87,6 +87,7 @@ LOSSLESS = [
 STANDS = ledger("audit of traces: lossless methods are not refuted at 1e-6", len(LOSSLESS) * 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LOSSLESS, ids=lambda m: m.name)
 def test_lossless_methods_stand(method):
     model = TabularModel.random(3, 4, 0.7, seed=1, zeros=0.2)

@@ -66,6 +66,7 @@ def test_the_law_is_the_librarys_own(model, name):
     assert not torch.allclose(other.next_token_probs(tokens[:, :-1])[0, : len(scores)], scores, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_recording_changes_no_draw(model, assistant):
     options = {"eos_token_id": END, "pad_token_id": END}
     subject = sampled(model, assistant, **options)
@@ -106,6 +107,7 @@ STANDS = ledger("generate: assisted generation of this release is not refuted at
 FINDS = ledger("generate: planted faults are refuted and named", 3e-7)
 
 
+@pytest.mark.slow
 def test_assisted_generation_stands(model, assistant):
     verdict = audit(sampled(model, assistant), alpha=1e-7, max_sequences=64, progress=False)
     assert verdict.outcome is not Outcome.REFUTED
@@ -123,6 +125,7 @@ def greedily(original):
     return draft
 
 
+@pytest.mark.slow
 def test_greedy_drafts_break_the_declared_law(model, assistant, monkeypatch):
     kind = candidate_generator.AssistedCandidateGenerator
     monkeypatch.setattr(kind, "_generate_candidates", greedily(kind._generate_candidates))
@@ -132,6 +135,7 @@ def test_greedy_drafts_break_the_declared_law(model, assistant, monkeypatch):
     assert "most probable token" in verdict.diagnosis.cause
 
 
+@pytest.mark.slow
 def test_a_relaxed_test_breaks_verification(model, assistant):
     """The library's own lossy setting."""
     verdict = audit(sampled(model, assistant, assistant_ensemble_weight=0.3), max_sequences=400, progress=False)
@@ -139,6 +143,7 @@ def test_a_relaxed_test_breaks_verification(model, assistant):
     assert verdict.condition is Condition.VERIFICATION
 
 
+@pytest.mark.slow
 def test_greedy_generation_is_checked_token_for_token(model, assistant):
     options = {"input_ids": PROMPT, "do_sample": False, "max_new_tokens": 20}
     for more in ({}, {"assistant_model": assistant}):
@@ -153,6 +158,7 @@ def test_greedy_generation_is_checked_token_for_token(model, assistant):
     assert "of sequence 0, where only" in verdict.diagnosis.cause
 
 
+@pytest.mark.slow
 def test_a_model_that_drafts_for_itself(model):
     """Its first layer drafts; the trace shows laws of drafts that differ from the model's."""
     subject = sampled(model, assistant_early_exit=1)

@@ -40,6 +40,7 @@ def verify(drafts, draft_probs, target_probs, generator, slip=None):
 STANDS = ledger("audit of kernels: modified rejection sampling is not refuted at 1e-6", 1e-6)
 
 
+@pytest.mark.slow
 def test_modified_rejection_sampling_stands():
     verdict = audit(kernel(verify), max_sequences=3_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED

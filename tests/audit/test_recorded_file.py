@@ -80,6 +80,7 @@ def test_the_file_says_what_the_model_says(drawn, tmp_path):
         target.batch(drawn[:100], np.random.default_rng(0))  # these were the first hundred
 
 
+@pytest.mark.slow
 def test_a_file_without_laws_serves_with_a_model(drawn, tmp_path):
     path = write(tmp_path / "none.jsonl", rows(drawn, "none"))
     with pytest.raises(InputError, match=r"model = None: .* what brings its laws along"):

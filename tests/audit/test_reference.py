@@ -23,12 +23,14 @@ def _subject(method: str) -> Any:
     return subject
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LOSSLESS)
 def test_lossless_methods_are_not_refuted(method: str) -> None:
     model = reference.TabularModel.random(vocab_size=3, num_tokens=4, concentration=0.7, seed=1)
     assert audit(_subject(method), model, max_sequences=2_000).outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 def test_uncorrected_tilt_is_refuted() -> None:
     """TV .05; the mean stopping time is about 7,000."""
     model = reference.TabularModel.random(vocab_size=3, num_tokens=5, concentration=0.5, seed=0)

@@ -51,6 +51,7 @@ def test_laws_and_ages_that_were_not_recorded_are_found_again(recorded):
     assert unknown[used].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):
     path = tmp_path / "run.zarr"
     decode(MODEL, "scd-mc", 3, 400, seed=2, record="laws", out_path=path)
@@ -73,6 +74,7 @@ def test_without_a_model_the_target_is_not_tested(recorded):
     assert audit(broken, progress=False).condition is Condition.VERIFICATION  # the twin
 
 
+@pytest.mark.slow
 def test_a_condition_without_observations_is_not_tested(recorded):
     """Neither laws, nor their scalars, nor variates: nothing shows what the drafts were declared as."""
     hidden = ("uniform", "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent")
@@ -87,6 +89,7 @@ def test_a_condition_without_observations_is_not_tested(recorded):
     assert told[Condition.TARGET.order].observations == int(recorded.trace.committed.sum())
 
 
+@pytest.mark.slow
 def test_commits_stand_in_for_tokens_that_were_not_recorded(recorded):
     """As in a loop of append alone."""
     bare = recorded.trace.assign(tokens=recorded.trace.tokens * np.nan)
@@ -97,6 +100,7 @@ def test_commits_stand_in_for_tokens_that_were_not_recorded(recorded):
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 def test_scalars_are_enough_for_some(recorded):
     trace = decode(MODEL, "scd-gs", 3, 300, seed=2, record="scalars").trace
     verdict = audit(trace, MODEL, progress=False)
@@ -127,6 +131,7 @@ class Interrupted:
         return get_fault("stale-law").decode(model, 3, num_sequences, seed, self.record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [None, "laws"])
 def test_an_interrupted_audit_goes_on_to_the_same_verdict(tmp_path, record):
     subject, options = Interrupted(record), {"max_sequences": 500, "progress": False}
@@ -185,6 +190,7 @@ def test_the_verdict_is_json_and_says_where():
     assert "target: broken" in str(verdict)
 
 
+@pytest.mark.slow
 def test_small_spaces_get_a_certificate():
     verdict = audit(lambda m, n, s: decode(m, "sjd", 3, n, s, None), MODEL, max_sequences=5_000, progress=False)
     assert verdict.certificate.low == 0

@@ -21,7 +21,7 @@ NOT_RUN: dict[str, str] = {}
 
 DIGITS = DOCS / "assets" / "tutorial-digits.png"
 
-QUICK = {"how-to/command-line.md", "how-to/exact.md", "how-to/model.md", "index.md"}
+QUICK = {"how-to/exact.md", "index.md"}
 """Pages of a few seconds; the others are for the slow lane."""
 
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))

@@ -31,6 +31,7 @@ def _expected_growth_at(portfolio: Portfolio, tables: Tables, variate: Floats) -
     return total
 
 
+@pytest.mark.slow
 def test_every_arm_that_needs_no_pit_is_an_exact_martingale(tables: Tables) -> None:
     """Sum over all 81 sequences of p(x) times the factor that x would give: one, after any history."""
     portfolio, rng = _portfolio(tables), np.random.default_rng(0)

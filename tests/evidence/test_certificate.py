@@ -15,6 +15,7 @@ DELTA, RUNS = 0.2, 45
 COVERAGE = ledger("certificate: misses no more often than delta", 1e-6, power=0.99, resolution=0.5)  # of the miss rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [0.0, 0.1])
 def test_bounds_hold_at_all_times(moved: float) -> None:
     """45 runs of 2,000 sequences looked at four times each, on the target itself and on a law that is off."""

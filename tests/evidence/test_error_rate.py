@@ -48,6 +48,7 @@ def test_lossless_decoders_are_refuted_no_more_than_alpha(coupled: bool) -> None
 MOVED = ledger("portfolio: refutes a tenth of one cell's mass moved", 1e-6, power=1 - 1e-6, resolution=0.02)
 
 
+@pytest.mark.slow
 def test_one_moved_cell_is_refuted(tables: Tables) -> None:
     """A tenth of the likeliest cell's mass goes to its neighbour; all other cells are right."""
     law, table, rng = tables.joint(), tabulate(tables.rows), np.random.default_rng(6)

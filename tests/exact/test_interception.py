@@ -142,6 +142,7 @@ def test_generators_in_default_arguments_and_partials_are_enumerated() -> None:
     assert bound.args == args
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_code_runs_uncompiled() -> None:
     @torch.compile(backend="eager")

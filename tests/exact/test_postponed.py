@@ -112,6 +112,7 @@ KERNELS: list[Callable[[], Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
 def test_same_law_as_at_once(kernel: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     later = exact_law(kernel)
@@ -128,6 +129,7 @@ def test_same_law_as_at_once(kernel: Callable[[], Any], monkeypatch: pytest.Monk
     assert later.branches <= now.branches
 
 
+@pytest.mark.slow
 def test_what_nobody_looks_at_does_not_branch() -> None:
     assert exact_law(lambda: (torch.multinomial(P, 1), torch.rand(8) < 0.5)[0].shape[0]).branches == 1
     assert exact_law(first_rejection_by_cumprod).branches == 5

@@ -53,6 +53,7 @@ def test_unknown_figure_lists_those_there_are() -> None:
         get_figure("nope")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_axes_say_what_they_show(runs_of: Runs, name: str) -> None:
     axes = drawn(runs_of, name)

@@ -51,6 +51,7 @@ def line(frames: dict[str, Stored], start: str) -> Line:
 # -- the page --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_figure_has_number_caption_data_and_command(folder: Path) -> None:
     text = (folder / "README.md").read_text()
     for number, entry in enumerate(page.entries(folder), start=1):
@@ -64,6 +65,7 @@ def test_a_figure_has_number_caption_data_and_command(folder: Path) -> None:
     assert "2 figures: 2 are drawn from decodes" in text
 
 
+@pytest.mark.slow
 def test_page_and_paper_are_the_same_every_time(folder: Path, copied: Path) -> None:
     write_page(copied)
     for name in ("README.md", "paper.pdf"):
@@ -107,6 +109,7 @@ def test_check_fails_when_a_picture_is_newer_than_the_paper(copied: Path) -> Non
     assert set(page.check(copied)) == {"paper.pdf"}
 
 
+@pytest.mark.slow
 def test_the_paper_has_a_sheet_a_figure_after_the_front(folder: Path) -> None:
     found = page.entries(folder)
     one, two = (paper(found[:count], "0" * 64).count(b"/Type /Page ") for count in (1, 2))

@@ -89,6 +89,7 @@ def test_a_drawing_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_rendering_twice_gives_the_same_bytes(gallery: Path, foreign_trace: Path, tmp_path: Path) -> None:
     render(["hamming_by_lag"], out=tmp_path, trace=foreign_trace)
     for kind in ("json", "png", "svg"):
@@ -189,6 +190,7 @@ def test_bad_trace_is_one_line_and_two(
 # -- anybody's trace -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_foreign_trace_gives_all_its_figures(
     foreign_trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +203,7 @@ def test_foreign_trace_gives_all_its_figures(
     assert couplings == {"independent", "maximal", "gumbel"}  # nobody said which: all three are compared
 
 
+@pytest.mark.slow
 def test_foreign_trace_without_laws_says_what_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_foreign(tmp_path / "bare.zarr.zip", laws=False, sequences=12)
     code, out, err = status(capsys, "--trace", str(path), "--out", str(tmp_path / "out"))
@@ -212,6 +215,7 @@ def test_foreign_trace_without_laws_says_what_it_cannot(tmp_path: Path, capsys: 
         render(["collision_vs_tv"], out=tmp_path / "out", trace=path)
 
 
+@pytest.mark.slow
 def test_a_window_too_short_for_redrafts_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_foreign(tmp_path / "short.zarr", laws=True, window=2)  # a draft is committed one pass after it entered
     code, _, err = status(capsys, "--trace", str(path), "--out", str(tmp_path / "out"))

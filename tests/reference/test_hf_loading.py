@@ -48,6 +48,7 @@ def test_kinds_are_recognised(tmp_path):
     assert (model.grid, model.vocab_size) == ((2, 3), tiny.CODES)
 
 
+@pytest.mark.slow
 def test_the_library_is_imported_on_first_use():
     code = "import sys, reference; assert 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -138,6 +138,7 @@ FALSE_ALARM_TRACED = ledger("hf: scd-gs on a tiny Emu3 is not refuted at 1e-6", 
 MISSES = ledger("hf: residual-from-target on a tiny Llama is refuted", 1e-7, power=1 - 1e-7, resolution=0.08)
 
 
+@pytest.mark.slow
 def test_the_audit_stands_by_scd_on_a_network_and_finds_a_fault_in_it():
     model = load_hf(tiny.llama(vocab_size=4), [0, 2], num_tokens=4)
 
@@ -163,6 +164,7 @@ class RowEndBug:
         return session
 
 
+@pytest.mark.slow
 def test_the_audit_finds_a_cache_that_is_not_kept_up():
     """With top-k the wrong context soon gives a token that the right one excludes: ln E is infinite."""
     network = tiny.emu3()

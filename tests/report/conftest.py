@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,10 @@ def hand() -> xr.Dataset:
 @pytest.fixture(scope="session")
 def patches() -> xr.Dataset:
     """Ten sequences of 24 tokens, with their laws."""
-    from reference import decode
+    from reference import decode, get_method
 
-    trace = decode(Patches(), "scd-mc", window=5, num_sequences=10, record="laws", progress=False).trace
+    method = replace(get_method("scd-mc"), initial="uniform")  # redrafts enough to draw
+    trace = decode(Patches(), method, window=5, num_sequences=10, record="laws", progress=False).trace
     assert trace is not None
     return trace.load()
 

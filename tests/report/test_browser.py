@@ -20,6 +20,7 @@ from tests.report.browser import chromium, violations
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
+pytestmark = pytest.mark.slow
 Open = Callable[..., "Page"]
 Stale = tuple[Verdict, xr.Dataset]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

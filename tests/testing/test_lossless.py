@@ -68,6 +68,7 @@ def biased(model, num_sequences, seed):
 # -------------------------------------------------------------------------------------------------- who passes, who not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lossless", "model", "limit"),
     [
@@ -82,6 +83,7 @@ def test_a_lossless_subject_passes(lossless, model, limit):
     assert verdict.num_sequences == limit
 
 
+@pytest.mark.slow
 def test_a_trace_passes_by_itself_and_by_its_path(tmp_path):
     trace = traced(MODEL, 300, 5)
     assert assert_lossless(trace, MODEL, alpha=EACH, resolution=0.3).num_sequences == 300
@@ -89,6 +91,7 @@ def test_a_trace_passes_by_itself_and_by_its_path(tmp_path):
     assert assert_lossless(tmp_path / "run.zarr", MODEL, alpha=EACH, resolution=0.3).num_sequences == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["argmax-draft", "row-shifted", "drop-residual"])
 def test_a_planted_fault_fails_by_its_tokens(name):
     with pytest.raises(AssertionError, match="does not sample from its target law"):

@@ -67,6 +67,7 @@ def last_lines(result):
 # -------------------------------------------------------------------------------------------------------------- summary
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_what_its_rates_add_up_to(suite):
     """Two audits at 5e-8 and a declared 2e-8."""
     result = suite(SUITE)
@@ -167,6 +168,7 @@ def test_last():
 """
 
 
+@pytest.mark.slow
 def test_workers_send_their_entries_with_their_reports(suite, pytester):
     result = suite(ENTRIES, "-n", "2", "--scd-ledger", "scd.jsonl", "--scd-alpha", "1e-5")
     result.assert_outcomes(passed=7)
@@ -205,6 +207,7 @@ def test_start_up_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_the_page_of_the_package_runs_as_printed():
     import torch
 

@@ -238,6 +238,7 @@ def test_disjoint_pairs_shrink_to_two_point_masses():
     assert same(minimal(law_pairs(kinds=["disjoint"])), [1, 0], [0, 1])
 
 
+@pytest.mark.slow
 def test_models_shrink_to_one_token_of_two():
     assert minimal(target_models()) == TableModel(1, (0.5, 0.5))
 
@@ -251,6 +252,7 @@ def test_a_counterexample_lists_the_prefixes_that_matter():
     assert prefix in ((0,), (1,))
 
 
+@pytest.mark.slow
 def test_windows_and_batches_shrink_to_the_smallest():
     assert minimal(windows()) == (0, 1, 1)
     uniform = [[[0.5, 0.5]]]
@@ -291,6 +293,7 @@ def sampler(model, forgets):
     return draw
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(target_models(vocab_size=2, num_tokens=st.integers(1, 3)))
 def test_a_sampler_is_exact_on_every_model(model):
@@ -305,6 +308,7 @@ def forgetting_shows(model):
     return False
 
 
+@pytest.mark.slow
 def test_one_that_forgets_is_found():
     find_any(target_models(vocab_size=2, num_tokens=3), forgetting_shows)
 
