@@ -17,6 +17,7 @@ import torch
 from reference import decode
 from reference.broken import Fault, faults
 from scd_analysis import Outcome, audit
+from scd_analysis.conditions import Condition
 from scd_analysis.subjects import recorded
 from studies import rivals
 from studies.store import Rows, save
@@ -26,6 +27,9 @@ QUESTION = "images until faulty decoders of digits are refuted, against the test
 ALPHA = 1e-2
 GRID = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 NULL_RUNS, RUNS = 400, 40
+
+
+CONDITIONS = [condition.value for condition in Condition]
 
 
 def statistics(mine: np.ndarray, right: np.ndarray, vocab_size: int, rng: np.random.Generator) -> dict[str, float]:
@@ -106,17 +110,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    parser.add_argument("--conditions", nargs="*", help="only faults that break one of these")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows, chosen = Rows("power_digits", ("fault",), fresh=args.fresh), [f for f in faults().values() if _is_fast(f)]
-    model = model_of(Rule("right", None, None))
-    right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
-    limits = thresholds(right, model.vocab_size)
-    for fault in chosen:
-        if not rows.has(fault.name):
+    rows = Rows("power_digits", ("fault",), fresh=args.fresh)
+    chosen = [f for f in faults().values() if _is_fast(f) and f.condition.value in (args.conditions or CONDITIONS)]
+    if missing := [fault for fault in chosen if not rows.has(fault.name)]:
+        model = model_of(Rule("right", None, None))
+        right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
+        limits = thresholds(right, model.vocab_size)
+        for fault in missing:
             rows.add(measure(fault, right, limits, args.repeats))
     known = {row["fault"]: row for row in rows.rows}
     content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "repeats": args.repeats}
+    content["conditions"] = args.conditions or CONDITIONS
     save("power_digits", QUESTION, {**content, "rows": [known[fault.name] for fault in chosen]})
 
 
