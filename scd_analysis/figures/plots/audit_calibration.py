@@ -38,18 +38,13 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     ax, rates = axes["rate"], frame[frame["kind"] == "rate"]
     ends = np.array([rates["x"].min() / 2, 1.0])
     ax.plot(ends, ends, color=INK, linewidth=1, label="bound (Ville)")
-    least = 0.3 / rates["n"].max()
     for grade, (label, color, marker, linestyle) in GRADES.items():
         rows = rates[rates["grade"] == grade]
-        seen = np.maximum(rows["value"], least)
-        errors = np.array([np.maximum(seen - np.maximum(rows["low"], least), 0), np.maximum(rows["high"] - seen, 0)])
-        ax.errorbar(
-            rows["x"], seen, yerr=errors, color=color, marker=marker, linestyle=linestyle, capsize=2, label=label
-        )
-        none = rows["value"] == 0
-        ax.plot(
-            rows["x"][none], seen[none], marker=marker, color="white", markeredgecolor=color, linestyle="", zorder=3
-        )
+        seen, none = rows[rows["value"] > 0], rows[rows["value"] == 0]
+        errors = np.array([seen["value"] - seen["low"], seen["high"] - seen["value"]])
+        style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": linestyle, "capsize": 2}
+        ax.errorbar(seen["x"], seen["value"], yerr=errors, label=label, **style)
+        ax.plot(none["x"], none["high"], marker="v", color="white", markeredgecolor=color, linestyle="", zorder=3)
     ax.set(xscale="log", yscale="log", xlabel="level of the audit, α", ylabel="lossless decoders refuted (share)")
     ax.set_title("refuted at some time, at most α")
     ax.legend(loc="upper left")
@@ -75,7 +70,7 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     p_value = float(stats.chisquare(counts, np.full(len(counts), counts.mean())).pvalue)
     return (
         f"(a) Share of lossless decoders whose ln E ever reached ln(1/α) within {settings['sequences_an_audit']} "
-        f"sequences, with exact 95% intervals; hollow where none did. {'; '.join(parts)}. Models: "
+        f"sequences, with exact 95% intervals; hollow, the upper end of the interval where none did. {'; '.join(parts)}. Models: "
         f"{', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. (b) Randomised PIT of "
         f"{int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = {p_value:.2f}). "
         f"Made by `{settings['command']}`."
