@@ -70,8 +70,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     p_value = float(stats.chisquare(counts, np.full(len(counts), counts.mean())).pvalue)
     return (
         f"(a) Share of lossless decoders whose ln E ever reached ln(1/α) within {settings['sequences_an_audit']} "
-        f"sequences, with exact 95% intervals; hollow, the upper end of the interval where none did. {'; '.join(parts)}. "
-        f"Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. (b) Randomised PIT of "
+        "sequences, with exact 95% intervals; hollow, the upper end of the interval where none did. "
+        f"{'; '.join(parts)}. Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. (b) Randomised PIT of "
         f"{int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = {p_value:.2f}). "
         f"Made by `{settings['command']}`."
     )
