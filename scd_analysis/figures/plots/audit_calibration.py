@@ -71,9 +71,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     return (
         f"(a) Share of lossless decoders whose ln E ever reached ln(1/α) within {settings['sequences_an_audit']} "
         "sequences, with exact 95% intervals; hollow, the upper end of the interval where none did. "
-        f"{'; '.join(parts)}. Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. (b) Randomised PIT of "
-        f"{int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = {p_value:.2f}). "
-        f"Made by `{settings['command']}`."
+        f"{'; '.join(parts)}. Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. "
+        f"(b) Randomised PIT of {int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = "
+        f"{p_value:.2f}). Made by `{settings['command']}`."
     )
 
 
