@@ -14,3 +14,28 @@ def test_the_table_of_initial_drafts_is_the_stored_result():
         for method in ("sjd", "scd-mc", "scd-gs"):
             rows = [r for r in result["rows"] if (r["initial"], r["method"]) == (initial, method)]
             assert " · ".join(f"{row['speedup']:.2f}" for row in rows) in line
+
+
+def test_the_table_of_gains_on_a_video_is_the_stored_result():
+    rows = json.loads((ROOT / "studies" / "results" / "video_gain.json").read_text())["rows"]
+    readme = (ROOT / "README.md").read_text()
+    for model in ("photos", "video"):
+        (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{model}` |")]
+        for method in ("sjd", "scd-mc", "scd-gs"):
+            chosen = [r for r in rows if (r["model"], r["method"]) == (model, method)]
+            assert [r["window"] for r in chosen] == [16, 32, 64]
+            assert " · ".join(f"{r['gain']:.2f}" for r in chosen) in line
+    (row,) = [r for r in rows if (r["model"], r["method"], r["window"]) == ("video", "sjd", 32)]
+    assert f"{row['bits_first_frame']:.2f} in the first frame, {row['bits_later']:.2f} in the later ones" in readme
+
+
+def test_maximal_coupling_gains_more_on_the_video_than_on_the_photographs():
+    """At window 32, beyond both 95% intervals."""
+    rows = json.loads((ROOT / "studies" / "results" / "video_gain.json").read_text())["rows"]
+    photos, video = (
+        next(r for r in rows if (r["model"], r["method"], r["window"]) == (model, "scd-mc", 32))
+        for model in ("photos", "video")
+    )
+    assert (photos["n"], video["n"]) == (64, 64)
+    assert video["gain_low"] > photos["gain_high"]
+    assert video["bits_later"] <= 0.7 * video["bits_first_frame"]
