@@ -121,16 +121,16 @@ def test_a_kernel_with_a_wrong_residual_fails():
 
 def test_the_message_says_what_broke_and_how_to_repeat_it():
     with pytest.raises(AssertionError) as caught:
-        assert_lossless(biased, FAIR, alpha=1e-4, max_sequences=3_000, seed=7)
+        assert_lossless(biased, FAIR, alpha=1e-7, max_sequences=3_000, seed=7)
     message = str(caught.value)
     first, second, *_ = message.splitlines()
     assert first == "tests.testing.test_lossless:biased does not sample from its target law."
-    again = audit(biased, FAIR, alpha=1e-4, max_sequences=3_000, seed=7, progress=False)
+    again = audit(biased, FAIR, alpha=1e-7, max_sequences=3_000, seed=7, progress=False)
     assert second == str(again).splitlines()[0]
     assert re.fullmatch(r"REFUTED: ln E = .* after .* sequences .*, resolution .*\.", second)
     assert all(finding.message in message for finding in again.findings)
-    assert "audit(tests.testing.test_lossless:biased, TableModel, alpha=0.0001, max_sequences=3000, seed=7)" in message
-    assert "refuted here with probability at most 0.0001" in message
+    assert "audit(tests.testing.test_lossless:biased, TableModel, alpha=1e-07, max_sequences=3000, seed=7)" in message
+    assert "refuted here with probability at most 1e-07" in message
 
 
 def test_too_few_sequences_fail_unless_any_resolution_will_do():
