@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             )  # fmt: skip
             for row in own.itertuples():
                 ax.annotate(
-                    str(row.window), (row.nfe, row.time), xytext=(3, -9), textcoords="offset points", fontsize=7
+                    str(row.window), (row.nfe, row.time), xytext=PLACES[method], textcoords="offset points", fontsize=7
                 )
         ax.set(xlim=(0, top), ylim=(0, top), xlabel="gain in passes (AR / method)", ylabel="gain in time (AR / method)")
         ax.set_title("one sequence at a time" if batch == 1 else f"batch of {batch}")
