@@ -9,6 +9,7 @@ Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import torch
@@ -21,6 +22,7 @@ GENERATOR = "Philox-4x32-10; counter = (sequence, position, 16 * iteration + pur
 _LOW = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
 
 
 class Purpose(IntEnum):
@@ -43,18 +45,22 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> tuple[T
     seed : int
         The key; its lowest 64 bits are used.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = seed & _LOW, (seed >> 32) & _LOW
-    for _ in range(10):
-        left, right = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]  # int64 wraps: the 64 bits are the right ones
-        c0, c1, c2, c3 = (
-            ((right >> 32) & _LOW) ^ c1 ^ k0,
-            right & _LOW,
-            ((left >> 32) & _LOW) ^ c3 ^ k1,
-            left & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
-    return c0, c1, c2, c3
+    words = torch.broadcast_tensors(*counter)
+    device, ones = words[0].device, (1,) * words[0].ndim
+    half = torch.arange(2, device=device).view(2, *ones)  # both halves of a round in one operation
+
+    def pair(first: int, second: int) -> Tensor:
+        return first + half * (second - first)
+
+    turn = torch.arange(_ROUNDS, device=device).view(_ROUNDS, 1, *ones)
+    keys = (pair(seed & _LOW, (seed >> 32) & _LOW) + turn * pair(*_WEYL)).bitwise_and_(_LOW)
+    multiplier = pair(*_MULTIPLIERS)
+    even, odd = torch.stack([words[0], words[2]]), torch.stack([words[1], words[3]])
+    for key in keys.unbind(0):
+        product = (even * multiplier).flip(0)  # int64 wraps: the 64 bits are the right ones
+        even = (product >> 32).bitwise_and_(_LOW).bitwise_xor_(odd).bitwise_xor_(key)
+        odd = product.bitwise_and_(_LOW)
+    return even[0], odd[0], even[1], odd[1]
 
 
 def _unit(high: Tensor, low: Tensor) -> Tensor:
@@ -83,9 +89,26 @@ def uniform_pair(
     tuple of Tensor
         Float64, of the broadcast shape.
     """
+    first, second = uniform_pairs(seed, (purpose,), sequence, position, iteration)[0]
+    return first, second
+
+
+def uniform_pairs(
+    seed: int, purposes: Sequence[Purpose], sequence: Tensor, position: Tensor, iteration: int | Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """:func:`uniform_pair` for several purposes, in one run of the generator."""
     zero = torch.zeros_like(position)
-    w0, w1, w2, w3 = philox((sequence + zero, position, zero + 16 * iteration + int(purpose), zero), seed)
-    return _unit(w0, w1), _unit(w2, w3)
+    words = philox(
+        (
+            torch.stack([sequence + zero] * len(purposes)),
+            torch.stack([position] * len(purposes)),
+            torch.stack([zero + 16 * iteration + int(purpose) for purpose in purposes]),
+            torch.zeros((), dtype=torch.long, device=position.device),
+        ),
+        seed,
+    )
+    first, second = _unit(words[0], words[1]), _unit(words[2], words[3])
+    return list(zip(first.unbind(0), second.unbind(0), strict=True))
 
 
 def exponentials(seed: int, sequence: Tensor, position: Tensor, vocab_size: int, dtype: torch.dtype) -> Tensor:

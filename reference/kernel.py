@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reference.drafting import Sweep
-from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
+from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair, uniform_pairs
 from reference.fast.scan import LawScalars
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
@@ -60,7 +60,7 @@ class JacobiState:
     sequence : Tensor
         Long[B], which sequence each row is; keys its draws.
     tokens : Tensor
-        Long[B, N], committed tokens before ``base``, drafts in the window, anything after.
+        Long[B, N], committed tokens before ``base``, drafts in the window, after it random first drafts.
     base : Tensor
         Long[B], number of committed tokens.
     draft_probs : Tensor
@@ -144,10 +144,12 @@ def init(settings: Settings, sequence: Tensor) -> JacobiState:
     batch, window, vocab = len(sequence), settings.window, settings.vocab_size
     device, rule = sequence.device, settings.method.drafting
     zeros = torch.zeros(batch, dtype=torch.long, device=device)
+    position = torch.arange(settings.num_tokens, device=device)
+    uniform, _ = uniform_pair(settings.seed, Purpose.INITIAL, sequence[:, None], position + zeros[:, None], 0)
     laws = torch.zeros(batch, window, vocab, dtype=settings.dtype, device=device)
     state = JacobiState(
         sequence=sequence,
-        tokens=torch.zeros(batch, settings.num_tokens, dtype=torch.long, device=device),
+        tokens=(uniform * vocab).long(),
         base=zeros,
         draft_probs=laws,
         age=torch.zeros(batch, window, dtype=torch.long, device=device),
@@ -204,12 +206,14 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     target, position = probs[:, :window], rows[:, :window]
     in_window = state.base[:, None] + slots[:window] <= last
 
+    purposes = (Purpose.VERIFY, Purpose.DRAFT, Purpose.BONUS)
+    pairs = uniform_pairs(settings.seed, purposes, state.sequence[:, None], rows, state.iteration)
+    (to_accept, to_replace), to_redraft, (to_add, _) = pairs
+
     # Verify every slot on its own.
-    rule, sequence = settings.method.verification, state.sequence[:, None]
+    rule, race = settings.method.verification, _race(settings, state, position)
     draft_token = state.tokens.gather(1, position)
-    uniform, residual_uniform = uniform_pair(settings.seed, Purpose.VERIFY, sequence, position, state.iteration)
-    race = _race(settings, state, position)
-    laws, variates = (target, state.draft_probs), (uniform, residual_uniform)
+    laws, variates = (target, state.draft_probs), (to_accept[:, :window], to_replace[:, :window])
     check = Check(*laws, draft_token, *variates, in_window, state.age, race, settings.measure)
     accepted, verified, uniform, limit, scalars = rule.verify(check)
 
@@ -221,12 +225,11 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     if limit is not None:
         committed &= slots[:window] < limit[:, None]
         has_bonus &= num_in_window < limit
-    bonus_uniform, _ = uniform_pair(settings.seed, Purpose.BONUS, state.sequence, rows[:, -1], state.iteration)
-    bonus_token = torch.where(has_bonus, inverse_cdf(rule.bonus_probs(probs), bonus_uniform), -1)
+    bonus_token = torch.where(has_bonus, inverse_cdf(rule.bonus_probs(probs), to_add[:, -1]), -1)
     num_committed = committed.sum(1) + has_bonus
 
     # Redraft what was not committed.
-    drafts, declared = _redraft(settings, state, check, position, accepted, verified)
+    drafts, declared = _redraft(settings, state, check, position, accepted, verified, to_redraft)
     next_token = torch.where(committed, verified, drafts)
     tokens = _write(state.tokens, position, next_token, in_window)
     tokens = _write(tokens, rows[:, -1:], bonus_token[:, None], has_bonus[:, None])
@@ -269,7 +272,13 @@ def _race(settings: Settings, state: JacobiState, position: Tensor) -> Tensor | 
 
 
 def _redraft(
-    settings: Settings, state: JacobiState, check: Check, position: Tensor, accepted: Tensor, verified: Tensor
+    settings: Settings,
+    state: JacobiState,
+    check: Check,
+    position: Tensor,
+    accepted: Tensor,
+    verified: Tensor,
+    variates: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Next drafts of every slot and the laws declared for them."""
     rule, target = settings.method.drafting, check.target_probs
@@ -278,7 +287,7 @@ def _redraft(
     previous = state.previous_probs
     if previous is not None:
         previous = torch.where((state.age == 0)[..., None], target, previous)
-    uniform, coin = uniform_pair(settings.seed, Purpose.DRAFT, state.sequence[:, None], position, state.iteration)
+    uniform, coin = (variate[:, : settings.window] for variate in variates)
     return rule.draft(
         Sweep(
             target_probs=target,
@@ -339,8 +348,7 @@ def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiSt
 
 def _initial_tokens(settings: Settings, state: JacobiState, position: Tensor, entering: Tensor) -> Tensor:
     """First drafts, Long[B, L]: random, or a copy of a neighbour that is not itself entering (random if none)."""
-    uniform, _ = uniform_pair(settings.seed, Purpose.INITIAL, state.sequence[:, None], position, 0)
-    random = (uniform * settings.vocab_size).long()
+    random = state.tokens.gather(1, position)
     if settings.method.initial == "uniform":
         return random
     first = torch.where(entering, position, settings.num_tokens).amin(1, keepdim=True)  # the first position that enters

@@ -83,7 +83,8 @@ class Commits:
         Whether a draft was verified there, whether it was accepted, and whether the token was drawn past the window.
     iteration, slot, age : Long[S, N]
         When and where.
-    draft : Long[S, N]
+    draft, drawn_slot : Long[S, N]
+        The draft, and the slot in which the pass before drew it.
     draft_prob, target_prob : Float[S, N]
         Of the draft, under the declared law and the target law.
     total_variation, collision : Float[S, N]
@@ -110,6 +111,7 @@ class Commits:
     slot: Longs
     age: Longs
     draft: Longs
+    drawn_slot: Longs
     draft_prob: Floats
     target_prob: Floats
     total_variation: Floats
@@ -164,6 +166,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
         slot=index.slot,
         age=index.take(_age(part["age"], passes), -1),
         draft=index.take(passes.draft, -1),
+        drawn_slot=drawn.slot,
         draft_prob=index.take(part["draft_prob_of_token"], np.nan),
         target_prob=index.take(part["target_prob_of_token"], np.nan),
         total_variation=index.take(part["total_variation"], np.nan),

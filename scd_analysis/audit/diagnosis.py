@@ -52,7 +52,7 @@ _GIVEN_THE_DRAFT = (
 _BY_THE_VARIATES = ("acceptance-shared", "kept-longest")
 """Explanations of acceptance under which accept flags follow the recorded variates, where there are any."""
 
-_OF_THE_DRAFT = ("drafts", "draft-scalars", "drafts-shared")
+_OF_THE_DRAFT = ("drafts", "first-drafts", "draft-scalars", "drafts-shared")
 
 
 def diagnose(watch: Watch) -> Diagnosis | None:
@@ -123,7 +123,9 @@ def _of_process(watch: Watch, running: Running, condition: Condition, lead: floa
     size = None
     if leaning is not None and leaning.count:
         low, high = mean_bounds(abs(leaning.score), leaning.count, leaning.width, DELTA)
-        size = Size(low / leaning.width, high / leaning.width, f"mean of the {running.process.name}, at least")
+        size = Size(
+            low / leaning.width, min(high / leaning.width, 1.0), f"mean of the {running.process.name}, at least"
+        )
     if condition is Condition.SELECTION and running.process.name == "acceptance":
         cause = (
             "drafts are committed accepted more often than verification accepts them: the commit was chosen afterwards"

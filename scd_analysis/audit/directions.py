@@ -16,7 +16,7 @@ from scd_analysis.evidence.features import (
     token_of,
     uniform,
 )
-from scd_analysis.evidence.pit import mid_pit
+from scd_analysis.evidence.moments import MidPit, Numbered
 
 DRAFTS = (
     Feature("sharpness", "drafts are drawn from a sharper law than declared (a lower temperature, top-k, top-p)",
@@ -42,9 +42,18 @@ DRAFTS = (
             "drafts lean away from those that were kept", companion("kept")),
     Feature("earlier", "drafts lean to the law of two passes before: a draft was carried over under a new law",
             "drafts lean away from the law of two passes before", companion("earlier")),
-    Feature("left", "first drafts copy the left neighbour while another law than a point mass is declared",
-            "first drafts avoid the left neighbour", token_of("left"), 0.0),
 )  # fmt: skip
+
+FIRST_DRAFTS = tuple(
+    Feature(
+        name,
+        f"first drafts copy the {name} neighbour while another law than a point mass is declared",
+        f"first drafts avoid the {name} neighbour",
+        token_of(name),
+        0.0,
+    )
+    for name in ("left", "upper")
+)
 
 
 SCALARS = {
@@ -116,12 +125,7 @@ def _leans(name: str, what: str) -> Feature:
     )
 
 
-def _token_pit(batch: Batch) -> Floats:
-    return mid_pit(batch.target_probs, "token")
-
-
-def _rank_pit(batch: Batch) -> Floats:
-    return mid_pit(batch.target_probs, "rank")
+_token_pit, _rank_pit = MidPit("token"), MidPit("rank")
 
 
 REPLACEMENT = (
@@ -155,10 +159,7 @@ BONUS = (
 )  # fmt: skip
 
 
-def _height(batch: Batch) -> Floats:
-    values = np.linspace(-1, 1, batch.target_probs.shape[-1])
-    return np.broadcast_to(values, batch.target_probs.shape)
-
+_height = Numbered(-1.0, 1.0)
 
 VARIATES = (
     Feature("height", "acceptance variates are too high", "acceptance variates are too low: chosen because they accept",
@@ -177,6 +178,8 @@ SHARED_VARIATES = (
             "acceptance variates go against those of the sequence before", scaled(_height, "above")),
 )  # fmt: skip
 
+
+IN_PAIRS = {"in-pairs": "two slots side by side are raced with the same Gumbel noise"}
 
 SHARED_NOISE = (
     Feature("previous", "a draft equals the draft before it too often: they share noise",

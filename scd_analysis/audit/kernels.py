@@ -174,6 +174,7 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         slot=np.where(drafted, place, -1),
         age=np.where(drafted, 1, -1),
         draft=np.where(drafted, padded, -1),
+        drawn_slot=nowhere.token,
         draft_prob=draft_prob,
         target_prob=target_prob,
         total_variation=none,

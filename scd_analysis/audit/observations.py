@@ -14,6 +14,7 @@ import numpy as np
 
 from scd_analysis.audit.commits import Commits, Drawn
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observed
+from scd_analysis.evidence.batch import observations as batched
 from scd_analysis.evidence.pit import randomised_pit
 from scd_analysis.evidence.races import second_winner
 from scd_analysis.evidence.rules import residual
@@ -34,11 +35,14 @@ class View:
         What drafts were verified against: recorded, or the model's.
     model_probs : Float[S, N, V] or None
         The model's law given the finished sequence.
+    grid_width : int or None
+        Tokens in a row of an image.
     """
 
     commits: Commits
     target_probs: Floats | None
     model_probs: Floats | None
+    grid_width: int | None = None
 
 
 def _drawn(commits: Commits) -> np.ndarray:
@@ -67,12 +71,23 @@ def drafts(view: View, noise: Floats) -> Batch | None:
     if commits.draft_probs is None:
         return None
     companions = {"target": view.target_probs, **_other_drafts(commits)}
-    context = {
-        "left": np.where(commits.age == 0, _earlier(commits.final, 1, -1), -1),
-        "old": (commits.age > 1).astype(float),
-    }
+    context = {"old": (commits.age > 1).astype(float)}
     known = {name: law for name, law in companions.items() if law is not None}
     return observed(commits.draft, commits.draft_probs, noise, _drawn(commits), known, context)
+
+
+def first_drafts(view: View, noise: Floats) -> Batch | None:
+    """First drafts under laws that were declared for them, and the neighbours they may be copies of."""
+    commits = view.commits
+    if commits.draft_probs is None:
+        return None
+    drawn = _drawn(commits) & (commits.age == 0) & (commits.iteration > 0)  # at the first pass nothing can be copied
+    if not drawn.any():
+        return None
+    above = view.grid_width or commits.final.shape[1]
+    neighbours = {"left": 1, "upper": above}
+    context = {name: np.where(drawn, _earlier(commits.final, back, -1), -1) for name, back in neighbours.items()}
+    return observed(commits.draft, commits.draft_probs, noise, drawn, context=context)
 
 
 def _other_drafts(commits: Commits) -> dict[str, Floats]:
@@ -191,18 +206,11 @@ def replacements(view: View, noise: Floats) -> Batch | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         threshold = np.where(known, commits.target_prob / commits.draft_prob, 0)
         rest = (commits.uniform - threshold) / (1 - threshold)  # uniform again, given that it rejected
-    context = {"variate": np.where(known, _centred(np.clip(rest, 0, 1)), 0)}
-
-    def spread(law: Floats) -> Floats:  # few positions are rejected: alternatives are worked out there only
-        out = np.zeros(target.shape)
-        out[known] = law
-        return out
-
+    context = {"variate": _centred(np.clip(rest[known], 0, 1))}
     null = residual(target[known], declared[known])
     companions = _wrong(target[known], declared[known], commits.draft[known])
     companions["same-variate"] = _above(null, threshold[known])
-    spreads = {name: spread(law) for name, law in companions.items()}
-    return observed(commits.final, spread(null), noise, known, spreads, context)
+    return batched(np.nonzero(known), commits.final[known], null, noise[known], companions, context)
 
 
 def _above(law: Floats, threshold: Floats) -> Floats:
@@ -285,6 +293,7 @@ def shared_noise(view: View, noise: Floats) -> Batch | None:
         "previous": _earlier(token, 1, -1),
         "before-that": _earlier(token, 2, -1),
         "above": np.vstack([np.full((1, token.shape[1]), -1), token[:-1]]),
+        "odd-slot": commits.drawn_slot % 2 == 1,
     }
     for kind, pit in pits.items():
         context[f"previous-{kind}"] = _earlier(np.where(drawn, 2 * pit - 1, 0), 1, 0)

@@ -78,14 +78,30 @@ def leaning(
     return families
 
 
+def together(*several: Families) -> Families:
+    """All of their bettors."""
+    return lambda vocab_size: [family for families in several for family in families(vocab_size)]
+
+
 def known_means(messages: dict[str, tuple[str, str]]) -> Families:
     """Bettors on values whose mean is known."""
     return lambda vocab_size: [Family("means", 1, KnownMeans(messages))]
 
 
+def copying(features: tuple[Feature, ...]) -> Families:
+    """Bettors on tokens that the context would then make all but certain."""
+    blend = Blend({feature.name: feature.more for feature in features}, shares=(0.98,))
+    return lambda vocab_size: [Family("blend", 3, blend), Family("directed", 1, Directed(features, PRIORS))]
+
+
 def repeated(message: str) -> Families:
     """Bettors on something that should almost never happen."""
     return lambda vocab_size: [Family("blend", 1, Blend({"repeated": message}))]
+
+
+def in_pairs(vocab_size: int) -> list[Family]:
+    """Bettors on noise that serves two slots, the second of which is an odd one."""
+    return [Family("pairs", 1, Blend(directions.IN_PAIRS, only={"in-pairs": ("beside", "odd-slot")}))]
 
 
 PROCESSES = (
@@ -95,6 +111,7 @@ PROCESSES = (
         observations.drafts,
         leaning(directions.DRAFTS, stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier")),
     ),
+    Process("first-drafts", Condition.DECLARED_LAW, observations.first_drafts, copying(directions.FIRST_DRAFTS)),
     Process("draft-scalars", Condition.DECLARED_LAW, observations.draft_scalars, known_means(directions.SCALARS)),
     Process(
         "acceptance",
@@ -179,6 +196,8 @@ PROCESSES = (
         "drafts-shared",
         Condition.INDEPENDENCE,
         observations.shared_noise,
-        leaning(directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot"), marginal=False),
+        together(
+            leaning(directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot"), marginal=False), in_pairs
+        ),
     ),
 )

@@ -19,7 +19,7 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.schema import BY_TOKEN
 
 Bools = npt.NDArray[np.bool_]
-BUDGET = 2**17
+BUDGET = 2**16
 """Tokens that a model is asked again about, over an audit; a model that could be written out costs nothing."""
 
 AT_ONCE = 32
@@ -46,12 +46,13 @@ class Reconstruction:
         """Return the trace with ``target_probs`` and ``draft_probs``, NaN where unknown; or as it was."""
         if "target_probs" in trace or not trace.sizes["iteration"]:
             return trace
-        sequences, passes = trace.sizes["sequence"], trace.sizes["iteration"]
-        each = 0 if self._target.is_written_out else passes * self._target.num_tokens
-        count = min(sequences, self._left // each) if each else sequences
+        sequences = trace.sizes["sequence"]
+        cost = np.cumsum((~np.isnan(trace["base"].values)).sum(axis=1)) * self._target.num_tokens
+        count = sequences if self._target.is_written_out else int((cost <= self._left).sum())
         if count == 0:
             return trace
-        self._left -= count * each
+        if not self._target.is_written_out:
+            self._left -= int(cost[count - 1])
         part = trace.isel(sequence=slice(count))
         target = self._window_laws(part)
         draft = declared(part, target, self._tolerance)
@@ -64,24 +65,25 @@ class Reconstruction:
 
     def _window_laws(self, trace: xr.Dataset) -> Floats:
         """Return Float[S, T, L, V], the model's laws of every slot of every pass."""
-        base, drafts = trace["base"].values, trace["draft_token"].values
-        sequences, passes, window = drafts.shape
-        length = self._target.num_tokens
-        position = np.nan_to_num(base, nan=length).astype(np.int64)[..., None] + np.arange(window)
-        inside = ~np.isnan(drafts) & (position < length)
+        length, base = self._target.num_tokens, trace["base"].values
         final = trace["tokens"].values
         if np.isnan(final).any():  # a loop of append alone: commits say what was finished
             final = np.maximum(read_commits(trace).final, 0)
-        contexts = np.broadcast_to(final[:, None], (sequences, passes, length)).copy()
-        s, t, k = np.nonzero(inside)
-        contexts[s, t, position[s, t, k]] = drafts[s, t, k]
-        contexts = contexts.reshape(-1, length).astype(np.int64)
-        rows = np.minimum(position, length - 1).reshape(-1, window)
-        out = np.empty((len(contexts), window, self._target.vocab_size))
+        made = ~np.isnan(base)  # passes of sequences that were not finished yet
+        drafts, contexts = trace["draft_token"].values[made], final[np.nonzero(made)[0]].astype(np.int64)
+        position = base[made].astype(np.int64)[:, None] + np.arange(drafts.shape[1])
+        inside = ~np.isnan(drafts) & (position < length)
+        each, k = np.nonzero(inside)
+        contexts[each, position[each, k]] = drafts[each, k]
+        rows = np.minimum(position, length - 1)
+        out = np.full((*trace["draft_token"].shape, self._target.vocab_size), np.nan)
+        at = np.nonzero(made)
         for start in range(0, len(contexts), AT_ONCE):  # whole sequences of laws are larger than windows of them
             block = slice(start, start + AT_ONCE)
-            out[block] = np.take_along_axis(self._target.laws(contexts[block]), rows[block][..., None], axis=1)
-        return np.where(inside[..., None], out.reshape(*drafts.shape, -1), np.nan)
+            laws = self._target.laws(contexts[block], int(rows[block].max()) + 1)
+            laws = np.take_along_axis(laws, rows[block][..., None], axis=1)
+            out[at[0][block], at[1][block]] = np.where(inside[block][..., None], laws, np.nan)
+        return out
 
 
 def _padded(laws: Floats, sequences: int) -> Floats:

@@ -171,7 +171,8 @@ def _open(
 
     if evidence is None and "target_probs" not in first:
         raise InputError("model = None: the trace holds no laws, so an audit of it needs the model")
-    watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance)
+    grid_width = None if target is None else target.grid_width
+    watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance, grid_width)
     return TraceJudge(evidence, watch, draws, first, log_threshold, limit)
 
 

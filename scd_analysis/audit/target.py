@@ -102,22 +102,25 @@ class Target:
         """Whether laws are looked up, and not asked for."""
         return self._table is not None
 
-    def laws(self, tokens: Longs) -> Floats:
-        """Return Float[S, N, V], the laws of the tokens Long[S, N]; looked up where they were written out."""
-        return self.ask(tokens) if self._table is None else self._table.look_up(tokens)[0]
+    def laws(self, tokens: Longs, first: int | None = None) -> Floats:
+        """Return Float[S, N, V], the laws of the tokens Long[S, N], or of the ``first`` of them.
+
+        They are looked up where they were written out.
+        """
+        return self.ask(tokens[:, :first]) if self._table is None else self._table.look_up(tokens)[0][:, :first]
 
     def ask(self, tokens: Longs) -> Floats:
-        """Return Float[S, N, V], the model's own laws of the tokens Long[S, N], normalised in float64."""
-        block = max(1, LAWS_AT_ONCE // (self.num_tokens * self.vocab_size))
+        """Return Float[S, t, V], the model's own laws of the tokens Long[S, t], normalised in float64."""
+        block = max(1, LAWS_AT_ONCE // (tokens.shape[1] * self.vocab_size))
         parts = [self._ask_block(tokens[start : start + block]) for start in range(0, len(tokens), block)]
         return np.concatenate(parts)
 
     def _ask_block(self, tokens: Longs) -> Floats:
-        prefixes = tokens[:, : self.num_tokens - 1]
+        prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"model.next_token_probs(Long{list(prefixes.shape)})"
         returned = guarded(name, lambda: self._model.next_token_probs(model_input(prefixes)))
         laws = as_array(returned, "model.next_token_probs(...)")
-        expected = (len(tokens), self.num_tokens, self.vocab_size)
+        expected = (*tokens.shape, self.vocab_size)
         if laws.shape != expected:
             raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")
         check_laws(laws, "model.next_token_probs(...)")

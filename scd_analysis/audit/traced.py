@@ -192,6 +192,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def bet(self, part: xr.Dataset, offset: int) -> Floats:
         """Bet on the conditions and on the sequences."""
+        part = _made(part)
         commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part))
         _check_complete(commits, offset)
         self._note(commits)
@@ -225,6 +226,12 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def certificate(self) -> Certificate | None:
         """Of the sequences."""
         return None if self._evidence is None else self._evidence.certificate()
+
+
+def _made(trace: xr.Dataset) -> xr.Dataset:
+    """Leave out passes that none of the sequences made."""
+    made = np.flatnonzero((~np.isnan(trace["base"].values)).any(axis=0))
+    return trace.isel(iteration=slice(int(made[-1]) + 1 if len(made) else 1))
 
 
 def _bytes_a_sequence(trace: xr.Dataset) -> int:

@@ -72,6 +72,8 @@ class Watch:
         ln(1/alpha), nats.
     tolerance : float
         See :func:`scd_analysis.audit.checks.check`.
+    grid_width : int or None
+        Tokens in a row of an image.
     running : list of Running
     violations : dict of str to Violation
     waited : int
@@ -86,6 +88,7 @@ class Watch:
     rng: np.random.Generator
     log_threshold: float
     tolerance: float
+    grid_width: int | None = None
     running: list[Running] = field(default_factory=list)
     violations: dict[str, Violation] = field(default_factory=dict)
     waited: int = 0
@@ -128,7 +131,7 @@ class Watch:
             Number of the first sequence.
         """
         target = model_probs if commits.target_probs is None else commits.target_probs
-        view = View(commits, target, model_probs)
+        view = View(commits, target, model_probs, self.grid_width)
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
         large = target is not None and target.size > LARGE
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
@@ -146,12 +149,14 @@ class Watch:
         return np.asarray(path)
 
     def _bet(self, running: Running, view: View, noise: Floats, offset: int) -> Floats:
+        path = np.full(len(view.commits), running.log_e_value)
         batch = running.process.build(view, noise)
-        if batch is None:
-            return np.full(len(view.commits), running.log_e_value)
-        path = running.portfolio.bet(batch)
-        assert batch.active is not None
-        running.observations += int(batch.active.sum())
+        if batch is None or not len(batch):
+            return path
+        assert batch.sequence is not None
+        after = np.searchsorted(batch.sequence, np.arange(len(path)), side="right")  # observations up to each sequence
+        path = np.where(after > 0, running.portfolio.bet(batch)[after - 1], path)
+        running.observations += len(batch)
         if running.crossed_at is None and (path >= self.log_threshold).any():
             running.crossed_at = offset + int((path >= self.log_threshold).argmax())
         return path

@@ -38,8 +38,10 @@ class Batch:
     context : mapping of str to Float[S, N] or Long[S, N]
         What else is known before a token is drawn, such as the noise of an earlier position; for directions that use
         it.
-    active : Bool[S, N] or None
-        Where there is something to bet on; None is everywhere. Elsewhere the law is a point mass on the token.
+    position : Long[S, N] or None
+        Where in its sequence each token lies; None is 0, 1, ...
+    sequence : Long[S] or None
+        Of which sequence each row is, ascending, where rows are single observations of sequences.
     """
 
     tokens: Longs
@@ -49,7 +51,8 @@ class Batch:
     cells: Longs | None = None
     grid_width: int | None = None
     context: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    active: npt.NDArray[np.bool_] | None = None
+    position: Longs | None = None
+    sequence: Longs | None = None
 
     @property
     def token_probs(self) -> Floats:
@@ -69,7 +72,8 @@ class Batch:
             companions={name: laws[start:stop] for name, laws in self.companions.items()},
             cells=None if self.cells is None else self.cells[start:stop],
             context={name: values[start:stop] for name, values in self.context.items()},
-            active=None if self.active is None else self.active[start:stop],
+            position=None if self.position is None else self.position[start:stop],
+            sequence=None if self.sequence is None else self.sequence[start:stop],
         )
 
     def chunks(self, seen: int, growth: float, smallest: int) -> Iterator[Batch]:
@@ -122,7 +126,7 @@ def observed(
     companions: Mapping[str, Floats] | None = None,
     context: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> Batch:
-    """Make a batch of observations that are there at some places only.
+    """Make a batch of observations that are there at some places only: one row an observation, in order.
 
     Parameters
     ----------
@@ -137,20 +141,46 @@ def observed(
         left out too: it needs no bet.
     companions, context
         As in :class:`Batch`; a companion with a NaN in it says nothing there.
+
+    Returns
+    -------
+    Batch
+        Of as many sequences of one token as there are observations; ``sequence`` and ``position`` say where each was.
     """
-    tokens = np.where(active, tokens, 0)
-    active = active & (np.take_along_axis(laws, tokens[..., None], axis=-1)[..., 0] > 0)
-    point = np.arange(laws.shape[-1]) == tokens[..., None]
-    laws = np.where(active[..., None], laws, point)
-    laws = laws / laws.sum(axis=-1, keepdims=True)
     at = np.nonzero(active)
-    others = {name: _known_at(at, law, laws) for name, law in (companions or {}).items()}
-    return Batch(tokens, laws, uniforms, others, context=context or {}, active=active)
+    others = {name: law[at] for name, law in (companions or {}).items()}
+    known = {name: values[at] for name, values in (context or {}).items()}
+    return observations(at, tokens[at], laws[at], uniforms[at], others, known)
 
 
-def _known_at(at: tuple[npt.NDArray[Any], ...], law: Floats, otherwise: Floats) -> Floats:
-    """Return ``law`` at those places where it has no NaN, elsewhere the other."""
-    out, there = otherwise.copy(), law[at]
-    known = ~np.isnan(there).any(axis=-1)
-    out[tuple(axis[known] for axis in at)] = there[known]
-    return out
+def observations(
+    at: tuple[Longs, ...],
+    tokens: Longs,
+    laws: Floats,
+    uniforms: Floats,
+    companions: Mapping[str, Floats],
+    context: Mapping[str, npt.NDArray[Any]],
+) -> Batch:
+    """As :func:`observed`, with A observations already picked out.
+
+    Parameters
+    ----------
+    at : tuple of Long[A], Long[A]
+        Sequence and position of each, in order.
+    tokens, laws, uniforms : Long[A], Float[A, V], Float[A]
+    companions, context : mapping of str to Float[A, V] or array[A]
+    """
+    rows = np.flatnonzero(laws[np.arange(len(tokens)), tokens] > 0)
+    laws = laws[rows]
+    laws = laws / laws.sum(axis=-1, keepdims=True)
+    others = {name: law[rows] for name, law in companions.items()}
+    others = {name: np.where(np.isnan(law).any(axis=-1, keepdims=True), laws, law) for name, law in others.items()}
+    return Batch(
+        tokens[rows, None],
+        laws[:, None],
+        uniforms[rows, None],
+        {name: law[:, None] for name, law in others.items()},
+        context={name: values[rows, None] for name, values in context.items()},
+        sequence=at[0][rows],
+        position=at[1][rows, None],
+    )

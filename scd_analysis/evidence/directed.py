@@ -20,18 +20,10 @@ import numpy as np
 from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import before
 from scd_analysis.evidence.features import Feature
+from scd_analysis.evidence.moments import Moments, Values, moments
 
 LARGEST_STAKE = 0.9
 """The largest share of the wealth that one token can lose."""
-
-
-def moments(feature: Feature, batch: Batch) -> tuple[Floats, Floats, Floats]:
-    """Return the centred feature of each token, and its null mean and variance given the past, each Float[S, N]."""
-    values = feature.values(batch)
-    mean = np.einsum("snv,snv->sn", batch.target_probs, values)
-    square = np.einsum("snv,snv,snv->sn", batch.target_probs, values, values)
-    own = np.take_along_axis(values, batch.tokens[..., None], axis=-1)[..., 0]
-    return own - mean, mean, np.maximum(square - mean * mean, 0)
 
 
 def log_bets(feature: Feature, theta: Floats, score: Floats, mean: Floats) -> Floats:
@@ -87,9 +79,7 @@ class Directed:
         self._score = np.zeros(len(features))
         self._information = np.zeros(len(features))
         self._seen = 0
-        self._by_position: list[tuple[Floats, Floats, Floats]] = [(np.zeros(1), np.zeros(1), np.zeros(1))] * len(
-            features
-        )
+        self._by_position = [np.zeros((3, 1))] * len(features)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -99,19 +89,21 @@ class Directed:
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, in order, knowing all tokens before it."""
         seen = self._seen + np.arange(batch.tokens.size, dtype=np.float64)
-        growth = [self._growth(batch, i, seen) for i in range(len(self._features))]
+        known: dict[Values, Moments] = {}
+        growth = [self._growth(batch, i, seen, known) for i in range(len(self._features))]
         self._seen += batch.tokens.size
         return np.concatenate(growth, axis=1)
 
-    def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
-        parts = moments(self._features[i], batch)
+    def _growth(self, batch: Batch, i: int, seen: Floats, known: dict[Values, Moments]) -> Floats:
+        parts = moments(self._features[i].values, batch, known)
         score, mean, information = (part.ravel() for part in parts)
         past = before(score, self._score[i]), before(information, self._information[i])
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
         self._score[i] += score.sum()
         self._information[i] += information.sum()
-        sums = parts[0].sum(axis=0), parts[2].sum(axis=0), (parts[2] > 0).sum(axis=0)
-        self._by_position[i] = tuple(old + new for old, new in zip(self._by_position[i], sums, strict=True))
+        self._by_position[i] = _added(
+            self._by_position[i], _by_position(batch, score, information, (information > 0).astype(np.float64))
+        )
         return np.asarray(bets.reshape(*batch.tokens.shape, -1).sum(axis=1))
 
     def leaning(self) -> Leaning:
@@ -127,6 +119,20 @@ class Directed:
         """Say which way the feature leans, by the sign learned so far."""
         i = arm // len(self._priors)
         return self._features[i].more if self._score[i] > 0 else self._features[i].less
+
+
+def _by_position(batch: Batch, *values: Floats) -> Floats:
+    """Sum Float[S * N] of tokens by the position they have in their sequence: one row each."""
+    if batch.position is None:
+        return np.stack([value.reshape(batch.tokens.shape).sum(axis=0) for value in values])
+    return np.stack([np.bincount(batch.position.ravel(), value) for value in values])
+
+
+def _added(first: Floats, second: Floats) -> Floats:
+    """Add rows of different lengths."""
+    longest = max(first.shape[1], second.shape[1])
+    padded = [np.pad(rows, ((0, 0), (0, longest - rows.shape[1]))) for rows in (first, second)]
+    return np.asarray(padded[0] + padded[1])
 
 
 class DirectedByPosition:
@@ -159,12 +165,13 @@ class DirectedByPosition:
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, knowing the same position of all sequences before."""
-        growth = np.stack([self._growth(batch, i) for i in range(len(self._features))], axis=1)
+        known: dict[Values, Moments] = {}
+        growth = np.stack([self._growth(batch, i, known) for i in range(len(self._features))], axis=1)
         self._seen += len(batch)
         return growth
 
-    def _growth(self, batch: Batch, i: int) -> Floats:
-        score, mean, information = moments(self._features[i], batch)
+    def _growth(self, batch: Batch, i: int, known: dict[Values, Moments]) -> Floats:
+        score, mean, information = moments(self._features[i].values, batch, known)
         past = before(score, self._score[i]), before(information, self._information[i])
         seen = np.broadcast_to(self._seen + np.arange(len(batch), dtype=np.float64)[:, None], score.shape)
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)

@@ -2,7 +2,8 @@
 
 Each is a function from a batch to Float[S, N, V] within its stated bounds; entry (s, j, v) depends on the tokens
 before position j, on the target's laws there, and on v. To bet along a new direction, add a function and a line in
-``features``.
+``features``. Some know their moments without being written out (:mod:`scd_analysis.evidence.moments`): worth it where
+vocabularies are large.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
-from scd_analysis.evidence.pit import Ordering, mid_pit
+from scd_analysis.evidence.moments import AtToken, MidPit, Numbered, Scaled, Values
+from scd_analysis.evidence.pit import Ordering
 from scd_analysis.evidence.rules import RULES
 
 LEAST_LOG_PROB = -12.0
@@ -42,7 +43,7 @@ class Feature:
     name: str
     more: str
     less: str
-    values: Callable[[Batch], Floats]
+    values: Values
     low: float = -1.0
     high: float = 1.0
 
@@ -53,30 +54,22 @@ def sharpness(batch: Batch) -> Floats:
     return np.asarray(1 - log_probs / LEAST_LOG_PROB)
 
 
-def indicator(batch: Batch, tokens: Longs, known: npt.NDArray[np.bool_]) -> Floats:
-    """One where v is the given token, Long[S, N], and that is known."""
-    out = np.zeros_like(batch.target_probs)
-    np.put_along_axis(out, tokens[..., None], known[..., None].astype(np.float64), axis=-1)
+def _shifted(batch: Batch, back: int) -> Longs:
+    """The token ``back`` positions before."""
+    out = np.full_like(batch.tokens, -1)
+    if back < batch.tokens.shape[1]:
+        out[:, back:] = batch.tokens[:, :-back]
     return out
 
 
-def _shifted(batch: Batch, back: int) -> Floats:
-    """One where v is the token ``back`` positions before."""
-    tokens, known = np.zeros_like(batch.tokens), np.zeros(batch.tokens.shape, dtype=bool)
-    if back < batch.tokens.shape[1]:
-        tokens[:, back:] = batch.tokens[:, :-back]
-        known[:, back:] = True
-    return indicator(batch, tokens, known)
+def _last_sequence(batch: Batch) -> Longs:
+    """The token at this position of the sequence before."""
+    out = np.full_like(batch.tokens, -1)
+    out[1:] = batch.tokens[:-1]
+    return out
 
 
-def _last_sequence(batch: Batch) -> Floats:
-    """One where v is the token at this position of the sequence before."""
-    tokens, known = np.zeros_like(batch.tokens), np.zeros(batch.tokens.shape, dtype=bool)
-    tokens[1:], known[1:] = batch.tokens[:-1], True
-    return indicator(batch, tokens, known)
-
-
-def _upper(batch: Batch) -> Floats:
+def _upper(batch: Batch) -> Longs:
     return _shifted(batch, batch.grid_width or batch.tokens.shape[1])
 
 
@@ -97,53 +90,45 @@ def uniform(batch: Batch) -> Floats:
     return contrast(batch, np.full_like(batch.target_probs, 1 / batch.target_probs.shape[-1]))
 
 
-def most_probable(batch: Batch) -> Floats:
-    """One at the most probable token."""
-    first = batch.target_probs.argmax(axis=-1)
-    return indicator(batch, first, np.ones(first.shape, dtype=bool))
+def _most_probable(batch: Batch) -> Longs:
+    return np.asarray(batch.target_probs.argmax(axis=-1))
 
 
-def least_probable(batch: Batch) -> Floats:
-    """One at the least probable token that is possible."""
-    inside = np.where(batch.target_probs > 0, batch.target_probs, np.inf)
-    last = inside.argmin(axis=-1)
-    return indicator(batch, last, np.ones(last.shape, dtype=bool))
+def _least_probable(batch: Batch) -> Longs:
+    """The least probable token that is possible."""
+    return np.asarray(np.where(batch.target_probs > 0, batch.target_probs, np.inf).argmin(axis=-1))
 
 
-def number(batch: Batch) -> Floats:
-    """The token's number, from 0 to 1."""
-    values = np.linspace(0, 1, batch.target_probs.shape[-1])
-    return np.broadcast_to(values, batch.target_probs.shape)
+most_probable, least_probable = AtToken(_most_probable), AtToken(_least_probable)
+number = Numbered(0.0, 1.0)
 
 
-def sharpness_after_surprise(batch: Batch) -> Floats:
-    """Temperature again, in proportion to how improbable the token before was."""
-    out = sharpness(batch)
-    out[:, 1:] *= 1 - batch.token_probs[:, :-1, None]
-    out[:, 0] = 0
+def _surprise(batch: Batch) -> Floats:
+    """How improbable the token before was."""
+    out = np.zeros(batch.tokens.shape)
+    out[:, 1:] = 1 - batch.token_probs[:, :-1]
     return out
 
 
-def _after(ordering: Ordering) -> Callable[[Batch], Floats]:
+def _after(ordering: Ordering) -> Scaled:
     """Repeat the PIT of the token before: what a decoder does that uses the same noise twice."""
+    pit = MidPit(ordering)
 
-    def values(batch: Batch) -> Floats:
-        mid = mid_pit(batch.target_probs, ordering)
-        own = np.take_along_axis(mid, batch.tokens[..., None], axis=-1)
-        out = np.zeros_like(mid)
-        out[:, 1:] = mid[:, 1:] * own[:, :-1]
+    def before(batch: Batch) -> Floats:
+        out = np.zeros(batch.tokens.shape)
+        out[:, 1:] = pit.of_tokens(batch)[:, :-1]
         return out
 
-    return values
+    return Scaled(pit, before)
 
 
-def _at(position: int, inner: Callable[[Batch], Floats]) -> Callable[[Batch], Floats]:
-    def values(batch: Batch) -> Floats:
-        out = np.zeros_like(batch.target_probs)
-        out[:, position] = inner(batch)[:, position]
+def _at(position: int, inner: Values) -> Scaled:
+    def only(batch: Batch) -> Floats:
+        out = np.zeros(batch.tokens.shape)
+        out[:, position] = 1
         return out
 
-    return values
+    return Scaled(inner, only)
 
 
 def companion(name: str) -> Callable[[Batch], Floats]:
@@ -151,14 +136,14 @@ def companion(name: str) -> Callable[[Batch], Floats]:
     return lambda batch: contrast(batch, batch.companions.get(name, batch.target_probs))
 
 
-def token_of(name: str) -> Callable[[Batch], Floats]:
+def token_of(name: str) -> AtToken:
     """One where v is the token that the context gives, Long[S, N], negative where there is none."""
-    return lambda batch: indicator(batch, np.maximum(batch.context[name], 0), batch.context[name] >= 0)
+    return AtToken(lambda batch: batch.context[name])
 
 
-def scaled(inner: Callable[[Batch], Floats], name: str) -> Callable[[Batch], Floats]:
+def scaled(inner: Values, name: str) -> Scaled:
     """Scale a direction by a number of the context, Float[S, N] in [-1, 1]."""
-    return lambda batch: inner(batch) * batch.context[name][..., None]
+    return Scaled(inner, lambda batch: batch.context[name])
 
 
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:
@@ -183,11 +168,11 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
         Feature("number", "tokens of a high number come too often", "tokens of a low number come too often",
                 number, 0.0),
         Feature("previous-token", "tokens repeat the one before too often", "tokens repeat the one before too rarely",
-                lambda batch: _shifted(batch, 1), 0.0),
+                AtToken(lambda batch: _shifted(batch, 1)), 0.0),
         Feature("previous-row", "tokens lean to the law of the position before (a row shifted by one)",
                 "tokens lean away from the law of the position before", _previous_row),
         Feature("last-sequence", "a sequence repeats tokens of the one before it (noise shared between sequences)",
-                "a sequence avoids the tokens of the one before it", _last_sequence, 0.0),
+                "a sequence avoids the tokens of the one before it", AtToken(_last_sequence), 0.0),
         Feature("sharpness-first", "the first token's law is too sharp", "the first token's law is too flat",
                 _at(0, sharpness), 0.0),
         Feature("sharpness-last", "the last token's law is too sharp", "the last token's law is too flat",
@@ -195,14 +180,15 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
         Feature("noise-by-rank", "a surprising token makes the next one surprising (shared noise)",
                 "a surprising token makes the next one likely (shared noise)", _after("rank")),
         Feature("sharpness-after-surprise", "a likely token follows a surprising one too often (shared noise)",
-                "an unlikely token follows a surprising one too often (shared noise)", sharpness_after_surprise, 0.0),
+                "an unlikely token follows a surprising one too often (shared noise)",
+                Scaled(sharpness, _surprise), 0.0),
         Feature("noise-by-token", "neighbouring tokens move together (shared noise)",
                 "neighbouring tokens move against each other (shared noise)", _after("token")),
     ]  # fmt: skip
     if grid_width:
         listed.append(
             Feature("upper-neighbour", "tokens repeat the one above too often",
-                    "tokens repeat the one above too rarely", _upper, 0.0)
+                    "tokens repeat the one above too rarely", AtToken(_upper), 0.0)
         )  # fmt: skip
     listed += [
         Feature(name, f"tokens lean to what a decoder gives when {CAUSES.get(name, name)}",

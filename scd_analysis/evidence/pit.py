@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.dirichlet import DirichletCounts
@@ -81,16 +80,14 @@ class PitBins:
     def bet(self, batch: Batch) -> Floats:
         """Bet on the bin of every token, in order."""
         pit = randomised_pit(batch.target_probs, batch.tokens, batch.uniforms, self._ordering)
-        active = np.ones(pit.shape, dtype=bool) if batch.active is None else batch.active
-        return np.stack([self._growth(pit, active, i) for i in range(len(self._num_bins))], axis=1)
+        return np.stack([self._growth(pit, i) for i in range(len(self._num_bins))], axis=1)
 
-    def _growth(self, pit: Floats, active: npt.NDArray[np.bool_], i: int) -> Floats:
+    def _growth(self, pit: Floats, i: int) -> Floats:
         bins = self._num_bins[i]
-        cell = (pit[active] * bins).astype(np.int64)
+        cell = (pit.ravel() * bins).astype(np.int64)
         flat = np.full(cell.shape, 1 / bins)
-        bets = np.zeros(pit.shape)
-        bets[active] = self._counts[i].log_bets(np.zeros_like(cell), cell, flat, np.array([[bins / 2]]))[:, 0]
-        return np.asarray(bets.sum(axis=1))
+        bets = self._counts[i].log_bets(np.zeros_like(cell), cell, flat, np.array([[bins / 2]]))
+        return np.asarray(bets.reshape(pit.shape).sum(axis=1))
 
     def describe(self, arm: int) -> str:
         """Say what a win means."""

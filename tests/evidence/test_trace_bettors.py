@@ -14,10 +14,21 @@ def test_a_blend_has_expectation_one_and_grows_as_fast_as_the_truth_allows():
     """Null (1/2, 1/2), companion (3/4, 1/4): by hand ln(1 + .2 (1.5 - 1)) for token 0."""
     laws, companion = np.full((2, 1, 2), 0.5), np.tile([0.75, 0.25], (2, 1, 1))
     batch = observed(np.array([[0], [1]]), laws, np.zeros((2, 1)), np.ones((2, 1), bool), {"c": companion})
-    growth = Blend({"c": "said", "absent": "not there"}).bet(batch)
+    growth = Blend({"c": "said", "absent": "not there"}, (0.02, 0.2, 0.95)).bet(batch)
     np.testing.assert_allclose(np.exp(growth).mean(0), 1, atol=1e-12)  # both tokens, each of probability one half
     np.testing.assert_allclose(growth[0, 1], np.log(1.1), atol=1e-12)
     assert (growth[:, 3:] == 0).all()
+
+
+def test_a_blend_bets_on_a_token_of_the_context_and_only_where_it_is_told_to():
+    """Laws of (1/4, 3/4): a copy of token 0 pays ln(1 + .5 (4 - 1)); no token, or no flag, pays nothing."""
+    laws, ones = np.tile([0.25, 0.75], (4, 1, 1)), np.ones((4, 1), bool)
+    context = {"copied": np.array([[0], [0], [-1], [0]]), "flag": np.array([[True], [True], [True], [False]])}
+    batch = observed(np.array([[0], [1], [0], [0]]), laws, np.zeros((4, 1)), ones, context=context)
+    blend = Blend({"copied": "said", "flagged": "said"}, (0.5,), only={"flagged": ("copied", "flag")})
+    won, lost = np.log(1 + 0.5 * (4 - 1)), np.log(0.5)
+    np.testing.assert_allclose(blend.bet(batch), [[won, won], [lost, lost], [0, 0], [won, 0]], atol=1e-12)
+    np.testing.assert_allclose(0.25 * np.exp(won) + 0.75 * np.exp(lost), 1)
 
 
 def test_known_means_learn_a_shift_and_nothing_from_none():
@@ -48,8 +59,9 @@ def test_impossible_and_inactive_observations_are_left_out():
     laws = np.array([[[1.0, 0.0]], [[0.5, 0.5]], [[0.5, 0.5]]])
     tokens, active = np.array([[1], [0], [1]]), np.array([[True], [False], [True]])
     batch = observed(tokens, laws, np.zeros((3, 1)), active)
-    assert batch.active.tolist() == [[False], [False], [True]]
-    assert batch.token_probs.tolist() == [[1], [1], [0.5]]
+    assert batch.sequence.tolist() == [2]
+    assert batch.position.tolist() == [[0]]
+    assert batch.token_probs.tolist() == [[0.5]]
 
 
 def test_mean_bounds_by_hand():
