@@ -82,7 +82,8 @@ class ImageModel:
         check_tokens(tokens.cpu().numpy(), self.vocab_size, "tokens")
         padded = torch.zeros(batch, self.num_tokens, dtype=torch.long, device=self.net.cos.device)
         padded[:, :length] = tokens
-        return self.net(padded, self._classes(batch))[:, : length + 1].softmax(-1)
+        logits: Tensor = self.net(padded, self._classes(batch), length + 1)
+        return logits.softmax(-1)
 
     def open_session(self, num_sequences: int, device: torch.device) -> _CachedSession:
         """Start a batch with a key-value cache."""

@@ -183,7 +183,7 @@ class TokenTransformer(nn.Module):
         logits = self.head(x)
         return logits if self.motion is None else self.motion.mixture(logits, x, self._known(tokens), rows)
 
-    def forward(self, tokens: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, classes: Tensor, num_rows: int | None = None) -> Tensor:
         """Logits of every position in one causal pass (training and ``next_token_probs``).
 
         Parameters
@@ -192,15 +192,18 @@ class TokenTransformer(nn.Module):
             Long[B, N]; the last token influences no row.
         classes : Tensor
             Long[B].
+        num_rows : int, optional
+            Of the first R positions only.
 
         Returns
         -------
         Tensor
-            Float[B, N, V].
+            Float[B, N or R, V].
         """
-        rows = torch.arange(self.config.num_tokens, device=tokens.device).expand(len(tokens), -1)
+        rows = torch.arange(num_rows or self.config.num_tokens, device=tokens.device)
+        cos, sin = self.cos[rows, None], self.sin[rows, None]
+        rows = rows.expand(len(tokens), -1)
         x = self.embed(tokens, classes, rows)
-        cos, sin = self.cos[:, None], self.sin[:, None]
         for block in self.blocks:
             assert isinstance(block, Block)
             q, k, v = (y.transpose(1, 2) for y in block.project(x, cos, sin))
