@@ -109,7 +109,7 @@ def of_processor(
         said, law = ends(frame)
         each = f"{settings['num_sequences']} sequences a point"
         return (
-            f"(a) Speed-up in passes by {what}, with 95% intervals over sequences: {said}. Beside SJD: {gaps(frame)}. "
+            f"(a) Speed-up in passes by {what}, with 95% intervals over sequences: {said}. Over SJD: {gaps(frame)}. "
             f"{note} The processor belongs to the target law, so every setting is another law, sampled without loss; "
             f"(b) its entropy: {law}. {of_study(settings, each)}"
         )
