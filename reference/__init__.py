@@ -4,6 +4,7 @@ Read :mod:`reference.kernel` first: one step is the whole theory. Then :mod:`ref
 methods), :mod:`reference.verification` (what does not) and :mod:`reference.decoder` (the loop).
 """
 
+from reference.continuation import AdaptiveContinuation
 from reference.decoder import DecodeOutput, decode
 from reference.drafting import Gumbel, Independent, Maximal, Mixture, VerificationPrediction
 from reference.methods import METHODS, Method, coupling_mixture, get_method
@@ -15,6 +16,7 @@ from reference.models.tabular import TabularModel
 
 __all__ = [
     "METHODS",
+    "AdaptiveContinuation",
     "DecodeOutput",
     "GuidedModel",
     "Gumbel",

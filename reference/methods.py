@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from reference.continuation import AdaptiveContinuation
 from reference.drafting import DraftingRule, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
 from reference.verification import MRS, VerificationRule
 from scd_analysis.errors import InputError
@@ -78,6 +79,7 @@ _FACTORIES: dict[str, Callable[[], Method]] = {
     "sjd": lambda: Method("sjd", Independent()),
     "scd-mc": lambda: Method("scd-mc", Maximal()),
     "scd-gs": lambda: Method("scd-gs", Gumbel()),
+    "sjd-pac": lambda: Method("sjd-pac", AdaptiveContinuation()),
     "sjd-vp": lambda: Method("sjd-vp", VerificationPrediction()),
     "sjd-vp-uncorrected": lambda: Method("sjd-vp-uncorrected", VerificationPrediction(tracked=False), lossless=False),
 }

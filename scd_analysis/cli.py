@@ -111,7 +111,9 @@ def _print_table(title: str, rows: dict[str, object]) -> None:
 
 @app.command()
 def trace(
-    method: Annotated[str, typer.Argument(help="ar, jacobi, sjd, scd-mc, scd-gs, sjd-vp or sjd-vp-uncorrected.")],
+    method: Annotated[
+        str, typer.Argument(help="ar, jacobi, sjd, scd-mc, scd-gs, sjd-pac, sjd-vp or sjd-vp-uncorrected.")
+    ],
     out: Annotated[Path, typer.Option(help="A new directory, or a new .zip.")],
     model: ModelOption = "photos",
     window: Annotated[int, typer.Option(help="Positions drafted and verified at a time.")] = 16,

@@ -96,6 +96,31 @@ COSMOS = Table(
 
 TABLES = (LUMINA, JANUS, COSMOS)
 
+
+@dataclass(frozen=True)
+class Ratios:
+    """What a note says of a paper that we have not read: gains over its own baseline.
+
+    Attributes
+    ----------
+    method, model : str
+        Of the paper.
+    passes, seconds : float
+        Gains over one token a pass.
+    fid : float
+        Lower is better.
+    """
+
+    method: str
+    model: str
+    passes: float
+    seconds: float
+    fid: float
+
+
+PAC = Ratios("sjd-pac", LUMINA.model, 4.51, 3.80, 30.69)
+"""SJD-PAC (arXiv:2603.18599), the whole method, on a machine and with a baseline of its own."""
+
 SJD_GAINS_UP_TO = 16
 """Window beyond which SJD stops improving."""
 

@@ -29,7 +29,7 @@ from studies.passes import speedup_row
 from studies.store import Rows, save
 
 QUESTION = "speed-up against distance from the target law, by method"
-METHODS = ("ar", "sjd", "scd-mc", "scd-gs", "sjd-vp", "sjd-vp-uncorrected")
+METHODS = ("ar", "sjd", "scd-mc", "scd-gs", "sjd-pac", "sjd-vp", "sjd-vp-uncorrected")
 LEFT_OUT = ("rows-in-parallel",)
 """Its rule draws rows at a time, which our rendering of its law does not: its passes would say nothing of it."""
 

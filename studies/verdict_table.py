@@ -31,7 +31,7 @@ NARROW = {"bonus-from-last-row": 2}
 """Where a window of 16 is never accepted whole, so that the fault would not show."""
 
 LOSSLESS = (
-    *(get_method(name) for name in ("ar", "sjd", "scd-mc", "scd-gs", "sjd-vp")),
+    *(get_method(name) for name in ("ar", "sjd", "scd-mc", "scd-gs", "sjd-pac", "sjd-vp")),
     coupling_mixture("scd-mc", 0.5),
     coupling_mixture("scd-gs", 0.5),
 )

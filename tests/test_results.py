@@ -39,3 +39,35 @@ def test_maximal_coupling_gains_more_on_the_video_than_on_the_photographs():
     assert (photos["n"], video["n"]) == (64, 64)
     assert video["gain_low"] > photos["gain_high"]
     assert video["bits_later"] <= 0.7 * video["bits_first_frame"]
+
+
+def rows_at(name, column, setting):
+    """Rows of a sweep of one processor at one setting, without the setting."""
+    rows = json.loads((ROOT / "studies" / "results" / f"{name}.json").read_text())["rows"]
+    return [{key: value for key, value in row.items() if key != column} for row in rows if row[column] == setting]
+
+
+def test_sweeps_of_processors_meet_where_they_change_nothing():
+    """Each sweep has the unprocessed model in it, from the same seed: the same passes. The twin: elsewhere not."""
+    plain = rows_at("top_k", "k", 1024)
+    assert [row["method"] for row in plain] == ["sjd", "scd-mc", "scd-gs"]
+    assert rows_at("temperature", "temperature", 1.0) == plain
+    assert rows_at("top_p", "p", 1.0) == plain
+    assert rows_at("temperature", "temperature", 0.7) != plain
+
+
+def test_adaptive_continuation_has_the_passes_of_maximal_coupling():
+    """Measured apart, with the same seed: the same decoder. The twin: SJD's are others."""
+    for name, column, numbers in (
+        ("methods_compared", "method", ("mean_nfe", "bits", "excess_bits", "usage")),
+        ("verdict_table", "rule", ("speedup", "digits_distance", "samples_outcome", "trace_outcome")),
+    ):
+        rows = json.loads((ROOT / "studies" / "results" / f"{name}.json").read_text())["rows"]
+        pac, coupled, fresh = (
+            [row[number] for number in numbers]
+            for method in ("sjd-pac", "scd-mc", "sjd")
+            for row in rows
+            if row[column] == method
+        )
+        assert pac == coupled
+        assert pac[0] != fresh[0]

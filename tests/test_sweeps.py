@@ -8,6 +8,7 @@ import xarray as xr
 import reference
 from studies.methods_compared import excess, surprise, usage
 from studies.passes import passes_and_entropy, speedup_row, stratified
+from studies.processors import Sweep, measure
 from studies.vp_motivation import EDGES, LAWS, tally, triples
 
 
@@ -59,6 +60,28 @@ def test_surprise_is_the_entropy_on_average():
     constant = torch.zeros(2, 4, dtype=torch.long)
     law = model.next_token_probs(constant[:, :-1])[0, :, 0]
     assert surprise(model, constant)[0][0] == pytest.approx(-float(law.log2().mean()), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "sharp", "neutral"), [("temperature", 0.2, 1.0), ("top_p", 0.3, 1.0), ("top_k", 2, 1024)]
+)
+def test_a_setting_of_a_sweep_is_in_the_law(name, sharp, neutral):
+    """The neutral setting is the model itself; a sharp one is another law, of less entropy."""
+    sweep = Sweep(name, name, "", (sharp, neutral))
+    prefix, plain = torch.zeros(1, 3, dtype=torch.long), reference.load_model("photos")
+    laws = [model.next_token_probs(prefix) for model in (plain, sweep.model(neutral), sweep.model(sharp))]
+    assert torch.equal(laws[0], laws[1])
+    entropy = [-(law * law.clamp(min=1e-30).log()).sum(-1).mean() for law in laws]
+    assert entropy[2] < entropy[0] - 0.1
+
+
+def test_a_row_of_a_sweep_holds_passes_and_entropy():
+    model = reference.TabularModel.random(vocab_size=3, num_tokens=4, concentration=0.7, seed=0)
+    row = measure(model, "scd-mc", 3, 8, 0)
+    passes, entropy = passes_and_entropy(model, "scd-mc", 3, 8, 0)
+    assert row["speedup"] == pytest.approx(4 / passes.mean())
+    assert row["entropy"] == pytest.approx(entropy.mean())
+    assert row["entropy_low"] < row["entropy"] < row["entropy_high"]
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure as Canvas
 Panels = Mapping[str, Axes]
 Settings = dict[str, Any]
 
-COUPLING_OF = {"sjd": "independent", "scd-mc": "maximal", "scd-gs": "gumbel"}
+COUPLING_OF = {"sjd": "independent", "scd-mc": "maximal", "scd-gs": "gumbel", "sjd-pac": "maximal"}
 """How a method's successive drafts depend on each other, where theory gives their collision probability."""
 
-STUDIED = tuple(COUPLING_OF)
+STUDIED = ("sjd", "scd-mc", "scd-gs")
+"""What most figures show. SJD-PAC's tokens are SCD-MC's, so its marks would lie on those."""
 
 
 @dataclass(frozen=True)

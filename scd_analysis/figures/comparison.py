@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from scd_analysis.figures.base import Settings
+from scd_analysis.figures.plots import gain_in_time, where_time_goes
 from scd_analysis.figures.store import Stored
 from scd_analysis.figures.style import look
 from scd_analysis.figures.words import with_ends
@@ -17,6 +19,7 @@ from scd_analysis.published import (
     COSMOS,
     JANUS,
     LUMINA,
+    PAC,
     SAMPLER_MS,
     SCD_GAINS_UP_TO,
     SJD_CHANGES,
@@ -63,8 +66,8 @@ def lines(frames: Frames) -> list[Line]:
     """Every quantity, in the order of the papers' tables and then of what they state."""
     out = []
     for table in (LUMINA, JANUS):
-        out += [*_passes(table, frames), *_seconds(table), *_quality(table, frames)]
-    out += [*_video(frames), *_seconds(COSMOS), *_quality(COSMOS, {})]
+        out += [*_passes(table, frames), *_seconds(table, frames), *_quality(table, frames)]
+    out += [*_video(frames), *_seconds(COSMOS, {}), *_quality(COSMOS, {})]
     out += [
         *_windows(frames),
         *_first_drafts(frames),
@@ -73,8 +76,9 @@ def lines(frames: Frames) -> list[Line]:
         *_lags(frames),
         *_guidance(frames),
         *_rising(frames),
+        *_continuation(frames),
     ]
-    return [*out, *_sampler()]
+    return [*out, *_sampler(frames)]
 
 
 def _frame(frames: Frames, name: str) -> pd.DataFrame | None:
@@ -112,9 +116,27 @@ def _at(sweep: pd.DataFrame, method: str, window: int) -> str:
     return with_ends(next(rows.itertuples())) if len(rows) else NOT_MEASURED
 
 
-def _seconds(table: Table) -> Iterator[Line]:
-    found = [f"{_name(row)} {row.seconds:g}" for row in table.rows if row.seconds is not None]
-    yield Line(table.model, "seconds, A100", ", ".join(found), NOT_MEASURED)
+def _seconds(table: Table, frames: Frames) -> Iterator[Line]:
+    """Seconds of other machines and models: only gains over one token a pass are of one kind."""
+    timed = [(row, row.seconds) for row in table.rows if row.seconds is not None]
+    base = next((seconds for row, seconds in timed if row.method == "ar"), None)
+    found = [
+        f"{_name(row)} {seconds:g}" + (f" ({base / seconds:.2f} times)" if base and row.window else "")
+        for row, seconds in timed
+    ]
+    at = [(row.method, row.window) for row, _ in timed if row.window is not None]
+    name, measured = "gain_in_time", ""
+    if name in frames:
+        frame, settings = frames[name].frame, frames[name].settings
+        said = [gain_in_time.seconds(frame, int(batch), at) for batch in gain_in_time.batches(frame)]
+        measured = f"{_machine(settings)}: {'; '.join(said)}" if all(said) else ""
+    quantity, place = f"seconds a sequence, window {at[0][1]}", name if measured else ""
+    yield Line(table.model, quantity, f"A100: {', '.join(found)}", measured or NOT_MEASURED, OPEN, place)
+
+
+def _machine(settings: Settings) -> str:
+    """Model and machine of what was timed here."""
+    return f"{settings['model']}, {str(settings['device']).upper()} with {settings['threads']} threads"
 
 
 def _quality(table: Table, frames: Frames) -> Iterator[Line]:
@@ -272,6 +294,34 @@ def _rising(frames: Frames) -> Iterator[Line]:
     yield Line("SJD-VP", STATEMENTS["verification prediction"], "stated", measured, agrees, "vp_motivation")
 
 
-def _sampler() -> Iterator[Line]:
-    found = ", ".join(f"{what} {value:g}" for what, value in SAMPLER_MS.items())
-    yield Line("Janus-Pro 7B, RTX 3090", "ms of one pass, window 64", found, NOT_MEASURED)
+def _continuation(frames: Frames) -> Iterator[Line]:
+    """SJD-PAC: the paper's numbers are of the whole method, of which one half is here."""
+    name, measured = "methods_compared", NOT_MADE
+    if name in frames:
+        rows = frames[name].frame
+        rows = rows[(rows["method"] == PAC.method) & (rows["kind"] == "exact")]
+        for own in rows.to_dict("records"):
+            gain = f"{own['speedup']:.2f} [{own['speedup_low']:.2f}, {own['speedup_high']:.2f}]"
+            measured = f"adaptive continuation alone: {gain} in passes, exact TV {own['value']:.2g}"
+    said = f"{PAC.passes:g} in passes, {PAC.seconds:.2f} in seconds, FID {PAC.fid:g}"
+    yield Line(f"{PAC.model}, SJD-PAC's own base", "speed-up, SJD-PAC, whole method", said, measured, OPEN, name)
+
+
+def _sampler(frames: Frames) -> Iterator[Line]:
+    """What one pass is made of; here as shares of a whole decode, which has bookkeeping too."""
+    whole = sum(SAMPLER_MS.values())
+    found = ", ".join(f"{what} {value:g} ({value / whole:.1%})" for what, value in SAMPLER_MS.items())
+    name, measured = "where_time_goes", NOT_MEASURED
+    if name in frames:
+        frame = frames[name].frame
+        rows = frame[frame["part"].isin(where_time_goes.PARTS)]
+        own = rows.iloc[0]
+        shares = [
+            f"{kind.removeprefix('parts, ')}: {where_time_goes.shares(frame, kind)}"
+            for kind in where_time_goes.decodes(frame)
+        ]
+        measured = (
+            f"share of the time of {look(own['method']).label}, {_machine(frames[name].settings)}, window "
+            f"{own['window']}, batch of {own['batch']}: {'; '.join(shares)}"
+        )
+    yield Line("Janus-Pro 7B, RTX 3090", "ms of one pass, window 64", found, measured, OPEN, name * (name in frames))

@@ -42,6 +42,7 @@ _LOOKS = {
     "sjd": Look("SJD", "#E69F00", "o", "-", "///"),
     "scd-mc": Look("SCD-MC", "#0072B2", "s", "--", "\\\\\\"),
     "scd-gs": Look("SCD-GS", "#009E73", "^", "-.", "..."),
+    "sjd-pac": Look("SJD-PAC", "#D55E00", ".", (0, (3, 1)), "oo"),  # type: ignore[arg-type]
     "sjd-vp": Look("SJD-VP", "#CC79A7", "D", ":", "++"),
 }
 

@@ -18,6 +18,7 @@ LOSSLESS = {
     "sjd": get_method("sjd"),
     "scd-mc": get_method("scd-mc"),
     "scd-gs": get_method("scd-gs"),
+    "sjd-pac": get_method("sjd-pac"),
     "sjd-vp": get_method("sjd-vp"),
     "scd-mc mixture": coupling_mixture("scd-mc", 0.5),
     "scd-gs mixture": coupling_mixture("scd-gs", 0.25),

@@ -112,7 +112,7 @@ def test_passes_stand_under_each_image(runs_of: Runs) -> None:
 
 
 def test_methods_differ_in_grey() -> None:
-    looks = [look(method) for method in ("sjd", "scd-mc", "scd-gs", "sjd-vp")]
+    looks = [look(method) for method in ("sjd", "scd-mc", "scd-gs", "sjd-pac", "sjd-vp")]
     for quality in ("marker", "linestyle", "hatch", "color"):
         assert len({getattr(one, quality) for one in looks}) == len(looks)
 

@@ -187,6 +187,65 @@ def test_guidance_must_not_be_surely_faster_anywhere(speeds: tuple[float, ...], 
     assert all(f"{value:.2f} [" in found.measured for value in (speeds[0], speeds[-1], max(speeds)))
 
 
+def timed(faster: float) -> dict[str, Stored]:
+    rows = [
+        {"kind": "gain", "batch": batch, "method": method, "window": window, "n": 4, "nfe": 1.0, "time": gain,
+         "seconds": 2.0 / gain}
+        for batch in (1, 64)
+        for method, window, gain in (("ar", 1, 1.0), ("sjd", 64, 1.25), ("scd-mc", 64, faster), ("scd-gs", 64, 2.0))
+    ]  # fmt: skip
+    settings = {"model": "photos", "device": "cpu", "threads": 2}
+    return {"gain_in_time": Stored("gain_in_time", "", settings, pd.DataFrame(rows))}
+
+
+def test_seconds_are_those_of_this_machine_and_say_so() -> None:
+    seconds = {one.where: one for one in comparison.lines(timed(2.5)) if one.quantity.startswith("seconds")}
+    lumina, janus, cosmos = (seconds[table.model] for table in published.TABLES)
+    assert "AR 102, SJD 43 (2.37 times)" in lumina.published
+    assert lumina.measured.startswith(
+        "photos, CPU with 2 threads: one at a time (mean of 4), AR 2, SJD 1.6 (1.25 times)"
+    )
+    assert "SCD-MC 0.8 (2.50 times)" in lumina.measured
+    assert "in a batch of 64" in lumina.measured
+    assert (lumina.agrees, lumina.figure) == ("", "gain_in_time")
+    assert janus.measured == "not measured here"  # its window was not timed
+    assert cosmos.measured == "not measured here"  # photographs say nothing of a video's seconds
+    again = line(timed(4.0), "seconds a sequence, window 64")
+    assert "SCD-MC 0.5 (4.00 times)" in again.measured
+
+
+def test_the_sampler_s_share_is_read_from_the_split_of_a_decode() -> None:
+    parts = {"model": 0.8, "verify": 0.05, "draft": 0.0, "rest": 0.15, "record_scalars": 0.1, "record_laws": 0.2}
+    place = {"kind": "parts, eager", "method": "scd-mc", "window": 32, "batch": 64}
+    rows = [place | {"kind": "gain", "part": "", "share": None}]
+    rows += [place | {"part": part, "share": share} for part, share in parts.items()]
+    settings = {"model": "photos", "device": "cpu", "threads": 2}
+    frames = {"where_time_goes": Stored("where_time_goes", "", settings, pd.DataFrame(rows))}
+    found = line(frames, "ms of one pass")
+    assert "verification 1.66 (4.3%)" in found.published
+    assert found.measured == (
+        "share of the time of SCD-MC, photos, CPU with 2 threads, window 32, batch of 64: "
+        "eager: model 80.0%, verification 5.0%, drafting 0.0%, bookkeeping 15.0%"
+    )
+    assert found.figure == "where_time_goes"
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("sjd-pac", "adaptive continuation alone: 5.00 [4.50, 5.50] in passes, exact TV 0"), ("scd-mc", "not drawn here")],
+)
+def test_the_whole_of_sjd_pac_is_not_claimed(method: str, said: str) -> None:
+    speed = {"speedup": 5.0, "speedup_low": 4.5, "speedup_high": 5.5}
+    rows: list[dict[str, object]] = [
+        {"method": name, "kind": kind, "value": 0.0, "low": 0.0, "high": 0.0, **speed}
+        for name in (method, "grouped-acceptance")
+        for kind in ("exact", "excess_bits")
+    ]
+    found = line(stored("methods_compared", rows), "speed-up, SJD-PAC")
+    assert found.published == "4.51 in passes, 3.80 in seconds, FID 30.69"
+    assert found.measured == said
+
+
 # -- typesetting -----------------------------------------------------------------------------------------------------
 
 

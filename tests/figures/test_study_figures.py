@@ -55,6 +55,13 @@ def test_a_sweep_names_its_ends_and_a_maximum_between_them() -> None:
     assert "most" not in sweeps.ends(sweep(6, 5, 4))[0]
 
 
+def test_a_sweep_says_how_far_the_couplings_are_ahead_at_either_end() -> None:
+    frame = sweep(5, 6, 4)
+    coupled = frame.assign(method="scd-gs")
+    coupled["value"] *= [1, 1, 1.5, 1, 2, 1]
+    assert sweeps.gaps(pd.concat([frame, coupled])) == "SCD-GS 1.00 times at 1 and 2.00 times at 100"
+
+
 def test_a_sweep_is_drawn_apart_and_in_order() -> None:
     frame = sweep(5, 6, 4)
     with style():
@@ -84,6 +91,16 @@ def test_rounding_is_no_distortion() -> None:
     frame = methods_compared.compute(compared())
     exact = frame[frame["kind"] == "exact"].set_index("method")["value"]
     assert exact.to_dict() == {"sjd": 0.0, "scd-gs": 0.0, "sjd-plus-plus": 0.03}
+
+
+@pytest.mark.parametrize(("speed", "same"), [(5.0, True), (5.1, False)])
+def test_two_methods_are_alike_only_if_every_number_is(speed: float, same: bool) -> None:
+    result = compared()
+    twin = result["rows"][1]
+    result["rows"].append(twin | {"method": "sjd-pac", "speedup": speed})
+    frame = methods_compared.compute(result)
+    assert methods_compared.alike(frame, "scd-gs", "sjd-pac") is same
+    assert not methods_compared.alike(frame, "absent", "absent too")
 
 
 def test_a_lossless_interval_that_misses_zero_is_counted_as_such() -> None:

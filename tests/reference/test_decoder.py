@@ -90,6 +90,18 @@ def test_coupling_strength_spans_sjd_to_scd(grid_model, coupling):
     assert not torch.equal(half.nfe, run("sjd").nfe)
 
 
+def test_adaptive_continuation_is_the_recursion_of_maximal_coupling():
+    """Two rules written apart, one decoder: the same noise gives the same record. The twin: SJD's is another."""
+    model = TabularModel.random(3, 8, 0.5, seed=3, zeros=0.2, grid=(2, 4))
+    run = lambda method: decode(model, method, window=5, num_sequences=200, seed=5, record="laws")  # noqa: E731
+    pac, coupled, fresh = map(run, ("sjd-pac", "scd-mc", "sjd"))
+    assert torch.equal(pac.tokens, coupled.tokens)
+    assert torch.equal(pac.nfe, coupled.nfe)
+    assert pac.trace.drop_attrs().identical(coupled.trace.drop_attrs())
+    assert not torch.equal(pac.tokens, fresh.tokens)
+    assert not torch.equal(pac.nfe, fresh.nfe)
+
+
 def test_gamma_zero_is_sjd():
     flat = Method("vp0", reference.VerificationPrediction(gamma=0.0))
     model = TabularModel.random(4, 6, 0.5, seed=0, zeros=0.5)

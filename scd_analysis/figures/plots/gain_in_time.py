@@ -18,10 +18,16 @@ PLACES = {"sjd": (-12, -2), "scd-mc": (0, 6), "scd-gs": (-5, -11)}
 
 
 def compute(result: dict[str, Any]) -> pd.DataFrame:
-    """One row a method, window and batch size: gains over one token a pass in passes (``nfe``) and in time."""
-    columns = ["kind", "batch", "method", "window", "n", "nfe", "time"]
+    """One row a method, window and batch size: gains over one token a pass in passes (``nfe``) and in time.
+
+    ``seconds`` are those of a sequence; rows of the study that split a decode have no gains and no seconds.
+    """
+    columns = ["kind", "batch", "method", "window", "n", "nfe", "time", "seconds"]
     rows = [
-        [r["kind"], r["batch"], r["method"], r["window"], r["n"], r.get("gain_nfe"), r.get("gain_time")]
+        [
+            *(r[name] for name in columns[:5]),
+            *(r.get("gain_nfe"), r.get("gain_time"), r["seconds"] if r["kind"] == GAIN else None),
+        ]
         for r in result["rows"]
     ]
     return pd.DataFrame(rows, columns=columns)
@@ -30,6 +36,18 @@ def compute(result: dict[str, Any]) -> pd.DataFrame:
 def gains(frame: pd.DataFrame, batch: int) -> pd.DataFrame:
     """Rows of one batch size, without the method that gains are over."""
     return frame[(frame["kind"] == GAIN) & (frame["batch"] == batch) & (frame["method"] != "ar")]
+
+
+def seconds(frame: pd.DataFrame, batch: int, settings: list[tuple[str, int]]) -> str:
+    """Seconds a sequence of one token a pass and of methods at windows, with gains in time; empty if none was timed."""
+    rows = frame[(frame["kind"] == GAIN) & (frame["batch"] == batch)]
+    base = rows[rows["method"] == "ar"].iloc[0]
+    said = {"ar": f"{base['seconds']:.3g}"}
+    for method, window in settings:
+        for row in rows[(rows["method"] == method) & (rows["window"] == window)].itertuples():
+            said[method] = f"{row.seconds:.3g} ({row.time:.2f} times)"
+    place = f"one at a time (mean of {base['n']})" if batch == 1 else f"in a batch of {batch}"
+    return f"{place}, {by_method(said)}" if len(said) > 1 else ""
 
 
 def batches(frame: pd.DataFrame) -> list[int]:
@@ -77,9 +95,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
             for m, t, n in zip(rows["method"], rows["time"], rows["nfe"], strict=True)
         }
         parts.append(f"{'one at a time' if batch == 1 else f'in a batch of {batch}'}, {by_method(shares)}")
+    timed = "; ".join(seconds(frame, batch, [(m, window) for m in PLACES]) for batch in batches(frame))
     return (
         "Gain in time against gain in passes, both over one token a pass with the same key-value cache; the number at "
-        f"a mark is its window. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. A pass over a "
+        f"a mark is its window. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. Seconds a "
+        f"sequence there, with the gain in time: {timed}. A pass over a "
         f"window costs more than a pass over one token: little while reading the weights dominates, much once "
         f"arithmetic does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without "
         f"recording. Made by `{settings['command']}`."

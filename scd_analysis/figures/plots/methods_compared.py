@@ -67,6 +67,12 @@ def label_of(method: str) -> str:
     return NAMES.get(method, look(method).label)
 
 
+def alike(frame: pd.DataFrame, first: str, second: str) -> bool:
+    """Whether two methods are there and every number of theirs is the same."""
+    pair = [frame[frame["method"] == name].drop(columns="method").reset_index(drop=True) for name in (first, second)]
+    return len(pair[0]) > 0 and pair[0].equals(pair[1])
+
+
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """A panel a distance."""
     return panels([list(KINDS)], (7.2, 4.1), sharey=True)
@@ -124,14 +130,17 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         )
     lowest, highest = (float(wide["bits"].loc[lossless, "value"].agg(which)) for which in ("min", "max"))
     small = settings["small_model"]
+    twins = " SJD-PAC is SCD-MC here, number for number." if alike(frame, "scd-mc", "sjd-pac") else ""
+    fidelity = (
+        f"{inside} of {len(lossless)} intervals of (b) hold 0; their tokens cost {lowest:.2f} to {highest:.2f} bits"
+    )
     return (
         "Speed-up in passes against distance from the target law: (a) total variation of the exact law on a small "
         f"model ({small['num_tokens']} tokens, vocabulary {small['vocab_size']}, window {small['window']}); (b) bits a "
         "token under the target in excess of its entropy, zero on average for a lossless method; (c) total variation "
         "of pooled codebook usage in excess of two right samples', with 95% intervals over sequences. Lossless: "
-        f"{fast} times, exact law at distance 0 for all, {inside} of {len(lossless)} intervals of (b) hold 0; their "
-        f"tokens cost {lowest:.2f} to {highest:.2f} bits. Not lossless, after rules of other papers as far as we know "
-        f"them (speed-up, (a), (b), (c)): {'; '.join(rivals)}. "
+        f"{fast} times, exact law at distance 0 for all, {fidelity}.{twins} Not lossless, after rules of other papers "
+        f"as far as we know them (speed-up, (a), (b), (c)): {'; '.join(rivals)}. "
         f"{of_study(settings, str(settings['num_sequences']) + ' sequences a method')}"
     )
 

@@ -42,6 +42,11 @@ def decodes(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(frame.loc[frame["part"] != "", "kind"]))
 
 
+def shares(frame: pd.DataFrame, kind: str) -> str:
+    """Of the parts of a decode that records nothing, in words."""
+    return ", ".join(f"{label} {_share(frame, kind, part):.1%}" for part, (label, *_) in list(PARTS.items())[:4])
+
+
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """One panel."""
     return panels([["main"]], (6.8, 2.4))
@@ -74,7 +79,6 @@ def _before(frame: pd.DataFrame, kind: str, part: str) -> float:
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
     """Shares of the first decode, and what recording adds to each."""
     kinds = decodes(frame)
-    first = ", ".join(f"{label} {_share(frame, kinds[0], part):.1%}" for part, (label, *_) in list(PARTS.items())[:4])
     added = "; ".join(
         f"{kind.removeprefix('parts, ')}: scalars {_share(frame, kind, 'record_scalars'):+.1%}, laws and scalars "
         f"{_share(frame, kind, 'record_scalars') + _share(frame, kind, 'record_laws'):+.1%}"
@@ -84,8 +88,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     return (
         f"Time of {look(row['method']).label} at window {row['window']} on a batch of {row['batch']}, medians over "
         f"{settings['rounds']} rounds; to the right of the line, what recording to disk adds. Without recording, "
-        f"{kinds[0].removeprefix('parts, ')}: {first}. Recording adds, {added}. Model {settings['model']}, "
-        f"{settings['threads']} threads. Made by `{settings['command']}`."
+        f"{kinds[0].removeprefix('parts, ')}: {shares(frame, kinds[0])}. Recording adds, {added}. "
+        f"Model {settings['model']}, {settings['threads']} threads. Made by `{settings['command']}`."
     )
 
 
