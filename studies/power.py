@@ -105,12 +105,11 @@ def check_package(row: dict[str, Any]) -> float:
 
 
 def measure(row: dict[str, Any], limit: int, repeats: int, thresholds: dict[str, float]) -> dict[str, Any]:
-    """One row of the result."""
+    """One row of the result, but for the traces."""
     fault = get_fault(row["fault"])
     model, stein = fault.model(), stein_limit(row, ALPHA)
     law, target = (np.array(row[name]) / math.fsum(row[name]) for name in ("law", "target"))
     samples = stopping(sampler(row), model, limit, repeats, ALPHA)
-    traced = stopping(fault.traced(fault.window), model, limit, max(3, repeats // 3), ALPHA)
     dependent = row["fault"] == "one-seed-for-two"
     rng = np.random.default_rng(3)
     sizes = {
@@ -125,13 +124,20 @@ def measure(row: dict[str, Any], limit: int, repeats: int, thresholds: dict[str,
         "stein": stein,
         **{f"samples_{name}": value for name, value in samples.items() if name != "named"},
         "efficiency": stein / samples["mean"],
-        **{f"trace_{name}": value for name, value in traced.items() if name != "named"},
-        "trace_named_right": float(np.mean([name == row["condition"] for name in traced["named"]])),
         **sizes,
         "audit_power": loose["refuted"],
         "audit_mean": loose["mean"],
         "power_today": None if dependent else today(row, thresholds, seed=1),
     }
+
+
+def measure_traces(name: str, limit: int, repeats: int) -> dict[str, Any]:
+    """The same fault seen through its traces."""
+    fault = get_fault(name)
+    traced = stopping(fault.traced(fault.window), fault.model(), limit, repeats, ALPHA)
+    named = [condition == fault.condition.value for condition in traced.pop("named")]
+    columns = {f"trace_{column}": value for column, value in traced.items()}
+    return {"fault": name, **columns, "trace_named_right": float(np.mean(named))}
 
 
 def main() -> None:
@@ -143,6 +149,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     known, rows = laws(), Rows("power", ("fault",), fresh=args.fresh)
+    traced = Rows("power_traces", ("fault",), fresh=args.fresh)
     thresholds: dict[str, dict[str, float]] = {}
     for name, row in known.items():
         if not rows.has(name):
@@ -150,7 +157,11 @@ def main() -> None:
             if key not in thresholds:
                 thresholds[key] = calibrate(row, seed=2)
             rows.add(measure(row, args.limit, args.repeats, thresholds[key]))
+        if not traced.has(name):
+            traced.add(measure_traces(name, args.limit, args.repeats))
     done = {row["fault"]: row for row in rows.rows}
+    for row in traced.rows:
+        done[row["fault"]] = done[row["fault"]] | row
     efficiency = [row["efficiency"] for row in done.values()]
     save(
         "power",

@@ -73,7 +73,7 @@ def law_scalars(target_probs: Tensor, draft_probs: Tensor, excess: Tensor | None
     return LawScalars(
         excess.sum(-1),
         block_sums(target_probs * draft_probs).sum(-1),
-        -block_sums(target_probs * _log(target_probs)).sum(-1),
+        -block_sums(_times_log(target_probs)).sum(-1),
         -block_sums(target_probs * target_probs).sum(-1).log(),
     )
 
@@ -82,17 +82,17 @@ def law_scalars(target_probs: Tensor, draft_probs: Tensor, excess: Tensor | None
 _LOG = (-0.143198484, 0.22330078, -0.254724667, 0.33225872, -0.499850513, 1.00001278)
 
 
-def _log(x: Tensor) -> Tensor:
-    """Natural logarithm, finite at zero; compiled, to 2e-6, since exact logarithms take longer than the reading."""
+def _times_log(x: Tensor) -> Tensor:
+    """``x ln x``, zero at zero; compiled, to 2e-6, since exact logarithms take longer than the reading."""
     if x.dtype != torch.float32 or not torch.compiler.is_compiling():
-        return torch.log(torch.where(x > 0, x, 1))
+        return x.clamp(min=torch.finfo(x.dtype).tiny).log_().mul_(x)
     bits = x.view(torch.int32)
     exponent = (bits - 0x3F3504F3) >> _MANTISSA_BITS  # of x / sqrt(1/2)
     m = (bits - (exponent << _MANTISSA_BITS)).view(torch.float32) - 1
     poly = m * _LOG[0] + _LOG[1]
     for coefficient in _LOG[2:]:
         poly = poly * m + coefficient
-    return m * poly + exponent.to(torch.float32) * math.log(2)
+    return x * (m * poly + exponent.to(torch.float32) * math.log(2))
 
 
 @compiled_where_large
@@ -125,9 +125,8 @@ def collision_gumbel(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
 
 def _ratio_cell(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """Cell of ``q / p`` in ascending order, Long[..., V]; cells are evenly spaced in ``log|log2(q / p)|``."""
-    octaves = (draft_probs / target_probs).float().log2_()
-    falls = octaves.view(torch.int32).bitwise_right_shift(31)  # -1 below zero, else 0
-    size = octaves.abs_().fmax(torch.tensor(2.0**_LEAST))  # 0 / 0 goes anywhere: it weighs nothing
-    bits = size.clamp_(max=2.0**_MOST * (1 - 2.0**-20)).view(torch.int32)
-    distance = bits.bitwise_right_shift_(_MANTISSA_BITS - _CELL_BITS).sub_((_LEAST + 127) << _CELL_BITS)
+    bits = (draft_probs / target_probs).float().log2_().view(torch.int32)  # 0 / 0 goes anywhere: it weighs nothing
+    falls = bits.bitwise_right_shift(31)  # -1 below zero, else 0
+    size = bits.bitwise_and_(0x7FFFFFFF).bitwise_right_shift_(_MANTISSA_BITS - _CELL_BITS)
+    distance = size.sub_((_LEAST + 127) << _CELL_BITS).clamp_(min=0, max=_HALF - 1)
     return distance.bitwise_xor_(falls).sub_(falls).add_(_HALF).long()  # negated where it falls

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from reference.draws import Purpose, exponentials, inverse_cdf, philox, uniform_pair
+from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair, uniform_pairs
+from reference.fast.philox import philox
 from tests.statistics import assert_same_law, ledger
 
 # Random123's known answers: counter, key, output.
@@ -82,3 +83,13 @@ def test_inverse_cdf_at_the_last_representable_variate(total):
     for dtype in (torch.float32, torch.float64):
         weights = torch.tensor([0.5, 0.5, 0.0], dtype=dtype) * total
         assert int(inverse_cdf(weights, torch.tensor(1 - 2**-53, dtype=torch.float64))) == 1
+
+
+def test_several_purposes_at_once_draw_what_each_draws_alone():
+    """Three sequences and three purposes: a purpose must not be taken for a sequence."""
+    purposes = (Purpose.VERIFY, Purpose.DRAFT, Purpose.BONUS)
+    where = torch.arange(3)[:, None], torch.arange(5), 7
+    alone = [uniform_pair(11, purpose, *where) for purpose in purposes]
+    for pair, expected in zip(uniform_pairs(11, purposes, *where), alone, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(pair, expected, strict=True))
+    assert not torch.equal(alone[0][0], alone[1][0])
