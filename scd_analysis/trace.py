@@ -179,15 +179,31 @@ def _check_present(part: xr.Dataset) -> None:
         _fail(name, used & drafted & part[name].isnull(), part[name], "missing")
 
 
-def _check_window(part: xr.Dataset) -> None:
+def check_counts(part: xr.Dataset) -> None:
+    """Check that the window moves by what was committed, and that commits and bonus tokens are that many.
+
+    Parameters
+    ----------
+    part : xarray.Dataset
+        Few enough sequences of a trace to load.
+
+    Raises
+    ------
+    TraceError
+        Naming the variable, the index and the value.
+    """
     moved = part.base.shift(iteration=-1) - part.base
     _fail("base", moved.notnull() & (moved != part.num_committed), part.base, "moves by other than num_committed")
-    flags = part.committed.fillna(0)
-    _fail("committed", (flags.diff("slot") > 0), part.committed, "commits are not the first slots of the window")
-    in_pass = flags.sum("slot") + part.bonus_token.notnull()
+    in_pass = part.committed.fillna(0).sum("slot") + part.bonus_token.notnull()
     _fail(
         "num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts"
     )
+
+
+def _check_window(part: xr.Dataset) -> None:
+    check_counts(part)
+    flags = part.committed.fillna(0)
+    _fail("committed", (flags.diff("slot") > 0), part.committed, "commits are not the first slots of the window")
     position = (part.base + part.slot).fillna(0).astype(int).clip(max=part.sizes["position"] - 1)
     final = part.tokens.isel(position=position)
     wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)

@@ -23,6 +23,7 @@ from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_observation
+from scd_analysis.trace import check_counts
 
 SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
@@ -193,6 +194,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def bet(self, part: xr.Dataset, offset: int) -> Floats:
         """Bet on the conditions and on the sequences."""
         part = _made(part)
+        check_counts(part)  # what happened at a pass can be judged only where the trace says all of it
         commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part))
         _check_complete(commits, offset)
         self._note(commits)

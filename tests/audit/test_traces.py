@@ -171,6 +171,17 @@ def test_bad_traces_are_named(recorded):
         audit(wrong, MODEL, progress=False)
 
 
+def test_a_live_trace_that_leaves_out_what_was_committed_is_not_judged(recorded):
+    """Without its bonus tokens a trace would only show less, and be found lossless for it."""
+
+    def subject(model, num_sequences, seed):
+        found = decode(model, "scd-mc", 3, num_sequences, seed, "laws", progress=False).trace
+        return found.assign(bonus_token=found.bonus_token * np.nan)
+
+    with pytest.raises(InputError, match=r"num_committed\[.*miscounts"):
+        audit(subject, MODEL, max_sequences=100, progress=False)
+
+
 class _AsTokens:
     def __init__(self, subject):
         self._subject, self.vocab_size, self.num_tokens = subject, subject.vocab_size, subject.num_tokens
