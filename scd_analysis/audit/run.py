@@ -170,7 +170,7 @@ def _open(
     from scd_analysis.audit.watch import Watch
 
     if evidence is None and "target_probs" not in first:
-        raise InputError("model = None: the trace holds no laws, so an audit of it needs the model")
+        raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
     watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance)
     return TraceJudge(evidence, watch, draws, first, log_threshold, limit)
 
