@@ -242,23 +242,25 @@ def read_laws(trace: xr.Dataset, name: str = "target_probs") -> Floats:
     form = form_of(trace)
     if form == "none":
         raise TraceError(f"{name}: the trace holds no laws; record='laws' stores them")
-    held = [trace[variable].values for variable in _stored_as(name, form)]
-    values = held[0].astype(np.float64) if len(held) == 1 else _spread(*held, int(trace.attrs["vocab_size"]))
+    values, *probs = (trace[variable].values.astype(np.float64) for variable in _stored_as(name, form))
+    if probs:
+        values = _spread(values, probs[0], int(trace.attrs["vocab_size"]))
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
 
 
-def _spread(tokens: Array, probs: Array, vocab_size: int) -> Floats:
+def _spread(tokens: Floats, probs: Floats, vocab_size: int) -> Floats:
     """Lay out what was kept of laws by token, [..., K] -> Float[..., V]."""
     out = np.where(np.isnan(probs[..., :1]), np.nan, np.zeros((*probs.shape[:-1], vocab_size)))
-    np.put_along_axis(out, np.nan_to_num(tokens).astype(np.int64), probs.astype(np.float64), axis=-1)
+    np.put_along_axis(out, np.nan_to_num(tokens).astype(np.int64), probs, axis=-1)
     return out
 
 
 def check_recorded(trace: xr.Dataset) -> None:
     """Check stored laws against the scalars of the exact ones, to within the error that the trace states.
 
-    By the triangle inequality, what they give a draft, their total variation and their probability of an independent
-    collision may differ from the recorded ones by no more than the errors of the two laws together.
+    A cut law holds the draft's probability itself, and leaves out no more than stated. By the triangle inequality,
+    total variation and probability of an independent collision differ from the recorded ones by no more than the errors
+    of the two laws together; and the probability of a draft by no more than that of its law.
 
     Parameters
     ----------
@@ -273,21 +275,37 @@ def check_recorded(trace: xr.Dataset) -> None:
     if form_of(trace) == "none":
         return
     stated = trace.attrs.get("law_error", {})
-    allowed = {name: float(stated.get(name, {}).get("max", 0.0)) + SLACK for name in LAWS}
+    most = {name: float(stated.get(name, {}).get("max", 0.0)) for name in LAWS}
     for where, part in _pieces(trace):
         laws = {name: read_laws(part, name) for name in LAWS}
-        token = np.nan_to_num(part["draft_token"].values).astype(np.int64)[..., None]
-        own = {name: np.take_along_axis(law, token, -1)[..., 0] for name, law in laws.items()}
+        errors = {name: _errors(part, name, most[name]) for name in LAWS}
+        for name, law in laws.items():
+            scalar = f"{name[:-1]}_of_token"
+            beyond = np.maximum(errors[name], most[name])
+            _compare(f"law_error of {name}", beyond * 0 + most[name], beyond, 0.0, where)
+            own, allowed = _of_draft(part, name, law), 0.0 if "target_top_probs" in part else errors[name]
+            _compare(scalar, part[scalar].values, own, allowed, where)
         draft, target = laws.values()
-        both = sum(allowed.values())
-        found = {
-            "draft_prob_of_token": (own["draft_probs"], allowed["draft_probs"]),
-            "target_prob_of_token": (own["target_probs"], allowed["target_probs"]),
-            "total_variation": (np.abs(draft - target).sum(-1) / 2, both),
-            "collision_independent": ((draft * target).sum(-1), both),
-        }
-        for name, (values, most) in found.items():
-            _compare(name, part[name].values, values, most, where)
+        both = errors["draft_probs"] + errors["target_probs"]
+        _compare("total_variation", part["total_variation"].values, np.abs(draft - target).sum(-1) / 2, both, where)
+        _compare("collision_independent", part["collision_independent"].values, (draft * target).sum(-1), both, where)
+
+
+def _errors(part: xr.Dataset, name: str, stated: float) -> Floats:
+    """How far each law may be off, Float[S, T, L]: what is stated, or what a cut law is seen to leave out."""
+    if "target_top_probs" in part:
+        probs = part[_stored_as(name, form_of(part))[1]].values
+        return np.asarray(1 - probs.sum(axis=-1, dtype=np.float64))
+    return np.where(np.isnan(part["draft_token"].values), np.nan, stated)
+
+
+def _of_draft(part: xr.Dataset, name: str, law: Floats) -> Floats:
+    """Probability of the draft, Float[S, T, L]; a cut law holds it first, as it was, or is not what it should be."""
+    token = part["draft_token"].values
+    if "target_top_probs" not in part:
+        return np.asarray(np.take_along_axis(law, np.nan_to_num(token).astype(np.int64)[..., None], -1)[..., 0])
+    tokens, probs = (part[variable].values[..., 0] for variable in _stored_as(name, form_of(part)))
+    return np.where(tokens == token, probs, np.where(np.isnan(token), np.nan, -1.0))
 
 
 def _pieces(trace: xr.Dataset) -> Iterator[tuple[tuple[int, int], xr.Dataset]]:
@@ -301,14 +319,13 @@ def _pieces(trace: xr.Dataset) -> Iterator[tuple[tuple[int, int], xr.Dataset]]:
             yield (first, t), trace.isel(part)
 
 
-def _compare(name: str, recorded: Array, found: Floats, most: float, where: tuple[int, int]) -> None:
-    off = np.abs(found - recorded) > most  # False where either is unknown
-    unlike = np.isnan(found) & ~np.isnan(recorded)
-    if not (off | unlike).any():
-        return
-    s, t, k = (int(i) for i in np.argwhere(off | unlike)[0])
-    index = [where[0] + s, where[1] + t, k]
-    raise TraceError(
-        f"{name}{index} = {recorded[s, t, k]:.6g}: the stored laws give {found[s, t, k]:.6g}, further off than their "
-        f"stated error allows ({most:.3g})"
-    )
+def _compare(name: str, recorded: Array, found: Floats, allowed: Floats | float, where: tuple[int, int]) -> None:
+    """Check that two numbers of every slot differ by no more than allowed, and by rounding."""
+    wrong = np.abs(found - recorded) > allowed + SLACK  # False where either is unknown
+    wrong |= np.isnan(found) & ~np.isnan(recorded)
+    if wrong.any():
+        s, t, k = (int(i) for i in np.argwhere(wrong)[0])
+        raise TraceError(
+            f"{name}{[where[0] + s, where[1] + t, k]} = {recorded[s, t, k]:.6g}: the stored laws give "
+            f"{found[s, t, k]:.6g}, further off than their stated error allows"
+        )

@@ -82,9 +82,7 @@ VARIABLES: dict[str, Variable] = {
     "renyi2": Variable(BY_SLOT, "float32", "nats", "Renyi-2 entropy of the target law."),
     "draft_probs": Variable(BY_TOKEN, "float32", "1", "Declared law of the draft."),
     "target_probs": Variable(BY_TOKEN, "float32", "1", "Law the forward pass gave for the position."),
-    "draft_probs_half": Variable(
-        BY_TOKEN, "float16", "1", "Declared law of the draft, in half precision.", HALF_SCALE
-    ),
+    "draft_probs_half": Variable(BY_TOKEN, "float16", "1", "Declared law of the draft, in half precision.", HALF_SCALE),
     "target_probs_half": Variable(
         BY_TOKEN, "float16", "1", "Law the forward pass gave for the position, in half precision.", HALF_SCALE
     ),

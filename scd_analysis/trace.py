@@ -23,6 +23,10 @@ from scd_analysis.trace_writer import TraceWriter
 __all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
 
 
+_SLOTS_AT_ONCE = 2**20
+"""Slots that are checked together: some 250 bytes each once loaded."""
+
+
 def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     """Open a trace lazily.
 
@@ -120,6 +124,7 @@ def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None
     if bool(bad.any()):
         index = [int(i) for i in np.argwhere(bad.values)[0]]
         value = values.values[tuple(index)]
+        index[0] = int(values["sequence"][index[0]])  # counted from the first of the trace
         raise TraceError(f"{name}{index} = {value}: {what}")
 
 
@@ -142,15 +147,17 @@ def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None
     Raises
     ------
     TraceError
-        Naming the variable, the index (within its group of ``chunk`` sequences) and the value.
+        Naming the variable, the index and the value.
     """
     _check_schema(trace.attrs, "dataset")
     _check_shapes(trace, "dataset")
     vocab = trace.attrs["vocab_size"]
+    scalars = trace.drop_vars([*LAWS, *COMPACT], errors="ignore")
+    slots = max(1, trace.sizes["iteration"] * trace.sizes["slot"])
+    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // slots))
     for start in range(0, trace.sizes["sequence"], chunk):
-        part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(
-            [*LAWS, *COMPACT], errors="ignore"
-        )
+        part = scalars.isel(sequence=slice(start, start + chunk))
+        part = part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))
         try:
             part = part.load()
         except Exception as error:
