@@ -1,8 +1,8 @@
 """Whether looking at a trace takes memory that grows with the trace.
 
 Run ``python -m studies.bench_streaming``; the result is written to ``studies/results/bench_streaming.json``. Traces of
-``photos`` with whole laws, in two sizes, are written to a temporary folder; every way of looking at one runs in a
-process of its own, whose peak resident memory is what the operating system says. ``open`` is such a process that
+``photos`` with whole laws, in two sizes, are written to a temporary folder; that, and every way of looking at one, runs
+in a process of its own, whose peak resident memory is what the operating system says. ``open`` is such a process that
 imports the same and only opens the trace, ``load laws`` what it takes to hold one of its two arrays of laws.
 """
 
@@ -104,10 +104,16 @@ TASKS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def child(task: str, path: Path) -> None:
-    """Look at the trace, and print seconds and the peak of resident memory."""
+def child(task: str, path: Path, num_sequences: int) -> None:
+    """Write or look at the trace, and print seconds and the peak of resident memory.
+
+    A process begins with the peak of the one that started it: that one must stay small.
+    """
     start = time.perf_counter()
-    TASKS[task](path)
+    if task == "write":
+        write(path, num_sequences)
+    else:
+        TASKS[task](path)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     print(json.dumps({"seconds": seconds, "peak_bytes": peak}))
@@ -128,9 +134,10 @@ def sizes(path: Path) -> dict[str, int]:
     return {"trace_bytes": sum(array.nbytes for _, array in arrays), "on_disk_bytes": on_disk}
 
 
-def look(task: str, path: Path) -> dict[str, float]:
+def run(task: str, path: Path, num_sequences: int) -> dict[str, float]:
     """Run a task in a process of its own."""
     command = [sys.executable, "-m", "studies.bench_streaming", "--child", task, "--path", str(path)]
+    command += ["--sizes", str(num_sequences)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{task}: {done.stderr.strip().splitlines()[-1]}")
@@ -144,11 +151,11 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sequences of each trace")
     parser.add_argument("--folder", type=Path, help="where traces are written, and removed again")
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    parser.add_argument("--child", choices=TASKS, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=("write", *TASKS), help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.child, args.path)
+        child(args.child, args.path, args.sizes[0])
         return
     kept = Rows("bench_streaming", ("task", "num_sequences"), fresh=args.fresh)
     folder = Path(tempfile.mkdtemp(dir=args.folder))
@@ -156,10 +163,10 @@ def main() -> None:
         for count in args.sizes:
             path = folder / f"{count}.zarr"
             missing = [task for task in TASKS if not kept.has(task, count)]
-            if missing:
-                write(path, count)
-            for task in missing:
-                kept.add({"task": task, "num_sequences": count, **sizes(path), **look(task, path)})
+            for task in ["write", *missing] if missing else []:
+                found = run(task, path, count)
+                if not kept.has(task, count):
+                    kept.add({"task": task, "num_sequences": count, **sizes(path), **found})
             shutil.rmtree(path, ignore_errors=True)
     finally:
         shutil.rmtree(folder)
