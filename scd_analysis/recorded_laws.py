@@ -27,9 +27,11 @@ Floats = npt.NDArray[np.float64]
 FORMS = ("float32", "float16", "top-K")
 RECORDS = ("scalars", "laws", "laws-float16", "laws-top-K")
 
-_SMALLEST = np.float16(2.0**-24)
-_AT_ONCE = 2**22
-"""Entries of laws that are rounded, or compared, together."""
+_STEP, _NORMAL = np.float32(2.0**-24), np.float32(2.0**-14)
+"""Half precision: the smallest number above zero, and the smallest with all its bits."""
+
+_BLOCK, _AT_ONCE = 2**18, 2**22
+"""Entries of laws that are written together (they fit in a cache), and that are compared together."""
 
 SLACK = 1e-5
 """Between a scalar of a law and the same computed again: both are float32."""
@@ -172,7 +174,7 @@ def _stored_as(name: str, form: str) -> tuple[str, ...]:
 
 def _in_blocks(laws: Array, draft: Array, kept: int) -> tuple[list[Array], Floats]:
     """Compact laws Float[n, V], a few at a time: what is stored, and the error of each, Float[n]."""
-    at_once = max(1, _AT_ONCE // laws.shape[-1])
+    at_once = max(1, _BLOCK // laws.shape[-1])
     blocks = [slice(start, start + at_once) for start in range(0, max(len(laws), 1), at_once)]
     done = [_cut(laws[one], draft[one], kept) if kept else _round(laws[one]) for one in blocks]
     return [np.concatenate(parts) for parts in zip(*(parts for parts, _ in done), strict=True)], np.concatenate(
@@ -181,10 +183,19 @@ def _in_blocks(laws: Array, draft: Array, kept: int) -> tuple[list[Array], Float
 
 
 def _round(laws: Array) -> tuple[tuple[Array, ...], Floats]:
-    """Half precision in units of ``HALF_SCALE``; what is possible stays possible."""
-    half = (laws / np.float32(HALF_SCALE)).astype(np.float16)
-    half[(half == 0) & (laws > 0)] = _SMALLEST
-    return (half,), _distance(laws, half.astype(np.float32))
+    """Half precision in units of ``HALF_SCALE``, with the bits that ``astype`` gives, in a fraction of its time.
+
+    Half precision holds the upper 10 bits of a fraction and, but for an offset, the exponent of float32. Below its
+    smallest normal number it counts in steps; there numbers are rounded up, so that what is possible stays possible.
+    """
+    units = laws / np.float32(HALF_SCALE)
+    bits = units.view(np.uint32)
+    bits = bits + np.uint32(0xFFF) + ((bits >> 13) & np.uint32(1))  # to the nearest, ties to even
+    steps = np.ceil(np.minimum(units, _NORMAL) / _STEP)
+    few = units < _NORMAL
+    half = np.where(few, steps.astype(np.uint32), (bits >> 13) - np.uint32(112 << 10)).astype(np.uint16)
+    rounded = np.where(few, steps * _STEP, (bits & np.uint32(0xFFFFE000)).view(np.float32))
+    return (half.view(np.float16),), _distance(laws, rounded)
 
 
 def _distance(laws: Array, stored: Array) -> Floats:

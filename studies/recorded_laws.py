@@ -41,6 +41,7 @@ def _half(values: Floats) -> Floats:
 ROUNDINGS: dict[str, Callable[[Floats], Floats]] = {
     "probabilities": _half,
     "probabilities in units of 2^-15": lambda p: _half(p / HALF_SCALE),
+    "the same, nothing possible at zero": lambda p: np.where(p > 0, np.maximum(_half(p / HALF_SCALE), 2.0**-24), 0),
     "square roots": lambda p: _half(np.sqrt(p)) ** 2,
     "logarithms": lambda p: np.exp(_half(np.log(p, where=p > 0, out=np.full_like(p, -np.inf)))),
 }
@@ -87,15 +88,15 @@ def forms(model: TargetModel, num_sequences: int, rounds: int) -> list[dict[str,
     return rows
 
 
-def roundings(model: TargetModel, num_sequences: int) -> list[dict[str, Any]]:
+def roundings(model: TargetModel, num_sequences: int, names: list[str]) -> list[dict[str, Any]]:
     """A row a way of rounding."""
     trace = decode(model, METHOD, WINDOW, num_sequences, record="laws", progress=False).trace
     assert trace is not None
     laws = read_laws(trace)
     laws = laws[~np.isnan(laws[..., 0])]
     rows = []
-    for name, rounded in ROUNDINGS.items():
-        stored = rounded(laws)
+    for name in names:
+        stored = ROUNDINGS[name](laws)
         errors = np.abs(stored / stored.sum(-1, keepdims=True) - laws).sum(-1) / 2
         lost = float(((stored == 0) & (laws > 0)).sum() / (laws > 0).sum())
         found = {"max": float(errors.max()), "mean": float(errors.mean()), "lost": lost}
@@ -111,9 +112,9 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     kept, model = Rows("recorded_laws", ("kind", "form"), fresh=args.fresh), load_model("photos")
-    if not kept.has("rounding", "logarithms"):
-        for row in roundings(model, 4):
-            kept.add(row)
+    missing = [name for name in ROUNDINGS if not kept.has("rounding", name)]
+    for row in roundings(model, 4, missing) if missing else []:
+        kept.add(row)
     if not kept.has("form", FORMS[-1]):
         for row in forms(model, args.num_sequences, args.rounds):
             kept.add(row)

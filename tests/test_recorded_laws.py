@@ -12,7 +12,7 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
 from scd_analysis.errors import InputError, TraceError, UnknownNameError
-from scd_analysis.recorded_laws import form_of
+from scd_analysis.recorded_laws import _round, form_of
 from scd_analysis.schema import COMPACT, LAWS, REQUIRED, VARIABLES
 from scd_analysis.summary import summarise
 from scd_analysis.trace import open_trace, read_laws, validate
@@ -128,6 +128,22 @@ def test_what_is_possible_stays_possible_and_nothing_else_becomes_so():
     assert (cut > 0).tolist() == [True, False, False, False, False, True]
     assert np.float16(law[0]) == 0  # the twin: probabilities in half precision as they are
     assert np.argmax(law) != 0
+
+
+def test_rounding_is_that_of_half_precision():
+    """Bit by bit, but below the smallest normal number, where it is upwards."""
+    rng = np.random.default_rng(0)
+    laws = np.exp(-36 * rng.random((500, 64))).astype(np.float32)
+    laws[:, :3] = 0, 1, 2.0**-20 * (1 + 2.0**-11)  # the last is a tie
+    ((half,), _), units = _round(laws), laws * np.float32(2**15)
+    with np.errstate(under="ignore"):
+        expected = units.astype(np.float16)
+    few = units < 2.0**-14
+    np.testing.assert_array_equal(half[~few], expected[~few])
+    assert (half[few] >= units[few]).all()
+    assert (half[few] - units[few] < 2.0**-24).all()
+    assert 0.1 < few.mean() < 0.9
+    assert (expected[few] < units[few]).any()  # the twin: as numpy rounds
 
 
 def test_stored_laws_are_checked_against_the_scalars(compact):
