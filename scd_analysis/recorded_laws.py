@@ -177,9 +177,8 @@ def _in_blocks(laws: Array, draft: Array, kept: int) -> tuple[list[Array], Float
     at_once = max(1, _BLOCK // laws.shape[-1])
     blocks = [slice(start, start + at_once) for start in range(0, max(len(laws), 1), at_once)]
     done = [_cut(laws[one], draft[one], kept) if kept else _round(laws[one]) for one in blocks]
-    return [np.concatenate(parts) for parts in zip(*(parts for parts, _ in done), strict=True)], np.concatenate(
-        [errors for _, errors in done]
-    )
+    stored, errors = zip(*done, strict=True)
+    return [np.concatenate(parts) for parts in zip(*stored, strict=True)], np.concatenate(errors)
 
 
 def _round(laws: Array) -> tuple[tuple[Array, ...], Floats]:
@@ -189,19 +188,25 @@ def _round(laws: Array) -> tuple[tuple[Array, ...], Floats]:
     smallest normal number it counts in steps; there numbers are rounded up, so that what is possible stays possible.
     """
     units = laws / np.float32(HALF_SCALE)
-    bits = units.view(np.uint32)
-    bits = bits + np.uint32(0xFFF) + ((bits >> 13) & np.uint32(1))  # to the nearest, ties to even
-    steps = np.ceil(np.minimum(units, _NORMAL) / _STEP)
     few = units < _NORMAL
-    half = np.where(few, steps.astype(np.uint32), (bits >> 13) - np.uint32(112 << 10)).astype(np.uint16)
-    rounded = np.where(few, steps * _STEP, (bits & np.uint32(0xFFFFE000)).view(np.float32))
-    return (half.view(np.float16),), _distance(laws, rounded)
+    steps = np.ceil(np.minimum(units, _NORMAL) / _STEP)
+    bits = units.view(np.uint32)
+    bits = bits + ((bits >> 13) & np.uint32(1))  # to the nearest, ties to even
+    bits += np.uint32(0xFFF)
+    half = (bits >> 13) - np.uint32(112 << 10)
+    np.copyto(half, steps, where=few, casting="unsafe")
+    bits &= np.uint32(0xFFFFE000)
+    rounded = bits.view(np.float32)
+    np.copyto(rounded, steps * _STEP, where=few)
+    return (half.astype(np.uint16).view(np.float16),), _distance(laws, rounded)
 
 
 def _distance(laws: Array, stored: Array) -> Floats:
     """Total variation of laws Float[n, V] once both are normalised."""
-    first, second = (one / one.sum(axis=-1, keepdims=True) for one in (laws, stored))
-    return np.asarray(np.abs(first - second).sum(axis=-1, dtype=np.float64) / 2)
+    whole, kept = (one.sum(axis=-1, keepdims=True) for one in (laws, stored))
+    gap = laws * (kept / whole)
+    gap -= stored
+    return np.asarray(np.abs(gap, out=gap).sum(axis=-1, dtype=np.float64) / (2 * kept[:, 0]))
 
 
 def _cut(laws: Array, draft: Array, kept: int) -> tuple[tuple[Array, ...], Floats]:

@@ -195,25 +195,21 @@ def encode(one: xr.Dataset, number: int, tokens: int, names: Sequence[str]) -> d
         out["laws"] = []
         for start in range(0, int(shown[-1]) + 1, _PASSES_AT_ONCE):
             few = one.isel(iteration=slice(start, start + _PASSES_AT_ONCE))
-            laws = tuple(read_laws(few, name)[0] for name in LAWS)
-            out["laws"] += [
-                _laws(laws, int(t) - start, part, int(t), used[t], tokens)
-                for t in shown
-                if start <= t < start + _PASSES_AT_ONCE
-            ]
+            q, p = (read_laws(few, name)[0] for name in LAWS)
+            here = [int(t) for t in shown if start <= t < start + _PASSES_AT_ONCE]
+            out["laws"] += [_laws(q[t - start][used[t]], p[t - start][used[t]], part, t, used[t], tokens) for t in here]
     return out
 
 
 def _laws(
-    laws: tuple[npt.NDArray[np.float64], ...],
-    at: int,
+    q: npt.NDArray[np.float64],
+    p: npt.NDArray[np.float64],
     part: Arrays,
     t: int,
     used: npt.NDArray[np.bool_],
     tokens: int,
 ) -> list[list[float]]:
     """The most probable tokens of either law of every slot of a pass, with the draft and its successor."""
-    q, p = (law[at][used] for law in laws)
     if not len(q):
         return []
     kept = min(tokens, q.shape[1])
