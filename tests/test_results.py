@@ -42,7 +42,7 @@ def test_maximal_coupling_gains_more_on_the_video_than_on_the_photographs():
 
 
 def test_memory_does_not_grow_with_a_trace():
-    """Of what the longer trace has more, no way of looking at it holds a twentieth, and none takes a gigabyte in all."""
+    """No way of looking at a trace holds a twentieth of what the longer one has more, and none takes a gigabyte."""
     rows = json.loads((ROOT / "studies" / "results" / "bench_streaming.json").read_text())["rows"]
     few, many = ({r["task"]: r for r in rows if r["num_sequences"] == count} for count in (32, 128))
     more = many["audit"]["trace_bytes"] - few["audit"]["trace_bytes"]
@@ -64,7 +64,7 @@ def test_the_table_of_compact_laws_is_the_stored_result():
         ]
         for kind in ("mean", "max"):
             error = row[f"target_probs_{kind}"]
-            assert ("–" if error is None else f"{error:.2g}") in line
+            assert error is None or f" {error:.2g} |" in line
     cost = {row["form"]: row["overhead"] for row in rows if row["kind"] == "form"}
     whole, *compact = (cost[form] for form in cost if form != "scalars")
     assert f"whole laws cost {whole:.0%} and compact ones {min(compact) * 100:.0f} to {max(compact):.0%}" in page
