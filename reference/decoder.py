@@ -19,8 +19,8 @@ from reference.methods import Method, get_method
 from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
 from reference.recording import Array, masked, to_host
 from scd_analysis.errors import InputError
-from scd_analysis.trace import TraceWriter, open_trace
-from scd_analysis.validate import check_at_least, check_integer, check_known
+from scd_analysis.trace import TraceWriter, laws_of, open_trace
+from scd_analysis.validate import check_at_least, check_integer
 
 if TYPE_CHECKING:
     import xarray
@@ -85,7 +85,8 @@ def decode(
     seed : int
         Key of every draw.
     record : str or None
-        ``"scalars"``, ``"laws"`` (all draft and target laws too, float32) or None.
+        ``"scalars"``, ``"laws"`` (all draft and target laws too, float32) or None; ``"laws-float16"`` and
+        ``"laws-top-K"`` store laws in fewer bytes and state the error.
     device : torch.device or str, optional
         Where to compute; the model's own device, or the CPU, by default.
     dtype : torch.dtype, optional
@@ -117,7 +118,7 @@ def decode(
     if batch_size is not None:
         check_at_least(check_integer(batch_size, "batch_size"), 1, "batch_size")
     if record is not None:
-        check_known(record, ("scalars", "laws"), "record")
+        laws_of(record)
     elif out_path is not None:
         raise InputError(f"out_path = {out_path}: needs record='scalars' or record='laws'")
     place = _device(model, device)
@@ -250,7 +251,7 @@ def make_writer(
         num_tokens=settings.num_tokens,
         window=window,
         decoder="reference",
-        laws=record == "laws",
+        laws=laws_of(record),
         num_sequences=num_sequences,
         method=method.name,
         method_settings=repr(method),

@@ -44,7 +44,7 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
     info : SweepInfo
         Of the step.
     record : str or None
-        None, ``"scalars"`` or ``"laws"``.
+        As for :func:`reference.decode`; laws come whole, whatever is stored of them.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
         floats = {"uniform": info.uniform, **scalars(info)}
     rows = _to_host(integers | floats)
     rows |= {name: rows[name].astype(np.int64) for name in integers}
-    if record == "laws":
+    if record not in (None, "scalars"):
         rows["draft_probs"] = info.draft_probs.float().cpu().numpy()
         rows["target_probs"] = info.target_probs.float().cpu().numpy()
     return rows

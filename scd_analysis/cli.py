@@ -119,7 +119,7 @@ def trace(
     window: Annotated[int, typer.Option(help="Positions drafted and verified at a time.")] = 16,
     num_sequences: Annotated[int, typer.Option(help="Sequences to draw.")] = 16,
     seed: Annotated[int, typer.Option(help="Key of every draw.")] = 0,
-    record: Annotated[str, typer.Option(help="scalars, or laws for the full laws too.")] = "scalars",
+    record: Annotated[str, typer.Option(help="scalars, laws, laws-float16 or laws-top-K.")] = "scalars",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     as_json: JsonOption = False,
 ) -> None:

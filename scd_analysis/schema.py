@@ -15,6 +15,10 @@ SCHEMA_VERSION = 1
 BY_SWEEP = ("sequence", "iteration")
 BY_SLOT = ("sequence", "iteration", "slot")
 BY_TOKEN = ("sequence", "iteration", "slot", "vocab")
+BY_RANK = ("sequence", "iteration", "slot", "rank")
+
+HALF_SCALE = 2.0**-15
+"""Unit of a probability stored in half precision: one is 32,768 of them, and the smallest number above zero 1.8e-12."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,15 @@ class Variable:
         ``"1"`` for counts, tokens, flags and probabilities; ``"nats"`` for entropies.
     description : str
         One sentence.
+    scale : float
+        What a stored number is multiplied by to be the quantity; xarray does it.
     """
 
     dims: tuple[str, ...]
     dtype: str
     units: str
     description: str
+    scale: float = 1.0
 
     @property
     def is_integer(self) -> bool:
@@ -75,11 +82,33 @@ VARIABLES: dict[str, Variable] = {
     "renyi2": Variable(BY_SLOT, "float32", "nats", "Renyi-2 entropy of the target law."),
     "draft_probs": Variable(BY_TOKEN, "float32", "1", "Declared law of the draft."),
     "target_probs": Variable(BY_TOKEN, "float32", "1", "Law the forward pass gave for the position."),
+    "draft_probs_half": Variable(BY_TOKEN, "float16", "1", "Declared law of the draft, in half precision.", HALF_SCALE),
+    "target_probs_half": Variable(
+        BY_TOKEN, "float16", "1", "Law the forward pass gave for the position, in half precision.", HALF_SCALE
+    ),
+    "draft_top_tokens": Variable(
+        BY_RANK, "int32", "1", "The draft, then the other tokens most probable under its declared law."
+    ),
+    "draft_top_probs": Variable(BY_RANK, "float32", "1", "Probability of each of them under that law."),
+    "target_top_tokens": Variable(
+        BY_RANK, "int32", "1", "The draft, then the other tokens most probable under the target law."
+    ),
+    "target_top_probs": Variable(BY_RANK, "float32", "1", "Probability of each of them under that law."),
     "tokens": Variable(("sequence", "position"), "int32", "1", "Finished sequence."),
     "nfe": Variable(("sequence",), "int32", "1", "Forward passes until the sequence was complete."),
 }
 
 LAWS = ("draft_probs", "target_probs")
+COMPACT = (
+    "draft_probs_half",
+    "target_probs_half",
+    "draft_top_tokens",
+    "draft_top_probs",
+    "target_top_tokens",
+    "target_top_probs",
+)
+"""Laws in fewer bytes, under names of their own: who looks for laws does not take rounded ones for exact."""
+
 SCALARS_OF_LAWS = (
     "draft_prob_of_token",
     "target_prob_of_token",
@@ -89,4 +118,4 @@ SCALARS_OF_LAWS = (
     "entropy",
     "renyi2",
 )
-REQUIRED = tuple(name for name in VARIABLES if name not in LAWS)
+REQUIRED = tuple(name for name in VARIABLES if name not in (*LAWS, *COMPACT))

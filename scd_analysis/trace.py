@@ -16,10 +16,15 @@ from zarr.abc.store import Store
 from zarr.storage import ZipStore
 
 from scd_analysis.errors import TraceError
-from scd_analysis.schema import REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.recorded_laws import check_recorded, laws_of, read_laws
+from scd_analysis.schema import COMPACT, LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
 from scd_analysis.trace_writer import TraceWriter
 
-__all__ = ["TraceWriter", "open_trace", "validate"]
+__all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
+
+
+_SLOTS_AT_ONCE = 2**20
+"""Slots that are checked together: some 250 bytes each once loaded."""
 
 
 def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
@@ -119,10 +124,11 @@ def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None
     if bool(bad.any()):
         index = [int(i) for i in np.argwhere(bad.values)[0]]
         value = values.values[tuple(index)]
+        index[0] = int(values["sequence"][index[0]])  # counted from the first of the trace
         raise TraceError(f"{name}{index} = {value}: {what}")
 
 
-def validate(trace: xr.Dataset, chunk: int = 256) -> None:
+def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None:
     """Check that a trace does not contradict itself, a few sequences at a time.
 
     Tokens lie in the vocabulary, probabilities in [0, 1], flags are 0 or 1, the window moves by what was committed,
@@ -133,20 +139,25 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
     trace : xarray.Dataset
         As :func:`open_trace` gives it.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most; fewer where these would take much memory.
+    laws : bool
+        Whether to read the laws too, and compare them with their scalars: stored laws may be off by the error that the
+        trace states, and by no more.
 
     Raises
     ------
     TraceError
-        Naming the variable, the index (within its group of ``chunk`` sequences) and the value.
+        Naming the variable, the index and the value.
     """
     _check_schema(trace.attrs, "dataset")
     _check_shapes(trace, "dataset")
     vocab = trace.attrs["vocab_size"]
+    scalars = trace.drop_vars([*LAWS, *COMPACT], errors="ignore")
+    slots = max(1, trace.sizes["iteration"] * trace.sizes["slot"])
+    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // slots))
     for start in range(0, trace.sizes["sequence"], chunk):
-        part = trace.isel(sequence=slice(start, start + chunk)).drop_vars(
-            ["draft_probs", "target_probs"], errors="ignore"
-        )
+        part = scalars.isel(sequence=slice(start, start + chunk))
+        part = part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))
         try:
             part = part.load()
         except Exception as error:
@@ -163,6 +174,8 @@ def validate(trace: xr.Dataset, chunk: int = 256) -> None:
             "draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0"
         )
         _check_window(part)
+    if laws:
+        check_recorded(trace)
 
 
 def _check_present(part: xr.Dataset) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from scd_analysis.errors import InputError
 from scd_analysis.laws import KERNELS
-from scd_analysis.schema import LAWS, SCALARS_OF_LAWS, VARIABLES
+from scd_analysis.schema import COMPACT, LAWS, SCALARS_OF_LAWS, VARIABLES
 from scd_analysis.validate import as_array, check_laws, check_tokens
 
 Array = npt.NDArray[Any]
@@ -62,8 +62,9 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
 
 def _array(name: str, value: Any, batch: int, sizes: dict[str, int]) -> Array:
     """One variable, of the shape that the schema says."""
-    if name not in VARIABLES or "iteration" not in VARIABLES[name].dims:
-        raise InputError(f"{name}: not a variable of a trace; known: {', '.join(VARIABLES)}")
+    if name not in VARIABLES or name in COMPACT or "iteration" not in VARIABLES[name].dims:
+        known = ", ".join(known for known in VARIABLES if known not in COMPACT)
+        raise InputError(f"{name}: not a variable of a trace; known: {known}")
     array = as_array(value, name, np.int64 if VARIABLES[name].is_integer else np.float64)
     expected = (batch, *(sizes[dim] for dim in VARIABLES[name].dims[2:]))
     if array.shape != expected:

@@ -23,7 +23,8 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore
 
 from scd_analysis.errors import InputError
-from scd_analysis.schema import LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.recorded_laws import LawForm
+from scd_analysis.schema import REQUIRED, SCHEMA_VERSION, VARIABLES
 from scd_analysis.trace_rows import checked_rows
 from scd_analysis.validate import as_array, check_at_least, check_integer
 
@@ -62,8 +63,9 @@ class TraceWriter:
         V, N and L.
     decoder : str
         A name.
-    laws : bool
-        Whether to store ``draft_probs`` and ``target_probs``; their scalars are stored anyway.
+    laws : bool or str
+        Whether to store ``draft_probs`` and ``target_probs``; their scalars are stored anyway. ``"float16"`` and
+        ``"top-K"`` store them in fewer bytes and state the error that causes (:mod:`scd_analysis.recorded_laws`).
     num_sequences : int, optional
         How many there will be over all batches, if that is known; room is made for them at once.
     chunk : int
@@ -87,7 +89,7 @@ class TraceWriter:
         num_tokens: int,
         window: int,
         decoder: str,
-        laws: bool = False,
+        laws: bool | str = False,
         num_sequences: int | None = None,
         chunk: int | None = None,
         overwrite: bool = False,
@@ -102,9 +104,10 @@ class TraceWriter:
         ):
             check_at_least(value, 1, name)
         self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
+        self._form = LawForm.make(laws, vocab_size)
         self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
         self.store = self._make_store(path, overwrite)
-        self._names = [*REQUIRED, *(LAWS if laws else ())]
+        self._names = [*REQUIRED, *self._form.stored]
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._attributes = {
             "schema_version": SCHEMA_VERSION,
@@ -116,6 +119,7 @@ class TraceWriter:
             "window": window,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": library_versions(),
+            **self._form.attributes,
             **attributes,
         }
         self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
@@ -167,6 +171,7 @@ class TraceWriter:
             "slot": self.window,
             "vocab": self.vocab_size,
             "position": self.num_tokens,
+            "rank": self._form.kept,
         }
         return tuple(sizes[dim] for dim in VARIABLES[name].dims)
 
@@ -179,6 +184,8 @@ class TraceWriter:
         attributes: dict[str, Any] = {"units": variable.units, "description": variable.description, "_FillValue": fill}
         if not variable.is_integer:
             del attributes["_FillValue"]  # xarray takes NaN as missing without being told
+        if variable.scale != 1:
+            attributes["scale_factor"] = variable.scale
         return self._group.create_array(
             name,
             shape=self._shape(name, 0, 0),
@@ -256,7 +263,7 @@ class TraceWriter:
         """
         if not self._buffer:
             start, stop, _ = self._blocks[-1]
-            for name in self._names:
+            for name in (*REQUIRED, *self._form.taken):
                 if "iteration" in VARIABLES[name].dims:
                     shape = self._shape(name, stop - start, self.chunk)
                     fill = -1 if VARIABLES[name].is_integer else np.nan
@@ -315,11 +322,12 @@ class TraceWriter:
 
     def _write(self, buffer: dict[str, Array], filled: int, first: int) -> None:
         start, stop, _ = self._blocks[-1]
-        for name, values in buffer.items():
+        for name, values in self._form.store({name: values[:, :filled] for name, values in buffer.items()}).items():
             self._grow(name, first + filled)
-            self._arrays[name][start:stop, first : first + filled] = values[:, :filled]
+            self._arrays[name][start:stop, first : first + filled] = values
         self._blocks[-1][2] = first + filled
-        self._group.attrs.update({"blocks": self._blocks})  # only now does a reader count the chunk as there
+        # only now does a reader count the chunk as there
+        self._group.attrs.update({"blocks": self._blocks, **self._form.attributes})
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What a trace says: acceptance, collisions, distances between drafts, passes.
 
-A trace is read a few sequences at a time, so that its size does not matter. A *surviving* draft is one whose position
-was in the window at one pass and is still uncommitted at the next: the positions on which drafts can change.
+A trace is read a few sequences at a time, as many as fit in some 256 MiB of work, so that its size does not matter. A
+*surviving* draft is one whose position was in the window at one pass and is still uncommitted at the next: the
+positions on which drafts can change.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 PREDICTED_BY = {"independent": "collision_independent", "maximal": "total_variation", "gumbel": "collision_gumbel"}
 """Variable of the trace that predicts collisions under each coupling (one minus it, for the maximal one)."""
+
+PART_BYTES = 2**28
+"""Work that sequences read together may take."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,13 @@ def speedup(trace: xr.Dataset, level: float = 0.95) -> Estimate:
 
 
 def read(trace: xr.Dataset, names: tuple[str, ...], chunk: int = 64) -> Iterator[Arrays]:
-    """Load some variables, ``chunk`` sequences at a time, as NumPy arrays with unused entries NaN."""
+    """Load some variables as NumPy arrays with unused entries NaN.
+
+    Parts hold ``chunk`` sequences, or fewer where these, laid out by position, would take more than ``PART_BYTES``.
+    """
     check_at_least(chunk, 1, "chunk")
+    laid_out = trace.sizes["iteration"] * (trace.sizes["position"] + trace.sizes["slot"]) * 8
+    chunk = min(chunk, max(1, PART_BYTES // max(1, 6 * laid_out)))
     for start in range(0, trace.sizes["sequence"], chunk):
         part = trace[list(names)].isel(sequence=slice(start, start + chunk)).load()
         yield {name: part[name].values for name in names}
@@ -156,7 +165,7 @@ def acceptance_trajectories(trace: xr.Dataset, chunk: int = 64) -> Iterator[Floa
     trace : xarray.Dataset
         Of any decoder that records ``total_variation``.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Yields
     ------
@@ -175,7 +184,7 @@ def acceptance_by_token(trace: xr.Dataset, chunk: int = 64) -> xr.Dataset:
     trace : xarray.Dataset
         Of any decoder.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Returns
     -------
@@ -234,7 +243,7 @@ def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float =
     coupling : str
         ``"independent"``, ``"maximal"`` or ``"gumbel"``.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
     level : float
         Confidence of the intervals.
 
@@ -275,7 +284,7 @@ def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatA
     lag : int
         Passes apart, 1 or more.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Returns
     -------
@@ -310,7 +319,7 @@ def mean_token_difference(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
     trace : xarray.Dataset
         Of any decoder.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Returns
     -------
@@ -328,7 +337,7 @@ def instability(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
     trace : xarray.Dataset
         Of any decoder.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Returns
     -------
@@ -350,7 +359,7 @@ def commit_lengths(trace: xr.Dataset, chunk: int = 64) -> npt.NDArray[np.int64]:
     trace : xarray.Dataset
         Of any decoder.
     chunk : int
-        Sequences read at a time.
+        Sequences read at a time, at most.
 
     Returns
     -------

@@ -71,3 +71,32 @@ def test_adaptive_continuation_has_the_passes_of_maximal_coupling():
         )
         assert pac == coupled
         assert pac[0] != fresh[0]
+
+
+def test_memory_does_not_grow_with_a_trace():
+    """No way of looking at a trace holds a twentieth of what the longer one has more, and none takes a gigabyte."""
+    rows = json.loads((ROOT / "studies" / "results" / "bench_streaming.json").read_text())["rows"]
+    few, many = ({r["task"]: r for r in rows if r["num_sequences"] == count} for count in (32, 128))
+    more = many["audit"]["trace_bytes"] - few["audit"]["trace_bytes"]
+    looks = set(many) - {"write"}
+    growth = {task: (many[task]["peak_bytes"] - few[task]["peak_bytes"]) / more for task in looks}
+    assert growth.pop("load laws") > 0.4  # the twin
+    assert max(growth.values()) < 0.05
+    assert max(row["peak_bytes"] for row in rows if row["task"] != "load laws") < 1e9
+    peaks = " · ".join(f"{many[task]['peak_bytes'] / 2**30:.2f}" for task in ("summary", "validate laws", "audit"))
+    assert peaks in (ROOT / "docs" / "how-to" / "trace.md").read_text()
+
+
+def test_the_table_of_compact_laws_is_the_stored_result():
+    rows = json.loads((ROOT / "studies" / "results" / "recorded_laws.json").read_text())["rows"]
+    page = (ROOT / "docs" / "reference" / "trace.md").read_text()
+    for row in (row for row in rows if row["kind"] == "form"):
+        (line,) = [
+            line for line in page.splitlines() if line.startswith(f'| `"{row["form"]}"` | {row["bytes"]:,.0f} |')
+        ]
+        for kind in ("mean", "max"):
+            error = row[f"target_probs_{kind}"]
+            assert error is None or f" {error:.2g} |" in line
+    cost = {row["form"]: row["overhead"] for row in rows if row["kind"] == "form"}
+    whole, *compact = (cost[form] for form in cost if form != "scalars")
+    assert f"whole laws cost {whole:.0%} and compact ones {min(compact) * 100:.0f} to {max(compact):.0%}" in page

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 
+PASSES_AT_ONCE = 16
+"""Passes whose laws are read together: a chunk of a trace."""
+
 SCALARS = (
     "base", "num_committed", "bonus_token", "draft_token", "next_token", "accepted", "committed", "age", "uniform",
     "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent",
@@ -157,6 +160,9 @@ def read_commits(trace: xr.Dataset) -> Commits:
     drawn = _moved(passes, index, back=1)
     beside = _moved(passes, index, back=1, left=1)
     same_slot = _Index(np.where(drawn.iteration >= 1, drawn.iteration - 1, -1), drawn.slot)
+    earlier = _moved(passes, index, back=2)
+    (draft_probs,) = _laws(trace, "draft_probs", index)
+    target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot)
     return Commits(
         final=tokens,
         drafted=index.found,
@@ -175,12 +181,12 @@ def read_commits(trace: xr.Dataset) -> Commits:
         last_uniform=drawn.take(part["uniform"], np.nan),
         next_ratio=index.take(_shift(ratio), np.nan),
         run_ratio=index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan),
-        draft_probs=_laws(trace, "draft_probs", index),
-        target_probs=_laws(trace, "target_probs", index),
-        last_target_probs=_laws(trace, "target_probs", drawn),
-        earlier_target_probs=_laws(trace, "target_probs", _moved(passes, index, back=2)),
-        beside=_other(trace, passes, beside),
-        same_slot=_other(trace, passes, same_slot),
+        draft_probs=draft_probs,
+        target_probs=target_probs,
+        last_target_probs=before[0],
+        earlier_target_probs=before[1],
+        beside=_other(passes, beside, before[2]),
+        same_slot=_other(passes, same_slot, before[3]),
         passes=passes,
     )
 
@@ -291,14 +297,26 @@ def _moved(passes: Passes, index: _Index, back: int, left: int = 0) -> _Index:
     return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
 
 
-def _laws(trace: xr.Dataset, name: str, index: _Index) -> Floats | None:
-    return index.take(trace[name].values, np.nan).astype(np.float64) if name in trace else None
+def _laws(trace: xr.Dataset, name: str, *places: _Index) -> list[Floats | None]:
+    """Take the laws at some places a position, Float[S, N, V] each.
+
+    A few passes are read at a time: all laws of a window are many times as many as those that a position is judged by.
+    """
+    if name not in trace:
+        return [None] * len(places)
+    out = [np.full((*place.slot.shape, trace.sizes["vocab"]), np.nan) for place in places]
+    for start in range(0, trace.sizes["iteration"], PASSES_AT_ONCE):
+        block = trace[name].isel(iteration=slice(start, start + PASSES_AT_ONCE)).values
+        for place, laws in zip(places, out, strict=True):
+            s, j = np.nonzero((place.iteration >= start) & (place.iteration < start + PASSES_AT_ONCE))
+            laws[s, j] = block[s, place.iteration[s, j] - start, place.slot[s, j]]
+    return list(out)
 
 
-def _other(trace: xr.Dataset, passes: Passes, index: _Index) -> Drawn:
+def _other(passes: Passes, index: _Index, laws: Floats | None) -> Drawn:
     """What a slot was given as its next draft; nothing where it was committed instead."""
     drafted = index.take(passes.used & ~passes.committed, False)
-    return Drawn(np.where(drafted, index.take(passes.after, -1), -1), _laws(trace, "target_probs", index))
+    return Drawn(np.where(drafted, index.take(passes.after, -1), -1), laws)
 
 
 def _cut(record: Any, rows: slice) -> Any:

@@ -170,7 +170,7 @@ def _open(
     from scd_analysis.audit.watch import Watch
 
     if evidence is None and "target_probs" not in first:
-        raise InputError("model = None: the trace holds no laws, so an audit of it needs the model")
+        raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
     grid_width = None if target is None else target.grid_width
     watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance, grid_width)
     return TraceJudge(evidence, watch, draws, first, log_threshold, limit)

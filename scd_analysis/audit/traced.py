@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from scd_analysis.audit.commits import Commits, read_commits
+from scd_analysis.audit.commits import PASSES_AT_ONCE, Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, ESTABLISHED, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
@@ -29,7 +29,7 @@ SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
 
 SMALLEST_PART, PART_GROWTH = 16, 1 / 8
-PART_BYTES = 2**28
+PART_BYTES = 2**27
 
 
 class ConditionsJudge(Judge[Part]):
@@ -207,7 +207,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def _note(self, commits: Commits) -> None:
         if commits.draft_probs is None:
             self.not_tested.setdefault(
-                Condition.INDEPENDENCE, "laws were not recorded: only shared variates can be seen"
+                Condition.INDEPENDENCE, "exact laws were not recorded: only shared variates can be seen"
             )
         if not commits.drafted.any():
             none = "nothing was drafted"
@@ -238,10 +238,10 @@ def _made(trace: xr.Dataset) -> xr.Dataset:
 
 def _bytes_a_sequence(trace: xr.Dataset) -> int:
     """About what one sequence takes while it is bet on."""
-    sizes = trace.sizes
-    loaded = sizes["iteration"] * sizes["slot"] * (8 * 14 + (8 * sizes["vocab"] if "vocab" in sizes else 0))
-    laws = sizes["position"] * int(trace.attrs["vocab_size"]) * 8
-    return int(loaded + laws * (24 if "vocab" in sizes else 8))
+    sizes, vocab_size, recorded = trace.sizes, int(trace.attrs["vocab_size"]), "target_probs" in trace
+    scalars = sizes["iteration"] * sizes["slot"] * 8 * 14
+    read = min(sizes["iteration"], PASSES_AT_ONCE) * sizes["slot"] * vocab_size * 8 if recorded else 0
+    return int(scalars + read + sizes["position"] * vocab_size * 8 * (24 if recorded else 8))
 
 
 def _check_complete(commits: Commits, offset: int) -> None:

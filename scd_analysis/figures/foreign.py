@@ -11,6 +11,7 @@ import xarray as xr
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
+from scd_analysis.trajectories import read
 
 _KEPT = ("model", "decoder", "method", "method_settings", "seed", "device", "dtype", "generator", "complete")
 
@@ -52,8 +53,8 @@ def as_run(trace: xr.Dataset, name: str) -> Run:
 
 
 def has(trace: xr.Dataset, name: str) -> bool:
-    """Whether a variable was recorded at all."""
-    return name in trace and bool(trace[name].notnull().any())
+    """Whether a variable was recorded at all; read up to the first entry."""
+    return name in trace and any(not np.isnan(part[name]).all() for part in read(trace, (name,)))
 
 
 def lacking(figure: Figure, run: Run) -> str | None:

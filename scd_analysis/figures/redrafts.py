@@ -54,10 +54,12 @@ def redrafts(run: Run, chunk: int = 16) -> Redrafts:
     """
     names = ("base", "age", "committed", "draft_token", "next_token", "renyi2", *PREDICTED_BY.values())
     columns: dict[str, list[Array]] = {name: [] for name in ("sequence", "kept", "bound", *PREDICTED_BY.values())}
-    for number, part in enumerate(read(run.trace, names, chunk)):
+    first = 0
+    for part in read(run.trace, names, chunk):
         surviving = (part["age"] > 0) & (part["committed"] == 0)
-        which = np.broadcast_to(np.arange(len(surviving))[:, None, None], surviving.shape)
-        columns["sequence"].append(number * chunk + which[surviving])
+        which = np.broadcast_to(first + np.arange(len(surviving))[:, None, None], surviving.shape)
+        first += len(surviving)
+        columns["sequence"].append(which[surviving])
         columns["kept"].append((part["draft_token"] == part["next_token"])[surviving].astype(np.float64))
         columns["bound"].append(_bound(run, part["base"], part["renyi2"])[surviving])
         for name in PREDICTED_BY.values():

@@ -13,6 +13,7 @@ import xarray as xr
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures.foreign import has
+from scd_analysis.recorded_laws import form_of, read_laws
 from scd_analysis.report.cells import CELL_VARIABLES, slots_in_use, states
 from scd_analysis.schema import LAWS
 from scd_analysis.trajectories import Arrays
@@ -29,6 +30,7 @@ MOST_CELLS = 12_000
 """Of one sequence: what a browser lays out without a noticeable wait."""
 
 _BYTES_A_CELL, _BYTES_A_TOKEN = 90, 21
+_PASSES_AT_ONCE = 16
 
 NUMBERS = {
     "uniform": "uniform",
@@ -130,8 +132,8 @@ def embed(
 
 
 def has_laws(trace: xr.Dataset) -> bool:
-    """Whether laws were recorded."""
-    return all(name in trace for name in LAWS)
+    """Whether laws were recorded, in whatever form."""
+    return form_of(trace) != "none"
 
 
 def _plan(trace: xr.Dataset, wanted: list[int], budget: int) -> tuple[int, int]:
@@ -190,14 +192,24 @@ def encode(one: xr.Dataset, number: int, tokens: int, names: Sequence[str]) -> d
     }
     out |= {name: by_pass(variable) for name, variable in NUMBERS.items() if variable in part}
     if tokens and len(shown):
-        laws = one[list(LAWS)].isel(iteration=slice(0, int(shown[-1]) + 1)).load()
-        out["laws"] = [_laws(laws, part, int(t), used[t], tokens) for t in shown]
+        out["laws"] = []
+        for start in range(0, int(shown[-1]) + 1, _PASSES_AT_ONCE):
+            few = one.isel(iteration=slice(start, start + _PASSES_AT_ONCE))
+            q, p = (read_laws(few, name)[0] for name in LAWS)
+            here = [int(t) for t in shown if start <= t < start + _PASSES_AT_ONCE]
+            out["laws"] += [_laws(q[t - start][used[t]], p[t - start][used[t]], part, t, used[t], tokens) for t in here]
     return out
 
 
-def _laws(laws: xr.Dataset, part: Arrays, t: int, used: npt.NDArray[np.bool_], tokens: int) -> list[list[float]]:
+def _laws(
+    q: npt.NDArray[np.float64],
+    p: npt.NDArray[np.float64],
+    part: Arrays,
+    t: int,
+    used: npt.NDArray[np.bool_],
+    tokens: int,
+) -> list[list[float]]:
     """The most probable tokens of either law of every slot of a pass, with the draft and its successor."""
-    q, p = (laws[name].values[0, t][used] for name in LAWS)
     if not len(q):
         return []
     kept = min(tokens, q.shape[1])

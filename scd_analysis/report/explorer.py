@@ -38,7 +38,7 @@ def explorer_section(embedded: Embedded, trace: xr.Dataset) -> Markup:
         element("canvas", id="overview", aria_hidden="true", hidden=True),
         _panes(),
         element("p", id="announcement", class_="unseen", role="status"),
-        element("p", _left_out(embedded), class_="note"),
+        element("p", _left_out(embedded, trace), class_="note"),
         data(_page_data(embedded, trace), "trajectory-data"),
     )
 
@@ -111,7 +111,7 @@ def _panes() -> Markup:
     )
 
 
-def _left_out(embedded: Embedded) -> str:
+def _left_out(embedded: Embedded, trace: xr.Dataset) -> str:
     shown, kept = len(embedded.sequences), embedded.tokens
     cut = [one for one in embedded.sequences if len(one["base"]) < one["passes"]]
     parts = [f"On this page: {count(shown, 'sequence')} of {embedded.num_sequences:,}"]
@@ -124,6 +124,10 @@ def _left_out(embedded: Embedded) -> str:
             f"of each law, the {kept} most probable tokens under either law, the draft and its successor are kept and "
             "the others added up"
         )
+        stated = trace.attrs.get("law_error")
+        if stated:
+            most = max(one["max"] for one in stated.values())
+            parts.append(f"laws were stored as {trace.attrs['laws']}, off by a total variation of at most {most:.2g}")
     else:
         parts.append('laws were not recorded (record="laws" does that), so only their numbers are shown')
     return "; ".join(parts) + ". Numbers have three significant digits."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scd_analysis.schema import LAWS, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES, Variable
+from scd_analysis.schema import COMPACT, LAWS, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES, Variable
 from tests.docs.runner import DOCS
 
 PAGE = DOCS / "reference" / "schema.md"
@@ -20,6 +20,7 @@ compares the two.
 | `slot` | places in the window; the position is `base + slot` |
 | `position` | tokens of a finished sequence, from 0 |
 | `vocab` | tokens of the vocabulary |
+| `rank` | tokens kept of a law: the draft first, then the others from the most probable on |
 
 Unused slots are -1 in integer variables and NaN in the others on disk, and NaN everywhere once opened: slots past the
 last token, slots for which a pass drafted nothing, and passes after a sequence was complete.
@@ -29,7 +30,12 @@ last token, slots for which a pass drafted nothing, and passes after a sequence 
 {{variables}}
 
 Variables without a mark are there in every trace, empty (all unused) where a decoder did not record them. *Laws*: only
-with `laws=True`. *Derived*: computed from the laws as they are appended, where the caller gives no values.
+with `laws=True`. *Half* and *cut*: in their place, with `laws="float16"` and `laws="top-K"`
+([what that costs](trace.md#laws-in-fewer-bytes)). *Derived*: computed from the laws as they are appended, where the
+caller gives no values.
+
+Half precision counts in units of 2⁻¹⁵, by the attribute `scale_factor`, which xarray applies by itself: a probability
+keeps eleven bits down to 2·10⁻⁹, and one that is above zero is stored above zero. Other readers multiply by it.
 
 ## Attributes
 
@@ -40,6 +46,8 @@ with `laws=True`. *Derived*: computed from the laws as they are appended, where 
 | `vocab_size`, `num_tokens`, `window` | V, N and L |
 | `complete` | whether the writer was closed; if not, what it had finished is there |
 | `blocks` | first sequence, last sequence and passes written, of each batch |
+| `laws` | `float32`, `float16` or `top-K`; absent where no laws are stored |
+| `law_error` | of compact laws: `max` and `mean` total variation from the exact ones, over so many `laws` |
 | `created`, `versions` | when, and with which libraries |
 | others | whatever was passed to [`TraceWriter`](trace.md): method, model, seed, device |
 """
@@ -48,6 +56,8 @@ with `laws=True`. *Derived*: computed from the laws as they are appended, where 
 def row(name: str, variable: Variable) -> str:
     """One variable as a line of the table."""
     kind = " *Laws.*" if name in LAWS else " *Derived.*" if name in SCALARS_OF_LAWS else ""
+    if name in COMPACT:
+        kind = " *Half.*" if name.endswith("half") else " *Cut.*"
     cells = (f"`{name}`", ", ".join(variable.dims), variable.dtype, variable.units, variable.description + kind)
     return "| " + " | ".join(cells) + " |"
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from reference import TabularModel, decode
 from scd_analysis.report import embed as module
 from scd_analysis.report.embed import choose, embed
+from scd_analysis.report.explorer import explorer_section
 from scd_analysis.report.load import read_trace
 
 
@@ -74,6 +76,19 @@ def test_a_trace_without_laws_has_none(patches: xr.Dataset) -> None:
     bare = embed(read_trace(patches.drop_vars(["draft_probs", "target_probs"])).trace, 1)
     assert bare.tokens == 0
     assert "laws" not in bare.sequences[0]
+
+
+@pytest.mark.parametrize("form", ["float16", "top-3"])
+def test_compact_laws_are_shown_with_their_error(form: str) -> None:
+    """In half precision to three digits; cut laws as far as they go."""
+    model = TabularModel.random(6, 5, 0.5, seed=0)
+    exact, compact = (decode(model, "scd-mc", 3, 2, record=record).trace for record in ("laws-float32", f"laws-{form}"))
+    whole, shown = (embed(read_trace(one).trace, 1).sequences[0]["laws"] for one in (exact, compact))
+    off = [abs(a - b) for t, row in enumerate(whole) for a, b in zip(row[0], shown[t][0], strict=False)]
+    assert len(whole) == len(shown)
+    assert (max(off) < 2e-3) == (form == "float16")
+    assert f"stored as {form}, off by" in str(explorer_section(embed(compact, 1), compact))
+    assert "off by" not in str(explorer_section(embed(exact, 1), exact))
 
 
 def test_a_sequence_that_was_not_begun_is_empty(patches: xr.Dataset) -> None:

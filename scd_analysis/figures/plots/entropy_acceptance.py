@@ -41,10 +41,11 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
 
 def _rows(run: Run) -> Iterator[tuple[object, ...]]:
     columns: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in ("sequence", "accept", *PANELS)}
-    chunk = 16
-    for number, part in enumerate(trajectories.read(run.trace, ("age", "total_variation", *PANELS), chunk)):
+    first = 0
+    for part in trajectories.read(run.trace, ("age", "total_variation", *PANELS), 16):
         used = (part["age"] > 0) & ~np.isnan(part["total_variation"])
-        which = number * chunk + np.arange(len(used))[:, None, None]
+        which = first + np.arange(len(used))[:, None, None]
+        first += len(used)
         columns["sequence"].append(np.broadcast_to(which, used.shape)[used].astype(np.float64))
         columns["accept"].append((1 - part["total_variation"])[used].astype(np.float64))
         for name in PANELS:
