@@ -100,7 +100,7 @@ def _least_probable(batch: Batch) -> Longs:
 
 
 most_probable, least_probable = AtToken(_most_probable), AtToken(_least_probable)
-number = Numbered(0.0, 1.0)
+number, level = Numbered(0.0, 1.0), Numbered(-1.0, 1.0)
 
 
 def _surprise(batch: Batch) -> Floats:
@@ -120,6 +120,17 @@ def _after(ordering: Ordering) -> Scaled:
         return out
 
     return Scaled(pit, before)
+
+
+def _like(back: int) -> Scaled:
+    """The token's number times that of the one ``back`` before, both from -1 to 1: where numbers are levels, alike."""
+
+    def earlier(batch: Batch) -> Floats:
+        token = _shifted(batch, back)
+        number_before = 2 * token / max(batch.target_probs.shape[-1] - 1, 1) - 1
+        return np.where(token >= 0, number_before, 0)
+
+    return Scaled(level, earlier)
 
 
 def _at(position: int, inner: Values) -> Scaled:
@@ -186,10 +197,14 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
                 "neighbouring tokens move against each other (shared noise)", _after("token")),
     ]  # fmt: skip
     if grid_width:
-        listed.append(
+        listed += [
             Feature("upper-neighbour", "tokens repeat the one above too often",
-                    "tokens repeat the one above too rarely", AtToken(_upper), 0.0)
-        )  # fmt: skip
+                    "tokens repeat the one above too rarely", AtToken(_upper), 0.0),
+            Feature("level-beside", "levels of neighbours in a row are too much alike",
+                    "levels of neighbours in a row are too little alike", _like(1)),
+            Feature("level-above", "levels of neighbours in a column are too much alike",
+                    "levels of neighbours in a column are too little alike", _like(grid_width)),
+        ]  # fmt: skip
     listed += [
         Feature(name, f"tokens lean to what a decoder gives when {CAUSES.get(name, name)}",
                 f"tokens lean away from what a decoder gives when {CAUSES.get(name, name)}", companion(name))
