@@ -79,10 +79,13 @@ def test_a_trace_of_scalars_is_enough_where_the_model_is_small(name):
     assert verdict.condition is fault.condition
 
 
+UNIFORM_LAW = replace(get_method("sjd"), name="sjd-uniform-law", initial_law="uniform")
+"""First drafts with a law to bet against."""
+
 LOSSLESS = [
     *(get_method(name) for name in ("ar", "sjd", "scd-mc", "scd-gs", "sjd-vp")),
     coupling_mixture("scd-mc", 0.5),
-    replace(get_method("sjd"), name="sjd-uniform-law", initial_law="uniform"),
+    UNIFORM_LAW,
 ]
 STANDS = ledger("audit of traces: lossless methods are not refuted at 1e-6", len(LOSSLESS) * 1e-6)
 
@@ -106,7 +109,7 @@ def test_lossless_decoders_cross_no_more_than_alpha():
     """60 audits of 150 sequences, ln E at its largest, at alpha = 1/5: at most alpha by its binomial bound."""
     model, hits = TabularModel.random(3, 4, 0.7, seed=1), 0
     for i in range(TRIALS):
-        method = ("sjd", "scd-mc", "scd-gs")[i % 3]
+        method = ("sjd", "scd-mc", "scd-gs", UNIFORM_LAW)[i % 4]
         verdict = audit(
             lambda m, n, s, method=method: decode(m, method, 3, n, s, "laws"),
             model,
