@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.abc.store import Store
+from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore, MemoryStore
 
 from scd_analysis.errors import InputError
 from scd_analysis.recorded_laws import LawForm
-from scd_analysis.schema import REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
 from scd_analysis.trace_rows import checked_rows
 from scd_analysis.validate import as_array, check_at_least, check_integer
 
@@ -32,6 +33,9 @@ Array = npt.NDArray[Any]
 
 _CHUNK_BYTES = 2**24
 """Largest chunk of one variable, before compression."""
+
+_WHOLE_LAWS = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+"""Probabilities hardly compress: a quick look for runs is as good as a long one."""
 
 
 def library_versions() -> dict[str, str]:
@@ -125,6 +129,7 @@ class TraceWriter:
         self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
         self._blocks: list[list[int]] = []
         self._buffer: dict[str, Array] = {}
+        self._spare: dict[str, Array] = {}  # written already, to be filled again: fresh memory would cost more
         self._filled = 0
         self._iterations = 0
         self._sequence_chunk = 0
@@ -192,6 +197,8 @@ class TraceWriter:
             chunks=tuple(chunks),
             dtype=variable.dtype,
             fill_value=fill,
+            compressors=_WHOLE_LAWS if variable.dims == BY_TOKEN else "auto",
+            config={"write_empty_chunks": variable.dims == BY_TOKEN},  # to find them out takes a reading
             dimension_names=variable.dims,
             attributes=attributes,
         )
@@ -261,19 +268,25 @@ class TraceWriter:
         rows : dict of str to ndarray
             Variables, each with leading dimension B; unused slots already masked.
         """
-        if not self._buffer:
-            start, stop, _ = self._blocks[-1]
-            for name in (*REQUIRED, *self._form.taken):
-                if "iteration" in VARIABLES[name].dims:
-                    shape = self._shape(name, stop - start, self.chunk)
-                    fill = -1 if VARIABLES[name].is_integer else np.nan
-                    self._buffer[name] = np.full(shape, fill, dtype=VARIABLES[name].dtype)
-        for name, values in rows.items():
-            if name in self._buffer:
-                self._buffer[name][index, self._filled] = values
+        start, stop, _ = self._blocks[-1]
+        self._buffer = self._buffer or self._empty(stop - start)
+        for name, buffer in self._buffer.items():
+            if name not in rows or len(index) < stop - start:
+                buffer[:, self._filled] = -1 if VARIABLES[name].is_integer else np.nan
+            if name in rows:
+                buffer[index, self._filled] = rows[name]
         self._filled += 1
         if self._filled == self.chunk:
             self._hand_over()
+
+    def _empty(self, sequences: int) -> dict[str, Array]:
+        """Room for a chunk of iterations, with anything in it."""
+        names = [name for name in (*REQUIRED, *self._form.taken) if "iteration" in VARIABLES[name].dims]
+        shapes = {name: self._shape(name, sequences, self.chunk) for name in names}
+        spare, self._spare = self._spare, {}
+        if shapes == {name: array.shape for name, array in spare.items()}:
+            return spare
+        return {name: np.empty(shape, dtype=VARIABLES[name].dtype) for name, shape in shapes.items()}
 
     def finish_batch(self, *, tokens: Any = None, nfe: Any = None) -> None:
         """End the batch: write what is buffered, with the finished sequences if they are known.
@@ -325,6 +338,7 @@ class TraceWriter:
         for name, values in self._form.store({name: values[:, :filled] for name, values in buffer.items()}).items():
             self._grow(name, first + filled)
             self._arrays[name][start:stop, first : first + filled] = values
+        self._spare = buffer
         self._blocks[-1][2] = first + filled
         # only now does a reader count the chunk as there
         self._group.attrs.update({"blocks": self._blocks, **self._form.attributes})

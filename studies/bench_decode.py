@@ -3,7 +3,7 @@
 Run ``python -m studies.bench_decode``; the result is written to ``studies/results/bench_decode.json``. The model,
 verification and drafting are timed inside decodes of ``photos``; the rest is bookkeeping. Recording is what a decode
 that records takes longer, in the same rounds. Gains are those over one token a pass with the same key-value cache, for
-one sequence at a time and for a batch.
+one sequence at a time and for a batch: medians over rounds, each compared with its own, and the least and largest.
 """
 
 from __future__ import annotations
@@ -134,6 +134,22 @@ def gain(model: TargetModel, name: str, window: int, num_sequences: int, batch_s
     return {"nfe": float(out.nfe.double().mean()), "seconds": seconds}
 
 
+def gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a setting: medians over rounds, and the gain in time of every round over one token a pass in the same."""
+    base = {(row["batch"], row["round"]): row for row in rows if row["method"] == "ar"}
+    out = []
+    for first in (row for row in rows if row["round"] == 0):
+        same = [row for row in rows if all(row[key] == first[key] for key in ("method", "window", "batch"))]
+        ratios = [base[row["batch"], row["round"]]["seconds"] / row["seconds"] for row in same]
+        out.append(
+            {key: value for key, value in first.items() if key not in ("round", "seconds")}
+            | {"seconds": float(np.median([row["seconds"] for row in same])), "rounds": len(same)}
+            | {"gain_nfe": base[first["batch"], 0]["nfe"] / first["nfe"], "gain_time": float(np.median(ratios))}
+            | {"gain_time_low": min(ratios), "gain_time_high": max(ratios)}
+        )
+    return out
+
+
 def throughput() -> dict[str, float]:
     """Sequences a second: a small table, and ``digits`` in a batch against one at a time."""
     table = TabularModel.random(vocab_size=4, num_tokens=6, concentration=0.7, seed=0)
@@ -161,26 +177,24 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     model = load_model("photos")
-    kept = Rows("bench_decode", ("kind", "method", "window", "batch"), fresh=args.fresh)
-    for batch, count in ((1, args.single), (args.num_sequences, args.num_sequences)):
-        settings = [("ar", 1), *((name, window) for window in WINDOWS for name in METHODS)]
-        for name, window in settings:
-            if not kept.has("gain", name, window, batch):
-                numbers = gain(model, name, window, count, batch)
-                kept.add({"kind": "gain", "method": name, "window": window, "batch": batch, "n": count, **numbers})
+    kept = Rows("bench_decode", ("kind", "method", "window", "batch", "round"), fresh=args.fresh)
+    settings = [("ar", 1), *((name, window) for window in WINDOWS for name in METHODS)]
+    for batch, count, rounds in ((1, args.single, args.rounds), (args.num_sequences, args.num_sequences, 2)):
+        for turn in range(rounds):
+            for name, window in settings:
+                if not kept.has("gain", name, window, batch, turn):
+                    numbers = gain(model, name, window, count, batch)
+                    size = {"window": window, "batch": batch, "round": turn, "n": count}
+                    kept.add({"kind": "gain", "method": name, **size, **numbers})
     for kind, mode in (("parts, eager", "never"), ("parts, compiled", "always")):
-        if not kept.has(kind, "scd-mc", 32, args.num_sequences):
+        if not kept.has(kind, "scd-mc", 32, args.num_sequences, 0):
             with compiling(mode):
                 numbers = split(model, "scd-mc", 32, args.num_sequences, args.rounds)
-            size = {"window": 32, "batch": args.num_sequences, "n": args.num_sequences}
+            size = {"window": 32, "batch": args.num_sequences, "round": 0, "n": args.num_sequences}
             kept.add({"kind": kind, "method": "scd-mc", **size, **numbers})
-    rows = [dict(row) for row in kept.rows]
-    base = {row["batch"]: row for row in rows if row["method"] == "ar"}
-    for row in rows:
-        if row["kind"] == "gain":
-            ar = base[row["batch"]]
-            row |= {"gain_nfe": ar["nfe"] / row["nfe"], "gain_time": ar["seconds"] / row["seconds"]}
-    content = {"model": "photos", "threads": torch.get_num_threads(), "rounds": args.rounds, "rows": rows}
+    rows = [row for row in kept.rows if row["kind"] != "gain"]
+    content = {"model": "photos", "threads": torch.get_num_threads(), "rounds": args.rounds}
+    content["rows"] = gains([row for row in kept.rows if row["kind"] == "gain"]) + rows
     save("bench_decode", "where the time of a decode goes, and gains in passes and in time", content | throughput())
 
 

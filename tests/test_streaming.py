@@ -1,5 +1,6 @@
 """Measures, checks and the audit read a trace in parts: what they hold does not grow with it."""
 
+import gc
 import tracemalloc
 
 import pytest
@@ -52,6 +53,7 @@ def small_parts(monkeypatch):
 def peak(function, path):
     """Bytes held at most while a trace is looked at, beyond those that were held before."""
     opened = open_trace(path)
+    gc.collect()
     tracemalloc.start()
     try:
         function(opened)
@@ -63,7 +65,7 @@ def peak(function, path):
 def growth(function, paths):
     """How much more is held for the long trace than for the short one, as a share of what it has more."""
     more = 2 * 4 * (MANY - FEW) * open_trace(paths[MANY]).sizes["iteration"] * WINDOW * VOCAB
-    few, many = (peak(function, paths[count]) for count in (FEW, MANY))
+    few, many = (min(peak(function, paths[count]) for _ in range(2)) for count in (FEW, MANY))  # chance only adds
     return (many - few) / more
 
 
@@ -80,6 +82,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_memory_does_not_grow_with_the_trace(paths, name):
     READERS[name](open_trace(paths[FEW]))  # what is loaded once is loaded now
@@ -95,6 +98,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEAKS)
 def test_a_reader_that_holds_a_trace_is_seen(paths, name):
     """The twin."""
