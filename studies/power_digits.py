@@ -81,10 +81,10 @@ def mean_stop(subjects: list[Any], model: Any) -> tuple[float, float]:
     return float(np.mean([v.num_sequences for v in verdicts])), float(refuted)
 
 
-def measure(fault: Fault, right: np.ndarray, limits: dict[int, dict[str, float]], repeats: int) -> dict[str, Any]:
-    """One row."""
+def measure(fault: Fault, repeats: int) -> dict[str, Any]:
+    """Audits of one fault."""
     model = model_of(Rule(fault.name, None, fault))
-    pool = fault.decode(model, WINDOW, GRID[-1], 0).tokens.numpy()
+    pool = pool_of(fault)
     traced = fault.decode(model, WINDOW, 256, 1, "laws").trace
     assert traced is not None
     cut = 256 // repeats
@@ -92,7 +92,6 @@ def measure(fault: Fault, right: np.ndarray, limits: dict[int, dict[str, float]]
     traces, traces_refuted = mean_stop(
         [traced.isel(sequence=slice(i * cut, (i + 1) * cut)) for i in range(repeats)], model
     )
-    needed = sizes_in_use(pool, right, model.vocab_size, limits)
     return {
         "fault": fault.name,
         "condition": fault.condition.value,
@@ -100,9 +99,23 @@ def measure(fault: Fault, right: np.ndarray, limits: dict[int, dict[str, float]]
         "samples_refuted": samples_refuted,
         "trace_mean": traces,
         "trace_refuted": traces_refuted,
-        "in_use": needed,
-        "beyond": GRID[-1],
     }
+
+
+def pool_of(fault: Fault) -> np.ndarray:
+    """Images that the audits and the tests in use both see."""
+    model = model_of(Rule(fault.name, None, fault))
+    return np.asarray(fault.decode(model, WINDOW, GRID[-1], 0).tokens.numpy())
+
+
+def measure_in_use(missing: list[Fault], rows: Rows) -> None:
+    """The tests in use, for faults that were not measured yet."""
+    model = model_of(Rule("right", None, None))
+    right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
+    limits = thresholds(right, model.vocab_size)
+    for fault in missing:
+        needed = sizes_in_use(pool_of(fault), right, model.vocab_size, limits)
+        rows.add({"fault": fault.name, "in_use": needed, "beyond": GRID[-1]})
 
 
 def main() -> None:
@@ -114,14 +127,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = Rows("power_digits", ("fault",), fresh=args.fresh)
+    in_use = Rows("power_digits_in_use", ("fault",), fresh=args.fresh)
     chosen = [f for f in faults().values() if _is_fast(f) and f.condition.value in (args.conditions or CONDITIONS)]
-    if missing := [fault for fault in chosen if not rows.has(fault.name)]:
-        model = model_of(Rule("right", None, None))
-        right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
-        limits = thresholds(right, model.vocab_size)
-        for fault in missing:
-            rows.add(measure(fault, right, limits, args.repeats))
+    for fault in chosen:
+        if not rows.has(fault.name):
+            rows.add(measure(fault, args.repeats))
+    if missing := [fault for fault in chosen if not in_use.has(fault.name)]:
+        measure_in_use(missing, in_use)
     known = {row["fault"]: row for row in rows.rows}
+    for row in in_use.rows:
+        known[row["fault"]] = known.get(row["fault"], {}) | row
     content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "repeats": args.repeats}
     content["conditions"] = args.conditions or CONDITIONS
     save("power_digits", QUESTION, {**content, "rows": [known[fault.name] for fault in chosen]})

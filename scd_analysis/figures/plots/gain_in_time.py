@@ -20,13 +20,16 @@ PLACES = {"sjd": (-12, -2), "scd-mc": (0, 6), "scd-gs": (-5, -11)}
 def compute(result: dict[str, Any]) -> pd.DataFrame:
     """One row a method, window and batch size: gains over one token a pass in passes (``nfe``) and in time.
 
-    ``seconds`` are those of a sequence; rows of the study that split a decode have no gains and no seconds.
+    Gains in time are medians over rounds, with the least and the largest; ``seconds`` are those of a sequence; rows of
+    the study that split a decode have no gains and no seconds.
     """
-    columns = ["kind", "batch", "method", "window", "n", "nfe", "time", "seconds"]
+    columns = ["kind", "batch", "method", "window", "n", "nfe", "time", "time_low", "time_high", "seconds"]
+    gained = ("gain_nfe", "gain_time", "gain_time_low", "gain_time_high")
     rows = [
         [
             *(r[name] for name in columns[:5]),
-            *(r.get("gain_nfe"), r.get("gain_time"), r["seconds"] if r["kind"] == GAIN else None),
+            *(r.get(name) for name in gained),
+            r["seconds"] if r["kind"] == GAIN else None,
         ]
         for r in result["rows"]
     ]
@@ -62,15 +65,16 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Marks joined from the smallest window to the largest, below the line of equal gains."""
-    top = float(frame[["nfe", "time"]].max().max()) * 1.1
+    top = float(frame[["nfe", "time_high"]].max().max()) * 1.1
     for batch in batches(frame):
         ax, rows = axes[str(batch)], gains(frame, batch)
         ax.plot([0, top], [0, top], color=INK, linewidth=1, label="equal gains")
         ax.axhline(1, color=INK, linewidth=0.6, linestyle=":")
         for method in methods(rows):
             own, style = rows[rows["method"] == method].sort_values("window"), look(method)
-            ax.plot(
-                own["nfe"], own["time"], color=style.color, marker=style.marker, linestyle=style.linestyle,
+            ax.errorbar(
+                own["nfe"], own["time"], yerr=[own["time"] - own["time_low"], own["time_high"] - own["time"]],
+                color=style.color, marker=style.marker, linestyle=style.linestyle, elinewidth=0.8,
                 markeredgecolor="black", markeredgewidth=0.5, label=style.label,
             )  # fmt: skip
             for row in own.itertuples():
@@ -98,7 +102,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     timed = "; ".join(seconds(frame, batch, [(m, window) for m in PLACES]) for batch in batches(frame))
     return (
         "Gain in time against gain in passes, both over one token a pass with the same key-value cache; the number at "
-        f"a mark is its window. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. Seconds a "
+        "a mark is its window. Medians of several rounds, each compared with its own; bars go from the least to the "
+        f"largest. Gain in time of gain in passes at window {window}: {'; '.join(parts)}. Seconds a "
         f"sequence there, with the gain in time: {timed}. A pass over a "
         f"window costs more than a pass over one token: little while reading the weights dominates, much once "
         f"arithmetic does, as in a batch on a CPU. Model {settings['model']}, {settings['threads']} threads, without "
