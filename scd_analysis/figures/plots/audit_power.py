@@ -105,12 +105,12 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         f"the five conditions: Stein's limit from the exact law, mean of {settings['repeats']} audits of tokens with "
         "its 95% interval, mean of as many with traces, and the fixed sample at which the better of Pearson's and the "
         "G test has power 0.9, chosen by an oracle. Efficiency (limit over mean): median "
-        f"{frame['efficiency'].median():.2f}, least {frame['efficiency'].min():.2f}; at most {against:.2f} times the oracle's sample. With a trace, "
-        f"faults of declared laws and of independence take a median of {ratio.median():.0f} times fewer, at least "
+        f"{frame['efficiency'].median():.2f}, least {frame['efficiency'].min():.2f}; at most {against:.2f} times the "
+        f"oracle's sample. With a trace, faults of declared laws and of independence take a median of {ratio.median():.0f} times fewer, at least "
         f"{np.floor(ratio.min()):.0f}; the condition named is the right one for {frame['named'].mean():.0%}. (b) "
         f"Share of runs refuted at α = 0.01: the audit within {settings['fixed_sample']:,} sequences, Pearson's, the G "
-        f"and the MMD test at {settings['fixed_sample']:,}, and the convergence criterion at {settings['convergence'][1]:,}, each "
-        f"calibrated on right decoders. Small models of 3 or 4 tokens. Made by `{settings['command']}`."
+        f"and the MMD test at {settings['fixed_sample']:,}, and the convergence criterion at "
+        f"{settings['convergence'][1]:,}, each calibrated on right decoders. Small models of 3 or 4 tokens. Made by `{settings['command']}`."
     )
 
 
