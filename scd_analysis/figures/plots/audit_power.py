@@ -100,17 +100,19 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     """Efficiency, and how many times fewer with a trace."""
     ratio = (frame["samples"] / frame["trace"])[frame["condition"].isin(["declared-law", "independence"])]
     against = (frame["samples"] / frame["oracle"]).max()
+    fewer, least = ratio.median(), np.floor(ratio.min())
+    fixed, convergence = f"{settings['fixed_sample']:,}", f"{settings['convergence'][1]:,}"
     return (
         f"(a) Sequences until each of {len(frame)} planted faults and rivals is refuted at α = 10⁻⁶, in the order of "
         f"the five conditions: Stein's limit from the exact law, mean of {settings['repeats']} audits of tokens with "
         "its 95% interval, mean of as many with traces, and the fixed sample at which the better of Pearson's and the "
         "G test has power 0.9, chosen by an oracle. Efficiency (limit over mean): median "
         f"{frame['efficiency'].median():.2f}, least {frame['efficiency'].min():.2f}; at most {against:.2f} times the "
-        f"oracle's sample. With a trace, faults of declared laws and of independence take a median of {ratio.median():.0f} times fewer, at least "
-        f"{np.floor(ratio.min()):.0f}; the condition named is the right one for {frame['named'].mean():.0%}. (b) "
-        f"Share of runs refuted at α = 0.01: the audit within {settings['fixed_sample']:,} sequences, Pearson's, the G "
-        f"and the MMD test at {settings['fixed_sample']:,}, and the convergence criterion at "
-        f"{settings['convergence'][1]:,}, each calibrated on right decoders. Small models of 3 or 4 tokens. Made by `{settings['command']}`."
+        "oracle's sample. With a trace, faults of declared laws and of independence take a median of "
+        f"{fewer:.0f} times fewer, at least {least:.0f}; the condition named is the right one for "
+        f"{frame['named'].mean():.0%}. (b) Share of runs refuted at α = 0.01: the audit within {fixed} sequences, "
+        f"Pearson's, the G and the MMD test at {fixed}, and the convergence criterion at {convergence}, each "
+        f"calibrated on right decoders. Small models of 3 or 4 tokens. Made by `{settings['command']}`."
     )
 
 
