@@ -29,3 +29,9 @@ def test_ignored_seeds_are_noted() -> None:
     assert "a torch.Generator was passed in and ignored" in notes
     assert "torch.manual_seed was called and ignored" in notes
     assert exact_law(IDIOMS["scaled_variate"].sampler).notes == ()
+
+
+def test_a_law_without_a_random_choice_says_so():
+    """A sampler that hashes a counter has one path: its law is a point mass, and not the law it stands for."""
+    (note,) = exact_law(lambda: hash((7, 3)) % 5 < 2).notes
+    assert "no random choice was met" in note
