@@ -162,7 +162,7 @@ def law_from(tally: Tally, rational: bool) -> ExactLaw:
     """Turn the sums of an exploration into a law."""
     notes = set(tally.notes)
     if tally.branches == 1 and len(tally.masses) == 1:
-        notes.add("no random choice was met; a generator of the code's own, such as a hash, is followed like arithmetic")
+        notes.add("no random choice was met; a generator of the code's own, such as a hash, is followed as arithmetic")
     if tally.slack:
         notes.add(f"guards inside races were passed over; total variation at most {tally.slack:.3g}")
     return ExactLaw(
