@@ -87,6 +87,8 @@ def masked(rows: dict[str, Array], window: int, num_tokens: int) -> dict[str, Ar
             continue
         unused = -1 if values.dtype == np.int64 else np.nan
         values = np.where(used if values.ndim == 2 else used[..., None], values, unused)
-        padding = [(0, 0), (0, window - slots), *[(0, 0)] * (values.ndim - 2)]
-        out[name] = np.pad(values, padding, constant_values=unused)
+        if slots < window:
+            padding = [(0, 0), (0, window - slots), *[(0, 0)] * (values.ndim - 2)]
+            values = np.pad(values, padding, constant_values=unused)
+        out[name] = values
     return out

@@ -193,7 +193,7 @@ class TraceWriter:
             attributes["scale_factor"] = variable.scale
         return self._group.create_array(
             name,
-            shape=self._shape(name, 0, 0),
+            shape=self._shape(name, max(self._num_sequences, self._blocks[-1][1]), self.num_tokens),
             chunks=tuple(chunks),
             dtype=variable.dtype,
             fill_value=fill,

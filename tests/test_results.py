@@ -100,3 +100,6 @@ def test_the_table_of_compact_laws_is_the_stored_result():
     cost = {row["form"]: row["overhead"] for row in rows if row["kind"] == "form"}
     whole, *compact = (cost[form] for form in cost if form != "scalars")
     assert f"whole laws cost {whole:.0%} and compact ones {min(compact) * 100:.0f} to {max(compact):.0%}" in page
+    rows = json.loads((ROOT / "studies" / "results" / "bench_decode.json").read_text())["rows"]
+    (eager,) = (row for row in rows if row["kind"] == "parts, eager")
+    assert f"Of {eager['n']} sequences whole laws cost {eager['record_laws']:.0%}" in page
