@@ -119,7 +119,7 @@ def _of_check(watch: Watch, violation: Violation) -> Diagnosis:
 
 
 def _of_process(watch: Watch, running: Running, condition: Condition, lead: float) -> Diagnosis:
-    leaning, cause = running.leaning, running.best[1]
+    leaning, cause = running.leaning, running.cause
     size = None
     if leaning is not None and leaning.count:
         low, high = mean_bounds(abs(leaning.score), leaning.count, leaning.width, DELTA)

@@ -18,6 +18,9 @@ from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
 
+CLEAR = math.log(20)
+"""How much richer in ln E a family must be to be believed over another, nats."""
+
 LARGE = 2**20
 """Entries of laws from which processes bet side by side: NumPy lets other threads run while it is busy."""
 
@@ -51,6 +54,13 @@ class Running:
         """Name of its richest family's best arm, and what that means."""
         standing = max(self.portfolio.families(), key=lambda family: family.log_e_value)
         return standing.best_arm, standing.message
+
+    @property
+    def cause(self) -> str:
+        """What its richest family says; where that mixes directions, another that is nearly as rich says it plainer."""
+        standings = sorted(self.portfolio.families(), key=lambda family: -family.log_e_value)
+        near = [family for family in standings if family.log_e_value > standings[0].log_e_value - CLEAR]
+        return next((one.message for one in near if not one.best_arm.startswith("ridge")), standings[0].message)
 
     @property
     def leaning(self) -> Leaning | None:
