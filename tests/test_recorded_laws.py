@@ -233,6 +233,7 @@ def test_compact_laws_are_not_given_as_such():
         read_laws(recorded("scalars"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", FORMS)
 def test_a_lossless_decoder_is_not_refuted_for_its_rounding(record):
     """Laws cut to three of eight tokens are off by a third and more: as exact ones they would refute anybody."""
@@ -244,6 +245,7 @@ def test_a_lossless_decoder_is_not_refuted_for_its_rounding(record):
         assert audit(trace, MODEL, progress=False).outcome is Outcome.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", FORMS)
 @pytest.mark.parametrize("name", ["stale-law", "row-shifted", "lenient-acceptance"])
 def test_a_planted_fault_is_refuted_from_a_compact_trace(name, record):

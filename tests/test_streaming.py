@@ -65,7 +65,7 @@ def peak(function, path):
 def growth(function, paths):
     """How much more is held for the long trace than for the short one, as a share of what it has more."""
     more = 2 * 4 * (MANY - FEW) * open_trace(paths[MANY]).sizes["iteration"] * WINDOW * VOCAB
-    few, many = (min(peak(function, paths[count]) for _ in range(2)) for count in (FEW, MANY))  # chance only adds
+    few, many = (peak(function, paths[count]) for count in (FEW, MANY))
     return (many - few) / more
 
 
@@ -86,7 +86,7 @@ READERS = {
 @pytest.mark.parametrize("name", READERS)
 def test_memory_does_not_grow_with_the_trace(paths, name):
     READERS[name](open_trace(paths[FEW]))  # what is loaded once is loaded now
-    assert growth(READERS[name], paths) < 0.1
+    assert any(growth(READERS[name], paths) < 0.1 for _ in range(3))  # garbage not yet collected only adds
 
 
 LEAKS = {
