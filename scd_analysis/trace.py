@@ -192,6 +192,12 @@ def _check_present(part: xr.Dataset) -> None:
         _fail(name, used & drafted & part[name].isnull(), part[name], "missing")
 
 
+MOVED = (
+    "moves by other than num_committed, which is counted where it was not written: all slots up to the first "
+    "rejection, unless committed says otherwise, and the bonus token"
+)
+
+
 def check_counts(part: xr.Dataset) -> None:
     """Check that the window moves by what was committed, and that commits and bonus tokens are that many.
 
@@ -206,7 +212,7 @@ def check_counts(part: xr.Dataset) -> None:
         Naming the variable, the index and the value.
     """
     moved = part.base.shift(iteration=-1) - part.base
-    _fail("base", moved.notnull() & (moved != part.num_committed), part.base, "moves by other than num_committed")
+    _fail("base", moved.notnull() & (moved != part.num_committed), part.base, MOVED)
     in_pass = part.committed.fillna(0).sum("slot") + part.bonus_token.notnull()
     _fail(
         "num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts"

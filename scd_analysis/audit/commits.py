@@ -57,6 +57,10 @@ class Passes:
     after: Longs
     uniform: Floats
 
+    def first(self, iteration: Longs) -> Longs:
+        """First positions of the windows at passes Long[S, N]; at pass 0 where there is none."""
+        return np.asarray(self.base[np.arange(len(self.base))[:, None], np.maximum(iteration, 0)])
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -86,14 +90,15 @@ class Commits:
         Whether a draft was verified there, whether it was accepted, and whether the token was drawn past the window.
     iteration, slot, age : Long[S, N]
         When and where.
-    draft, drawn_slot : Long[S, N]
-        The draft, and the slot in which the pass before drew it.
+    draft, last_draft, drawn_slot : Long[S, N]
+        The draft, the position's draft one pass before, and the slot in which that pass drew the draft.
     draft_prob, target_prob : Float[S, N]
         Of the draft, under the declared law and the target law.
     total_variation, collision : Float[S, N]
         Between the two laws.
-    uniform, last_uniform : Float[S, N]
-        The acceptance variate, and the position's one pass before.
+    uniform, last_uniform, slot_uniform, diagonal_uniform : Float[S, N]
+        The acceptance variate; one pass before, the position's own, and other positions' in the same slot and in the
+        slot after it.
     next_ratio, run_ratio : Float[S, N]
         Of the same pass: p/q of the draft in the slot after, and the product of p/q from here to the end of the run of
         nondecreasing p; what a rule would look at that commits by later drafts. NaN where there is no such slot.
@@ -101,8 +106,9 @@ class Commits:
         The declared law and the target law; None where laws were not recorded.
     last_target_probs, earlier_target_probs : Float[S, N, V] or None
         The position's target law one pass before, which its draft should have been drawn from, and two passes before.
-    beside, same_slot : Drawn
-        What was drawn when the draft was, in the slot before it; and in its own slot, one pass before that.
+    beside, same_slot, diagonal : Drawn
+        What was drawn when the draft was, in the slot before it; and one pass before that, in its own slot and, for
+        another position, in the slot after it.
     passes : Passes
     """
 
@@ -114,6 +120,7 @@ class Commits:
     slot: Longs
     age: Longs
     draft: Longs
+    last_draft: Longs
     drawn_slot: Longs
     draft_prob: Floats
     target_prob: Floats
@@ -121,6 +128,8 @@ class Commits:
     collision: Floats
     uniform: Floats
     last_uniform: Floats
+    slot_uniform: Floats
+    diagonal_uniform: Floats
     next_ratio: Floats
     run_ratio: Floats
     draft_probs: Floats | None
@@ -129,6 +138,7 @@ class Commits:
     earlier_target_probs: Floats | None
     beside: Drawn
     same_slot: Drawn
+    diagonal: Drawn
     passes: Passes
 
     def __len__(self) -> int:
@@ -159,10 +169,10 @@ def read_commits(trace: xr.Dataset) -> Commits:
     bonus, tokens = _finals(trace, part, passes, index)
     drawn = _moved(passes, index, back=1)
     beside = _moved(passes, index, back=1, left=1)
-    same_slot = _Index(np.where(drawn.iteration >= 1, drawn.iteration - 1, -1), drawn.slot)
+    same_slot, diagonal = (_before(passes, drawn, after) for after in (0, 1))
     earlier = _moved(passes, index, back=2)
     (draft_probs,) = _laws(trace, "draft_probs", index)
-    target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot)
+    target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot, diagonal)
     return Commits(
         final=tokens,
         drafted=index.found,
@@ -172,6 +182,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
         slot=index.slot,
         age=index.take(_age(part["age"], passes), -1),
         draft=index.take(passes.draft, -1),
+        last_draft=drawn.take(passes.draft, -1),
         drawn_slot=drawn.slot,
         draft_prob=index.take(part["draft_prob_of_token"], np.nan),
         target_prob=index.take(part["target_prob_of_token"], np.nan),
@@ -179,6 +190,8 @@ def read_commits(trace: xr.Dataset) -> Commits:
         collision=index.take(part["collision_independent"], np.nan),
         uniform=index.take(part["uniform"], np.nan),
         last_uniform=drawn.take(part["uniform"], np.nan),
+        slot_uniform=_before(passes, index, 0).take(part["uniform"], np.nan),
+        diagonal_uniform=_before(passes, index, 1).take(part["uniform"], np.nan),
         next_ratio=index.take(_shift(ratio), np.nan),
         run_ratio=index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan),
         draft_probs=draft_probs,
@@ -187,6 +200,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
         earlier_target_probs=before[1],
         beside=_other(passes, beside, before[2]),
         same_slot=_other(passes, same_slot, before[3]),
+        diagonal=_other(passes, diagonal, before[4]),
         passes=passes,
     )
 
@@ -294,6 +308,15 @@ def _moved(passes: Passes, index: _Index, back: int, left: int = 0) -> _Index:
     rows, iteration = np.arange(len(passes.base))[:, None], np.maximum(index.iteration - back, 0)
     slot = np.arange(index.slot.shape[1]) - left - passes.base[rows, iteration]
     there = index.found & (index.iteration >= back) & (slot >= 0) & (slot < passes.used.shape[2])
+    return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
+
+
+def _before(passes: Passes, index: _Index, after: int) -> _Index:
+    """The slot ``after`` each, one pass before; only where it held another position."""
+    rows, own = np.arange(len(passes.base))[:, None], np.arange(index.slot.shape[1])
+    iteration, slot = index.iteration - 1, index.slot + after
+    there = index.found & (iteration >= 0) & (slot < passes.used.shape[2])
+    there &= passes.slot_position[rows, np.maximum(iteration, 0), np.clip(slot, 0, passes.used.shape[2] - 1)] != own
     return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
 
 

@@ -37,7 +37,9 @@ _CHECKS = (
     "bonus-impossible",
     "draft-impossible",  # under a coupling, what was wrongly accepted is drafted next
 )
-_REPEATS = ("variates-repeated-in-pass", "variates-repeated-in-batch", "variates-repeated-for-life")
+_REPEATS = tuple(
+    f"variates-repeated-{where}" for where in ("in-pass", "in-batch", "in-slot", "on-diagonal", "for-life")
+)
 _GIVEN_THE_DRAFT = (
     "acceptance",
     "acceptance-shared",
@@ -45,14 +47,16 @@ _GIVEN_THE_DRAFT = (
     "look-ahead",
     "replacement",
     "replacement-noise",
+    "replacement-shared",
     "bonus",
     "variates",
+    "variates-of-drafts",
     "variates-shared",
 )
 _BY_THE_VARIATES = ("acceptance-shared", "kept-longest")
 """Explanations of acceptance under which accept flags follow the recorded variates, where there are any."""
 
-_OF_THE_DRAFT = ("drafts", "first-drafts", "draft-scalars", "drafts-shared")
+_OF_THE_DRAFT = ("drafts", "first-drafts", "draft-scalars", "drafts-shared", "drafts-of-one-variate")
 
 
 def diagnose(watch: Watch) -> Diagnosis | None:

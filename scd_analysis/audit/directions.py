@@ -83,6 +83,8 @@ ACCEPTANCE = (
     _when("early-slot", "early in the window", "early-slot"),
     _when("initial", "where they are initial drafts", "initial"),
     _when("redrafted", "where they were redrafted", "redrafted"),
+    _when("last-slot", "in the last slot of the window", "last-slot"),
+    _when("unchanged", "where they are what they were one pass before", "unchanged"),
     _when("uncertain", "where acceptance is a toss", "uncertain"),
     *(
         Feature(
@@ -140,10 +142,10 @@ REPLACEMENT = (
     Feature("sharpness", "replacements are too likely", "replacements are too unlikely", sharpness, 0.0),
     Feature("number", "replacements have a high number too often", "replacements have a low number too often",
             number, 0.0),
-    Feature("variate", "the variate that rejects also draws the replacement",
-            "the variate that rejects also draws the replacement, in reverse", scaled(_token_pit, "variate")),
     _leans("same-variate", "with the variate that rejected them"),
 )  # fmt: skip
+
+SAME_REPLACEMENT = (_leans("last-replacement", "with the variate that drew the replacement before it"),)
 
 SAME_RACE = (
     Feature("same-race", "a replacement is raced with the noise that drafted the token it replaces",
@@ -154,6 +156,10 @@ SAME_RACE = (
 BONUS = (
     Feature("row-before", "bonus tokens are drawn from the row before theirs",
             "bonus tokens lean away from the row before theirs", companion("row-before")),
+    Feature("last-variate", "bonus tokens are drawn with the variate that accepted the last draft",
+            "bonus tokens lean away from what the last accepting variate would draw", companion("last-variate")),
+    Feature("number", "bonus tokens have a high number too often", "bonus tokens have a low number too often",
+            number, 0.0),
     Feature("sharpness", "bonus tokens are too likely", "bonus tokens are too unlikely", sharpness, 0.0),
     Feature("uniform", "bonus tokens lean to the uniform law", "improbable tokens are too rare", uniform),
 )  # fmt: skip
@@ -171,6 +177,13 @@ VARIATES = (
             "acceptance variates are low where acceptance is likely", scaled(_height, "draft")),
 )  # fmt: skip
 
+OF_DRAFTS = (
+    Feature("of-draft", "the variate that draws a draft also accepts it",
+            "acceptance variates avoid what drew the draft", companion("of-draft")),
+    Feature("of-draft-mirrored", "the variate that draws a draft also accepts it, mirrored",
+            "acceptance variates avoid the mirror of what drew the draft", companion("of-draft-mirrored")),
+)  # fmt: skip
+
 SHARED_VARIATES = (
     Feature("before", "acceptance variates follow those of the position before",
             "acceptance variates go against those of the position before", scaled(_height, "before")),
@@ -179,19 +192,33 @@ SHARED_VARIATES = (
 )  # fmt: skip
 
 
-IN_PAIRS = {"in-pairs": "two slots side by side are raced with the same Gumbel noise"}
+IN_PAIRS = {"in-pairs": "two slots side by side are drawn with the same noise"}
+
+SAME_VARIATES = tuple(
+    Feature(name, f"drafts are drawn with the variate {of}", f"drafts avoid what the variate {of} favours",
+            companion(name))
+    for name, of in {
+        "previous": "of the position before",
+        "above": "of the sequence before",
+        "beside": "of the slot beside",
+        "same-slot": "that their slot had before the window moved",
+        "diagonal": "that the slot after had one pass before: its seed adds pass and slot",
+    }.items()
+)  # fmt: skip
 
 SHARED_NOISE = (
     Feature("previous", "a draft equals the draft before it too often: they share noise",
             "a draft differs from the draft before it too often: they share noise", token_of("previous"), 0.0),
     Feature("before-that", "a draft equals the one two before it too often: they share noise",
             "a draft differs from the one two before it too often", token_of("before-that"), 0.0),
-    Feature("beside", "a draft and the one beside it are raced with the same Gumbel noise",
+    Feature("beside", "a draft and the one beside it are drawn with the same noise",
             "a draft avoids what the noise of the one beside it favours", companion("beside")),
-    Feature("previous-race", "a draft is raced with the Gumbel noise of the position before",
+    Feature("previous-race", "a draft is drawn with the noise of the position before",
             "a draft avoids what the noise of the position before favours", companion("previous-race")),
-    Feature("same-slot", "a draft is raced with the Gumbel noise its slot had before the window moved",
+    Feature("same-slot", "a draft is drawn with the noise that its slot had before the window moved",
             "a draft avoids what the noise of its slot favoured before", companion("same-slot")),
+    Feature("diagonal", "a draft is drawn with the noise of the slot after it, one pass before",
+            "a draft avoids what the noise of the slot after it favoured before", companion("diagonal")),
     Feature("above", "a draft equals that of the sequence before too often: they share noise",
             "a draft differs from that of the sequence before too often", token_of("above"), 0.0),
     Feature("previous-token", "neighbouring drafts move together: they share noise",

@@ -15,13 +15,9 @@ import numpy as np
 from scd_analysis.audit.commits import Commits, Drawn
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observed
 from scd_analysis.evidence.batch import observations as batched
-from scd_analysis.evidence.pit import randomised_pit
+from scd_analysis.evidence.pit import pit_interval, randomised_pit
 from scd_analysis.evidence.races import second_winner
 from scd_analysis.evidence.rules import residual
-
-VARIATE_BINS = 16
-EQUAL = 2.0**-8
-"""Bound on the chance that two independent variates are equal: variates of eight bits or more."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,14 @@ class View:
     grid_width: int | None = None
 
 
-def _drawn(commits: Commits) -> np.ndarray:
+def is_drawn(commits: Commits) -> np.ndarray:
     """Where a draft was drawn from a law that is no point mass."""
     assert commits.draft_probs is not None
     with np.errstate(invalid="ignore"):
         return np.asarray(commits.drafted & (commits.draft_probs.max(axis=-1, initial=0) < 1))
 
 
-def _earlier(values: np.ndarray, back: int, missing: float) -> np.ndarray:
+def earlier_position(values: np.ndarray, back: int, missing: float) -> np.ndarray:
     """Return what the position ``back`` before holds."""
     out = np.full_like(values, missing)
     if back < values.shape[1]:
@@ -60,7 +56,7 @@ def _earlier(values: np.ndarray, back: int, missing: float) -> np.ndarray:
     return out
 
 
-def _centred(values: Floats) -> Floats:
+def centred(values: Floats) -> Floats:
     """[0, 1] -> [-1, 1], zero where unknown."""
     return np.nan_to_num(2 * values - 1)
 
@@ -73,7 +69,7 @@ def drafts(view: View, noise: Floats) -> Batch | None:
     companions = {"target": view.target_probs, **_other_drafts(commits)}
     context = {"old": (commits.age > 1).astype(float)}
     known = {name: law for name, law in companions.items() if law is not None}
-    return observed(commits.draft, commits.draft_probs, noise, _drawn(commits), known, context)
+    return observed(commits.draft, commits.draft_probs, noise, is_drawn(commits), known, context)
 
 
 def first_drafts(view: View, noise: Floats) -> Batch | None:
@@ -81,12 +77,14 @@ def first_drafts(view: View, noise: Floats) -> Batch | None:
     commits = view.commits
     if commits.draft_probs is None:
         return None
-    drawn = _drawn(commits) & (commits.age == 0) & (commits.iteration > 0)  # at the first pass nothing can be copied
+    drawn = is_drawn(commits) & (commits.age == 0) & (commits.iteration > 0)  # at the first pass nothing can be copied
     if not drawn.any():
         return None
     above = view.grid_width or commits.final.shape[1]
     neighbours = {"left": 1, "upper": above}
-    context = {name: np.where(drawn, _earlier(commits.final, back, -1), -1) for name, back in neighbours.items()}
+    context = {
+        name: np.where(drawn, earlier_position(commits.final, back, -1), -1) for name, back in neighbours.items()
+    }
     return observed(commits.draft, commits.draft_probs, noise, drawn, context=context)
 
 
@@ -154,6 +152,8 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
         "early-slot": np.exp(-np.maximum(commits.slot, 0) / 4),
         "initial": (commits.age == 0).astype(float),
         "redrafted": (commits.age > 0).astype(float),
+        "last-slot": _is_last_slot(commits),
+        "unchanged": ((commits.age > 0) & (commits.last_draft == commits.draft)).astype(float),
         "uncertain": 4 * probability * (1 - probability),
         "next-accepted": np.where(alone, 0, following * 2 - 1),
         "run": np.where(alone, 0, run - probability),
@@ -173,6 +173,12 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
     laws = np.stack([1 - probability, probability], axis=-1)
     companions = {name: np.stack([1 - p, p], axis=-1) for name, p in others.items()}
     return observed(commits.accepted.astype(np.int64), laws, noise, known, companions, context)
+
+
+def _is_last_slot(commits: Commits) -> Floats:
+    """Whether the slot is the last of its window, or holds the last token."""
+    end = np.minimum(commits.passes.used.shape[2], commits.final.shape[1] - commits.passes.first(commits.iteration))
+    return (commits.slot == end - 1).astype(float)
 
 
 def _before(commits: Commits, probability: Floats) -> tuple[Floats, Floats]:
@@ -205,21 +211,32 @@ def replacements(view: View, noise: Floats) -> Batch | None:
     known = commits.rejected & ~np.isnan(declared).any(axis=-1) & ~np.isnan(target).any(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         threshold = np.where(known, commits.target_prob / commits.draft_prob, 0)
-        rest = (commits.uniform - threshold) / (1 - threshold)  # uniform again, given that it rejected
-    context = {"variate": _centred(np.clip(rest[known], 0, 1))}
+    at, final = np.nonzero(known), commits.final[known]
     null = residual(target[known], declared[known])
     companions = _wrong(target[known], declared[known], commits.draft[known])
-    companions["same-variate"] = _above(null, threshold[known])
-    return batched(np.nonzero(known), commits.final[known], null, noise[known], companions, context)
+    companions["same-variate"] = between(null, threshold[known], np.ones(len(final)))
+    companions["last-replacement"] = _by_the_last(null, final, at[0])
+    return batched(at, final, null, noise[known], companions, {})
 
 
-def _above(law: Floats, threshold: Floats) -> Floats:
-    """Return the law of an inverse CDF at a variate that is uniform above a threshold, Float[n]."""
-    threshold = np.clip(np.nan_to_num(threshold.astype(np.float64)), 0, 1 - 1e-9)[..., None]
-    ends = np.clip(law.cumsum(axis=-1), threshold, 1)
+def _by_the_last(null: Floats, tokens: Longs, sequence: Longs) -> Floats:
+    """Return the law of a replacement drawn with the variate of the one before it in its sequence, NaN for a first."""
+    out = np.full_like(null, np.nan)
+    second = np.flatnonzero(sequence[1:] == sequence[:-1]) + 1
+    out[second] = between(null[second], *pit_interval(null[second - 1], tokens[second - 1]))
+    return out
+
+
+def between(law: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the law of an inverse CDF at a variate that is uniform between ``low`` and ``high``, Float[n] each."""
+    low, high = (np.clip(np.nan_to_num(end.astype(np.float64)), 0, 1)[..., None] for end in (low, high))
+    low = np.minimum(low, 1 - 1e-9)
+    high = np.maximum(high, low + 1e-9)
+    ends = law.cumsum(axis=-1)
     ends[..., -1] = 1.0
-    starts = np.concatenate([threshold, ends[..., :-1]], axis=-1)
-    return np.asarray((ends - starts) / (1 - threshold))
+    ends = np.clip(ends, low, high)
+    starts = np.concatenate([low, ends[..., :-1]], axis=-1)
+    return np.asarray((ends - starts) / (high - low))
 
 
 def _wrong(target: Floats, declared: Floats, draft: Longs) -> dict[str, Floats]:
@@ -255,28 +272,12 @@ def bonuses(view: View, noise: Floats) -> Batch | None:
     laws = view.model_probs
     if laws is None or not view.commits.bonus.any():
         return None
+    commits, at = view.commits, np.nonzero(view.commits.bonus)
     before = np.concatenate([laws[:, :1], laws[:, :-1]], axis=1)
-    return observed(view.commits.final, laws, noise, view.commits.bonus, {"row-before": before})
-
-
-def variates(view: View, noise: Floats) -> Batch | None:
-    """Acceptance variates under the uniform law, whatever the draft."""
-    commits = view.commits
-    known = commits.drafted & ~np.isnan(commits.uniform)
-    if not known.any():
-        return None
-    bins = np.clip((np.nan_to_num(commits.uniform) * VARIATE_BINS).astype(np.int64), 0, VARIATE_BINS - 1)
-    laws = np.full((*bins.shape, VARIATE_BINS), 1 / VARIATE_BINS)
     with np.errstate(divide="ignore", invalid="ignore"):
-        accept = np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
-    before = _earlier(np.where(known, commits.uniform, np.nan), 1, np.nan)
-    context = {
-        "before": np.where(commits.slot > 0, _centred(before), 0),
-        "above": np.vstack([np.zeros((1, bins.shape[1])), _centred(np.where(known, commits.uniform, np.nan))[:-1]]),
-        "later-slot": (commits.slot > 0).astype(float),
-        "draft": np.where(known, _centred(accept), 0),
-    }
-    return observed(bins, laws, noise, known, context=context)
+        last = earlier_position(np.nan_to_num(commits.target_prob / commits.draft_prob, nan=1.0), 1, 1.0)
+    companions = {"row-before": before[at], "last-variate": between(laws[at], np.zeros(len(at[0])), last[at])}
+    return batched(at, commits.final[at], laws[at], noise[at], companions, {})
 
 
 def shared_noise(view: View, noise: Floats) -> Batch | None:
@@ -284,23 +285,24 @@ def shared_noise(view: View, noise: Floats) -> Batch | None:
     commits = view.commits
     if commits.draft_probs is None:
         return None
-    drawn = _drawn(commits) & (commits.age > 0)
+    drawn = is_drawn(commits) & (commits.age > 0)
     laws = np.where(drawn[..., None], commits.draft_probs, 1 / commits.draft_probs.shape[-1])
     token = np.where(drawn, commits.draft, -1)
     seen = np.maximum(token, 0)
     pits = {kind: randomised_pit(laws, seen, noise, kind) for kind in ("token", "rank")}
     context = {
-        "previous": _earlier(token, 1, -1),
-        "before-that": _earlier(token, 2, -1),
+        "previous": earlier_position(token, 1, -1),
+        "before-that": earlier_position(token, 2, -1),
         "above": np.vstack([np.full((1, token.shape[1]), -1), token[:-1]]),
         "odd-slot": commits.drawn_slot % 2 == 1,
     }
     for kind, pit in pits.items():
-        context[f"previous-{kind}"] = _earlier(np.where(drawn, 2 * pit - 1, 0), 1, 0)
+        context[f"previous-{kind}"] = earlier_position(np.where(drawn, 2 * pit - 1, 0), 1, 0)
     races = {
         "beside": commits.beside,
         "same-slot": commits.same_slot,
-        "previous-race": Drawn(context["previous"], _earlier(laws, 1, np.nan)),
+        "diagonal": commits.diagonal,
+        "previous-race": Drawn(context["previous"], earlier_position(laws, 1, np.nan)),
     }
     companions = {name: _raced(laws, other) for name, other in races.items() if other.probs is not None}
     return observed(commits.draft, laws, noise, drawn, companions, context)
@@ -313,31 +315,3 @@ def _raced(laws: Floats, other: Drawn) -> Floats:
     first = np.where(known[..., None], other.probs, 1 / laws.shape[-1])
     raced = second_winner(laws, first, np.maximum(other.token, 0))
     return np.where(known[..., None], raced, np.nan)
-
-
-def repeated_in_pass(view: View, noise: Floats) -> Batch | None:
-    """Whether a position's acceptance variate equals that of the position before, at the same pass."""
-    commits = view.commits
-    same_pass = (commits.slot > 0) & (commits.iteration == _earlier(commits.iteration, 1, -1))
-    return _repeated(view, _earlier(commits.uniform, 1, np.nan), same_pass, noise)
-
-
-def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
-    """Whether it equals that of the sequence before, for the same position."""
-    above = np.vstack([np.full((1, view.commits.uniform.shape[1]), np.nan), view.commits.uniform[:-1]])
-    return _repeated(view, above, np.ones(above.shape, dtype=bool), noise)
-
-
-def repeated_for_life(view: View, noise: Floats) -> Batch | None:
-    """Whether it equals that of the same position at the pass before."""
-    return _repeated(view, view.commits.last_uniform, view.commits.age > 0, noise)
-
-
-def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Batch | None:
-    known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
-    if not known.any():
-        return None
-    laws = np.broadcast_to(np.array([1 - EQUAL, EQUAL]), (*known.shape, 2))
-    always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
-    equal = (view.commits.uniform == other).astype(np.int64)
-    return observed(equal, laws, noise, known, {"repeated": always})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scd_analysis.audit import directions, observations
+from scd_analysis.audit import directions, observations, variates
 from scd_analysis.audit.observations import View
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Batch, Floats
@@ -161,35 +161,66 @@ PROCESSES = (
         observations.replacements,
         leaning(directions.SAME_RACE, stated=("same-race",), marginal=False),
     ),
-    Process("bonus", Condition.VERIFICATION, observations.bonuses, leaning(directions.BONUS, stated=("row-before",))),
+    Process(
+        "replacement-shared",
+        Condition.INDEPENDENCE,
+        observations.replacements,
+        leaning(directions.SAME_REPLACEMENT, stated=("last-replacement",), marginal=False),
+    ),
+    Process(
+        "bonus",
+        Condition.VERIFICATION,
+        observations.bonuses,
+        leaning(directions.BONUS, stated=("row-before", "last-variate")),
+    ),
     Process(
         "variates",
         Condition.SELECTION,
-        observations.variates,
-        leaning(directions.VARIATES, size=observations.VARIATE_BINS),
+        variates.variates,
+        leaning(directions.VARIATES, size=variates.VARIATE_BINS),
+    ),
+    Process(
+        "variates-of-drafts",
+        Condition.VERIFICATION,
+        variates.of_drafts,
+        leaning(
+            directions.OF_DRAFTS, stated=("of-draft", "of-draft-mirrored"), marginal=False, size=variates.VARIATE_BINS
+        ),
     ),
     Process(
         "variates-shared",
         Condition.INDEPENDENCE,
-        observations.variates,
-        leaning(directions.SHARED_VARIATES, marginal=False, size=observations.VARIATE_BINS),
+        variates.variates,
+        leaning(directions.SHARED_VARIATES, marginal=False, size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-repeated-in-pass",
         Condition.INDEPENDENCE,
-        observations.repeated_in_pass,
+        variates.repeated_in_pass,
         repeated("acceptance variates of neighbouring positions are equal"),
+    ),
+    Process(
+        "variates-repeated-in-slot",
+        Condition.INDEPENDENCE,
+        variates.repeated_in_slot,
+        repeated("a slot has the same acceptance variate at two passes"),
+    ),
+    Process(
+        "variates-repeated-on-diagonal",
+        Condition.INDEPENDENCE,
+        variates.repeated_on_diagonal,
+        repeated("acceptance variates come again at the next pass, a slot before: their seed adds pass and slot"),
     ),
     Process(
         "variates-repeated-in-batch",
         Condition.INDEPENDENCE,
-        observations.repeated_in_batch,
+        variates.repeated_in_batch,
         repeated("acceptance variates of two sequences are equal: they share a seed"),
     ),
     Process(
         "variates-repeated-for-life",
         Condition.VERIFICATION,
-        observations.repeated_for_life,
+        variates.repeated_for_life,
         repeated("a position has the same acceptance variate at two passes"),
     ),
     Process(
@@ -197,7 +228,21 @@ PROCESSES = (
         Condition.INDEPENDENCE,
         observations.shared_noise,
         together(
-            leaning(directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot"), marginal=False), in_pairs
+            leaning(
+                directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot", "diagonal"), marginal=False
+            ),
+            in_pairs,
+        ),
+    ),
+    Process(
+        "drafts-of-one-variate",
+        Condition.INDEPENDENCE,
+        variates.of_inverse_cdfs,
+        leaning(
+            directions.SAME_VARIATES,
+            stated=tuple(feature.name for feature in directions.SAME_VARIATES),
+            marginal=False,
+            size=variates.VARIATE_BINS,
         ),
     ),
 )

@@ -16,7 +16,7 @@ from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.catalogue import CONCENTRATIONS, PRIOR_TOKENS, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
-from scd_analysis.evidence.portfolio import Portfolio
+from scd_analysis.evidence.portfolio import Portfolio, Standing
 from scd_analysis.evidence.resolution import every_cell, one_direction
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -127,6 +127,10 @@ class SampleEvidence:
         cause = findings[0].message if findings else "many small departures together"
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
         return Diagnosis(None, cause, position, None, sequence, None, tuple(f.message for f in findings[:4]), 0.0)
+
+    def repeated(self) -> Standing:
+        """Where the bets on sequences that come again stand."""
+        return next(family for family in self.portfolio.families() if family.name == "repeats")
 
     def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, float]:
         """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""

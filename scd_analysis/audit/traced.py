@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -219,11 +220,14 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return own if self._evidence is None else (*own, *self._evidence.findings())
 
     def diagnosis(self) -> Diagnosis | None:
-        """Name a condition, or else what the sequences suggest."""
+        """Name a condition, or else what the sequences suggest: where no law is wrong, repeats mean shared noise."""
         found = super().diagnosis()
-        if found is None and self.refuted and self._evidence is not None:
-            return self._evidence.diagnosis(self.seen)
-        return found
+        if found is not None or not self.refuted or self._evidence is None:
+            return found
+        suggested, repeated = self._evidence.diagnosis(self.seen), self._evidence.repeated()
+        if repeated.log_e_value < ESTABLISHED:
+            return suggested
+        return replace(suggested, condition=Condition.INDEPENDENCE, cause=repeated.message)
 
     def certificate(self) -> Certificate | None:
         """Of the sequences."""

@@ -21,6 +21,12 @@ class Outcome(Enum):
     INCONCLUSIVE = "Too little evidence for the resolution asked for: allow more sequences, or ask for less."
 
 
+BROKEN = (
+    "The subject breaks a condition on which sampling from the target law rests: the evidence against it crossed "
+    "ln(1/alpha)."
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One way in which the subject departs from the target.
@@ -168,9 +174,14 @@ class Verdict:
         """The condition that broke, if one is named."""
         return self.diagnosis.condition if self.diagnosis is not None else None
 
+    @property
+    def sentence(self) -> str:
+        """The outcome in words; where a condition is named, the evidence is against that condition."""
+        return self.outcome.value if self.condition is None else BROKEN
+
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
-        fields = {**asdict(self), "outcome": self.outcome.name, "sentence": self.outcome.value}
+        fields = {**asdict(self), "outcome": self.outcome.name, "sentence": self.sentence}
         return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
@@ -178,7 +189,7 @@ class Verdict:
             f"{self.outcome.name}: ln E = {self.log_e_value:.2f} against {math.log(1 / self.alpha):.2f} "
             f"after {self.num_sequences:,} sequences ({self.num_tokens:,} tokens), resolution {self.resolution:.3g}."
         )
-        lines = [first, self.outcome.value]
+        lines = [first, self.sentence]
         if self.diagnosis is not None:
             lines += _diagnosis_lines(self.diagnosis)
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]

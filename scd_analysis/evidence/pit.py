@@ -46,6 +46,18 @@ def randomised_pit(target_probs: Floats, tokens: Longs, uniforms: Floats, orderi
     return np.asarray(np.clip(below + uniforms * own[..., 0], 0, np.nextafter(1, 0)), dtype=np.float64)
 
 
+def pit_interval(probs: Floats, tokens: Longs) -> tuple[Floats, Floats]:
+    """Return the ends of the interval of an inverse CDF that gives the tokens, Float[...] each.
+
+    Parameters
+    ----------
+    probs : Float[..., V]
+    tokens : Long[...]
+    """
+    high = np.take_along_axis(probs.cumsum(axis=-1), tokens[..., None], axis=-1)[..., 0]
+    return high - np.take_along_axis(probs, tokens[..., None], axis=-1)[..., 0], high
+
+
 def mid_pit(target_probs: Floats, ordering: Ordering = "rank") -> Floats:
     """Return Float[..., V], the PIT of every token with w = 1/2, scaled to [-1, 1]; its mean under the law is zero."""
     if ordering == "token":

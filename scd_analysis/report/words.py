@@ -52,7 +52,12 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
     first = WORD[verdict.outcome]
     match verdict.outcome:
         case Outcome.REFUTED:
-            return first, f": {name} does not sample from its target law", alarm
+            broken = "does not sample from its target law"
+            if verdict.condition is not None:
+                broken = (
+                    f"breaks the condition of {verdict.condition.value}, on which sampling from its target law rests"
+                )
+            return first, f": {name} {broken}", alarm
         case Outcome.NOT_REFUTED:
             shown = (
                 f": {seen} of {name} show no departure from the target law, and one of that size would have been found "

@@ -70,7 +70,9 @@ def assert_lossless(
     verdict = audit(subject, model, bound, max_sequences, seed, resolution=wanted, **options)
     ledger.enter(_entry(ledger.test, name, verdict, seed))
     if verdict.outcome is Outcome.REFUTED:
-        problem = f"{name} does not sample from its target law."
+        broken = verdict.condition
+        what = "does not sample from its target law" if broken is None else f"breaks the condition of {broken.value}"
+        problem = f"{name} {what}."
     elif verdict.outcome is Outcome.INCONCLUSIVE and resolution is not None:
         problem = _too_few(name, verdict, resolution)
     else:

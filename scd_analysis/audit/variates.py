@@ -1,0 +1,130 @@
+"""Observations of variates, uniform and new for every use.
+
+Those of acceptance are recorded; those of inverse CDFs are known as far as the tokens that they gave tell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scd_analysis.audit.commits import Drawn
+from scd_analysis.audit.observations import View, between, centred, earlier_position, is_drawn
+from scd_analysis.evidence.batch import Batch, Floats, Longs, observations, observed
+from scd_analysis.evidence.pit import pit_interval
+
+VARIATE_BINS = 16
+EQUAL = 2.0**-8
+"""Bound on the chance that two independent variates are equal: variates of eight bits or more."""
+
+
+def variates(view: View, noise: Floats) -> Batch | None:
+    """Acceptance variates under the uniform law, whatever the draft."""
+    commits = view.commits
+    known = commits.drafted & ~np.isnan(commits.uniform)
+    if not known.any():
+        return None
+    bins = _bins(commits.uniform)
+    laws = np.full((*bins.shape, VARIATE_BINS), 1 / VARIATE_BINS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        accept = np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
+    before = earlier_position(np.where(known, commits.uniform, np.nan), 1, np.nan)
+    context = {
+        "before": np.where(commits.slot > 0, centred(before), 0),
+        "above": np.vstack([np.zeros((1, bins.shape[1])), centred(np.where(known, commits.uniform, np.nan))[:-1]]),
+        "later-slot": (commits.slot > 0).astype(float),
+        "draft": np.where(known, centred(accept), 0),
+    }
+    return observed(bins, laws, noise, known, context=context)
+
+
+def of_drafts(view: View, noise: Floats) -> Batch | None:
+    """Acceptance variates, given where their drafts lie in the declared law: what one variate for both would tie."""
+    commits = view.commits
+    if commits.draft_probs is None:
+        return None
+    known = commits.drafted & ~np.isnan(commits.uniform) & ~np.isnan(commits.draft_probs).any(axis=-1)
+    known &= np.nan_to_num(commits.draft_probs).max(axis=-1, initial=0) < 1
+    if not known.any():
+        return None
+    low, high = pit_interval(commits.draft_probs[known], commits.draft[known])
+    flat = np.full((len(low), VARIATE_BINS), 1 / VARIATE_BINS)
+    companions = {"of-draft": between(flat, low, high), "of-draft-mirrored": between(flat, 1 - high, 1 - low)}
+    bins = _bins(commits.uniform[known])
+    return observations(np.nonzero(known), bins, flat, noise[known], companions, {})
+
+
+def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:
+    """Where drafts lie in their declared laws, given where others do that may have been drawn with the same variate."""
+    commits = view.commits
+    if commits.draft_probs is None:
+        return None
+    drawn = is_drawn(commits) & (commits.age > 0)
+    if not drawn.any():
+        return None
+    laws = np.where(drawn[..., None], commits.draft_probs, 1.0)
+    low, high = pit_interval(laws, np.maximum(commits.draft, 0))
+    ends = np.where(drawn, [low, high], np.nan)
+    others = {
+        "previous": np.stack([earlier_position(end, 1, np.nan) for end in ends]),
+        "above": np.concatenate([np.full_like(ends[:, :1], np.nan), ends[:, :-1]], axis=1),
+        "beside": _interval(commits.beside),
+        "same-slot": _interval(commits.same_slot),
+        "diagonal": _interval(commits.diagonal),
+    }
+    flat = np.full((*drawn.shape, VARIATE_BINS), 1 / VARIATE_BINS)
+    companions = {
+        name: np.where(np.isnan(first)[..., None], np.nan, between(flat, first, last))
+        for name, (first, last) in others.items()
+        if not np.isnan(first).all()
+    }
+    return observed(_bins(low + noise * (high - low)), flat, noise, drawn, companions)
+
+
+def _interval(other: Drawn) -> Floats:
+    """Ends of the interval of the variate that drew another draft, Float[2, S, N], NaN where there is none."""
+    if other.probs is None:
+        return np.full((2, *other.token.shape), np.nan)
+    ends = np.stack(pit_interval(other.probs, np.maximum(other.token, 0)))
+    return np.where(other.token >= 0, ends, np.nan)
+
+
+def _bins(uniform: Floats) -> Longs:
+    return np.clip((np.nan_to_num(uniform) * VARIATE_BINS).astype(np.int64), 0, VARIATE_BINS - 1)
+
+
+def repeated_in_pass(view: View, noise: Floats) -> Batch | None:
+    """Whether a position's acceptance variate equals that of the position before, at the same pass."""
+    commits = view.commits
+    same_pass = (commits.slot > 0) & (commits.iteration == earlier_position(commits.iteration, 1, -1))
+    return _repeated(view, earlier_position(commits.uniform, 1, np.nan), same_pass, noise)
+
+
+def repeated_in_slot(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the same slot at the pass before, which was another position's."""
+    return _repeated(view, view.commits.slot_uniform, view.commits.iteration > 0, noise)
+
+
+def repeated_on_diagonal(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the slot after at the pass before, if that was another position's."""
+    return _repeated(view, view.commits.diagonal_uniform, view.commits.iteration > 0, noise)
+
+
+def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the sequence before, for the same position."""
+    above = np.vstack([np.full((1, view.commits.uniform.shape[1]), np.nan), view.commits.uniform[:-1]])
+    return _repeated(view, above, np.ones(above.shape, dtype=bool), noise)
+
+
+def repeated_for_life(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of the same position at the pass before."""
+    return _repeated(view, view.commits.last_uniform, view.commits.age > 0, noise)
+
+
+def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Batch | None:
+    known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
+    if not known.any():
+        return None
+    laws = np.broadcast_to(np.array([1 - EQUAL, EQUAL]), (*known.shape, 2))
+    always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
+    equal = (view.commits.uniform == other).astype(np.int64)
+    return observed(equal, laws, noise, known, {"repeated": always})
