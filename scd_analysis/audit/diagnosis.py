@@ -49,6 +49,7 @@ _GIVEN_THE_DRAFT = (
     "replacement-noise",
     "replacement-shared",
     "bonus",
+    "bonus-variate",
     "variates",
     "variates-of-drafts",
     "variates-shared",

@@ -156,12 +156,13 @@ SAME_RACE = (
 BONUS = (
     Feature("row-before", "bonus tokens are drawn from the row before theirs",
             "bonus tokens lean away from the row before theirs", companion("row-before")),
-    Feature("last-variate", "bonus tokens are drawn with the variate that accepted the last draft",
-            "bonus tokens lean away from what the last accepting variate would draw", companion("last-variate")),
-    Feature("number", "bonus tokens have a high number too often", "bonus tokens have a low number too often",
-            number, 0.0),
     Feature("sharpness", "bonus tokens are too likely", "bonus tokens are too unlikely", sharpness, 0.0),
     Feature("uniform", "bonus tokens lean to the uniform law", "improbable tokens are too rare", uniform),
+)  # fmt: skip
+
+LAST_VARIATE = (
+    Feature("last-variate", "bonus tokens are drawn with the variate that accepted the last draft",
+            "bonus tokens lean away from what the last accepting variate would draw", companion("last-variate")),
 )  # fmt: skip
 
 

@@ -167,11 +167,12 @@ PROCESSES = (
         observations.replacements,
         leaning(directions.SAME_REPLACEMENT, stated=("last-replacement",), marginal=False),
     ),
+    Process("bonus", Condition.VERIFICATION, observations.bonuses, leaning(directions.BONUS, stated=("row-before",))),
     Process(
-        "bonus",
+        "bonus-variate",
         Condition.VERIFICATION,
         observations.bonuses,
-        leaning(directions.BONUS, stated=("row-before", "last-variate")),
+        leaning(directions.LAST_VARIATE, stated=("last-variate",), marginal=False),
     ),
     Process(
         "variates",
