@@ -14,6 +14,25 @@ from reference.subjects import subject
 model = TabularModel.random(3, 3, 0.7, seed=3)
 good, bad = subject("scd-mc", 3), subject("sjd-vp-uncorrected", 3)
 number = 7
+
+
+def leaves(model, num_sequences, seed):
+    raise SystemExit(0)
+
+
+def talks(model, num_sequences, seed):
+    print("drawing")
+    return good(model, num_sequences, seed)
+
+
+def from_random():
+    import torch
+
+    return int(torch.rand(()) < 0.5)
+
+
+half = {0: 0.5, 1: 0.5}
+third = {0: 1 / 3, 1: 2 / 3}
 """
 
 
@@ -37,6 +56,8 @@ ERRORS = [
     (["report", "absent.zarr"], "no such file"),
     (["report", "absent.json"], "not a verdict"),
     (["audit", "mine", "--model", "mine:model"], "write it as module:attribute"),
+    (["audit", "mine:leaves", "--model", "mine:model"], "raised SystemExit"),
+    (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
     (["audit", "absent:thing", "--model", "mine:model"], "subject='absent:thing' is not known"),
 ]
 
@@ -70,7 +91,7 @@ def test_trace_and_report(place):
     [
         ("mine:good", ["--max-sequences", "20000"], 0, "NOT_REFUTED"),
         ("mine:bad", ["--max-sequences", "60000"], 1, "REFUTED"),
-        ("mine:good", ["--max-sequences", "20"], 3, "INCONCLUSIVE"),
+        ("mine:talks", ["--max-sequences", "20"], 3, "INCONCLUSIVE"),
     ],
 )
 def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, status, outcome):
@@ -86,3 +107,24 @@ def test_every_command_has_help_with_an_example(place):
         done = run(place, command, "--help")
         assert done.returncode == 0
         assert f"scd-analysis {command}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "status"), [("half", 0), ("third", 1)])
+def test_the_exit_status_of_exact_is_whether_the_laws_agree(place, law, status):
+    done = run(place, "exact", "mine:from_random", "--against", f"mine:{law}", "--json")
+    assert done.returncode == status, done.stderr
+    assert json.loads(done.stdout)["num_outcomes"] == 2
+
+
+def test_an_error_of_ours_is_no_verdict(monkeypatch, capsys):
+    from scd_analysis import cli
+
+    def breaks(**_):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(cli, "app", breaks)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err

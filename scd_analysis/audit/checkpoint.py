@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,8 @@ import xarray as xr
 
 from scd_analysis.audit.draws import is_trace
 from scd_analysis.errors import InputError
+
+REMEDY = "without this folder the batch is drawn anew"
 
 
 class Checkpoint:
@@ -39,7 +42,7 @@ class Checkpoint:
         self.path.mkdir(parents=True, exist_ok=True)
         known = self.path / "audit.json"
         if known.exists():
-            stored = json.loads(known.read_text())
+            stored = _read(known)
             for name, value in identity.items():
                 if stored.get(name) != value:
                     raise InputError(f"checkpoint {self.path}: {name} = {stored.get(name)}, this audit has {value}")
@@ -57,22 +60,48 @@ class Checkpoint:
         Raises
         ------
         InputError
-            If it was drawn with another seed.
+            If it was drawn with another seed, or is not what was stored.
         """
         folder = self._folder(number)
         if not folder.exists():
             return None
-        batch = xr.open_zarr(folder, consolidated=False)
-        if batch.attrs.pop("audit_seed") != seed:
+        try:
+            batch = xr.open_zarr(folder, consolidated=False).load()
+        except Exception as error:
+            raise InputError(
+                f"checkpoint {folder}: cannot be read ({error}); without it the batch is drawn anew"
+            ) from None
+        if batch.attrs.pop("audit_seed", None) != seed:
             raise InputError(f"checkpoint {folder}: was drawn with another seed than {seed}")
-        return batch.load() if "draft_token" in batch else batch["tokens"].values.astype(np.int64)
+        if batch.attrs.pop("audit_digest", None) != _digest(batch):
+            raise InputError(f"checkpoint {folder}: is not what was stored; {REMEDY}")
+        return batch if "draft_token" in batch else batch["tokens"].values.astype(np.int64)
 
     def save(self, number: int, seed: int, drawn: Any) -> None:
         """Store a batch; under its name only once it is whole."""
         batch = drawn if is_trace(drawn) else xr.Dataset({"tokens": (("sequence", "position"), drawn)})
-        batch = batch.assign_attrs(audit_seed=seed).drop_encoding()
+        batch = batch.assign_attrs(audit_seed=seed, audit_digest=_digest(batch)).drop_encoding()
         folder = self._folder(number)
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         batch.to_zarr(partial, zarr_format=3, consolidated=False)
         partial.rename(folder)
+
+
+def _read(known: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(known.read_text())
+    except ValueError as error:
+        raise InputError(f"checkpoint {known}: is not JSON ({error})") from None
+    if not isinstance(stored, dict):
+        raise InputError(f"checkpoint {known}: is a {type(stored).__name__}, expected an object")
+    return stored
+
+
+def _digest(batch: xr.Dataset) -> str:
+    """Of all values: a chunk that is gone reads as zeros."""
+    out = hashlib.sha256()
+    for name in sorted(map(str, batch.data_vars)):
+        out.update(f"{name} {batch[name].dtype}".encode())
+        out.update(np.ascontiguousarray(batch[name].values).tobytes())
+    return out.hexdigest()

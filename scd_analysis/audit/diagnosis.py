@@ -36,6 +36,7 @@ _CHECKS = (
     "replacement-impossible",
     "bonus-impossible",
     "draft-impossible",  # under a coupling, what was wrongly accepted is drafted next
+    "windows-share-noise",
 )
 _REPEATS = tuple(
     f"variates-repeated-{where}" for where in ("in-pass", "in-batch", "in-slot", "on-diagonal", "for-life")

@@ -48,7 +48,7 @@ def guarded(name: str, call: Callable[[], Any], timeout: float | None = None) ->
         raise
     except TimeIsUpError:
         raise InputError(f"{name} did not return within {timeout:g} s") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an exit would otherwise be taken for the audit's own status
         first_line = (str(error).splitlines() or [""])[0]
         raise InputError(f"{name} raised {type(error).__name__}: {first_line}") from error
 

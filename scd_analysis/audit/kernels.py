@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.checks import Violation
 from scd_analysis.audit.commits import Commits, Drawn, Passes, run_ratio
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
+from scd_analysis.audit.kernel_noise import PAIRS, SURE, log_odds_of_sharing, log_probability, outcome_laws
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
+
+SHARED = "windows-share-noise"
 
 CONCENTRATIONS = (0.1, 0.5, 1.0, 5.0)
 """Of the laws' symmetric Dirichlet: peaked to flat."""
@@ -90,6 +94,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         watch = Watch(kernel.vocab_size, rng, log_threshold, tolerance=1e-4)
         super().__init__(watch, log_threshold, limit)
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
+        self._ignores_seed: str | None = None
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
         self.not_tested = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
@@ -110,11 +115,38 @@ class KernelJudge(ConditionsJudge[Commits]):
         tokens, draft, target = make_windows(
             np.random.default_rng(for_windows), size, self._kernel.window, self.vocab_size
         )
-        seed = int(for_kernel.generate_state(1)[0] >> 1)
-        emitted, num_accepted = guarded(
+        drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
+        if self._ignores_seed is not None:
+            raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
+        if not self._looked_at and self.limit >= 2 * PAIRS:
+            self._compare_windows()
+        return drawn
+
+    def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
+        found: tuple[Longs, Longs] = guarded(
             f"kernel (seed {seed})", lambda: self._kernel.verify_window(tokens, draft, target, seed), self._timeout
         )
-        return lay_out(tokens, draft, target, emitted, num_accepted)
+        return found
+
+    def _compare_windows(self) -> None:
+        """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
+        apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
+        for_windows, first_seed, second_seed = apart.spawn(3)
+        windows = make_windows(np.random.default_rng(for_windows), PAIRS, self._kernel.window, self.vocab_size)
+        tokens, draft, target = windows[0].repeat(2, axis=0), windows[1].repeat(2, axis=0), windows[2].repeat(2, axis=0)
+        emitted, accepted = self._verify(tokens, draft, target, _seed(first_seed))
+        again, _ = self._verify(tokens, draft, target, _seed(second_seed))
+        laws = outcome_laws(draft, target, tokens, bool((emitted[:, -1] >= 0).any()))
+        if (emitted == again).all() and log_probability(laws, emitted, accepted) < -SURE:
+            same = f"kernel: {len(tokens)} windows come out the same under two seeds"
+            self._ignores_seed = f"{same}: it does not draw from its generator, its seed or a global generator"
+            return
+        alike = (emitted[::2] == emitted[1::2]).all(axis=1)
+        if log_odds_of_sharing(laws[::2], alike, accepted[::2] == accepted[1::2]) > SURE:
+            message = "windows of one call share their noise: copies of a window come out alike too often"
+            self.watch.violations[SHARED] = Violation(
+                SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, int(alike.sum()), PAIRS
+            )
 
     def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:
         """Parts that grow with what was seen."""
@@ -124,6 +156,10 @@ class KernelJudge(ConditionsJudge[Commits]):
     def bet(self, part: Commits, offset: int) -> Floats:
         """Bet on the conditions."""
         return self.watch.bet(part, part.target_probs, offset)
+
+
+def _seed(sequence: np.random.SeedSequence) -> int:
+    return int(sequence.generate_state(1)[0] >> 1)
 
 
 def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_accepted: Longs) -> Commits:

@@ -17,7 +17,7 @@ from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, Sam
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.errors import InputError
-from scd_analysis.validate import check_at_least, check_between
+from scd_analysis.validate import check_at_least, check_between, check_integer
 from scd_analysis.version import __version__
 
 DEFAULT_TOKENS = 500_000
@@ -106,6 +106,9 @@ def audit(
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
     check_between(tolerance, 0, 1, "tolerance", open_ends=True)
+    check_at_least(check_integer(seed, "seed"), 0, "seed")
+    if max_sequences is not None:
+        check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
     judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout)
@@ -145,7 +148,6 @@ def _open(
         from scd_analysis.audit.kernels import KernelJudge
 
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
-        check_at_least(limit, 1, "max_sequences")
         return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit, timeout)
     model = getattr(subject, "target_model", None) if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model)
@@ -191,7 +193,6 @@ def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
 def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
     if max_sequences is None:
         max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
-    check_at_least(max_sequences, 1, "max_sequences")
     return min(max_sequences, getattr(subject, "num_available", max_sequences))
 
 

@@ -14,8 +14,9 @@ import torch
 
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
-from scd_analysis.exact.context import active, drawing
+from scd_analysis.exact.context import active, drawing, refuse
 from scd_analysis.exact.patches import Patches
+from scd_analysis.exact.run import AGAIN
 from scd_analysis.exact.torch_modes import DispatchMode
 
 _MOST_GENERATORS = 64
@@ -33,14 +34,38 @@ def _guarded(original: Callable[..., Any], replacement: Callable[..., Any]) -> C
     return function
 
 
-def _torch_seed(name: str, result: Callable[[], Any]) -> Callable[..., Any]:
-    def ignore(*_: Any, **__: Any) -> Any:
+def _torch_seed(result: Callable[[], Any]) -> Callable[..., Any]:
+    def ignore(*args: Any, **kwargs: Any) -> Any:
         run = active()
-        if run is not None:
-            run.note(f"torch.{name} was called and ignored")
+        if run is not None and (args or kwargs):
+            run.seed("torch", [*args, *kwargs.values()][0])
         return result()
 
     return ignore
+
+
+def _torch_restored(*_: Any, **__: Any) -> Any:
+    refuse("torch.set_rng_state", AGAIN)
+
+
+def _seeded_generator() -> type:
+    """Make a stand-in for ``torch.Generator`` that notices seeds and states."""
+    original = torch.Generator
+
+    def manual_seed(self: Any, seed: int) -> Any:
+        run = active()
+        if run is None:
+            return original.manual_seed(self, seed)
+        run.seed("a torch.Generator", seed)
+        return self
+
+    def set_state(self: Any, state: Any) -> Any:
+        return original.set_state(self, state) if active() is None else _torch_restored()
+
+    kind = type(
+        "AcceptsOriginals", (type(original),), {"__instancecheck__": lambda own, value: type(value) in (original, own)}
+    )
+    return kind("Generator", (original,), {"manual_seed": manual_seed, "set_state": set_state})
 
 
 def _eager(model: Any = None, **_: Any) -> Any:
@@ -69,11 +94,13 @@ def _replacements() -> list[Pair]:
     found += python_draws.module_functions(python_random)
     found += python_draws.math_functions()
     for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):
-        found.append((getattr(torch, name), _guarded(getattr(torch, name), _torch_seed(name, result))))
+        found.append((getattr(torch, name), _guarded(getattr(torch, name), _torch_seed(result))))
+    found.append((torch.set_rng_state, _guarded(torch.set_rng_state, _torch_restored)))
+    found.append((torch.Generator, _seeded_generator()))
     found.append((torch.compile, _guarded(torch.compile, _eager)))
     for name in ("manual_seed", "manual_seed_all", "seed", "seed_all"):
         original = getattr(torch.cuda, name)
-        found.append((original, _guarded(original, _torch_seed(f"cuda.{name}", lambda: None))))
+        found.append((original, _guarded(original, _torch_seed(lambda: None))))
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scd_analysis.exact import discrete
 from scd_analysis.exact.arithmetic import normalised
 from scd_analysis.exact.context import active, refuse
-from scd_analysis.exact.run import Run
+from scd_analysis.exact.run import AGAIN, Run
 from scd_analysis.exact.terms import is_random
 
 Draw = Callable[..., Any]
@@ -175,9 +175,16 @@ def shuffle(x: Any, axis: int = 0) -> None:
         x[:] = [x[place] for place in order]
 
 
-def seed(*_: Any, **__: Any) -> None:
+def seed(value: Any = None) -> None:
     """Ignore a seed."""
-    _running().note("np.random.seed was called and ignored")
+    if value is not None:
+        _running().seed("numpy.random", value)
+
+
+def set_state(*_: Any, **__: Any) -> None:
+    """Refuse to go back."""
+    _running()
+    refuse("numpy's set_state", AGAIN)
 
 
 def rand(*shape: int) -> Any:
@@ -205,9 +212,10 @@ LEGACY: dict[str, Draw] = {
     "randint": lambda low, high=None, size=None, dtype=np.int64: integers(low, high, size, dtype),
     "random_integers": random_integers,
     "seed": seed,
+    "set_state": set_state,
 }
 LEGACY["sample"] = LEGACY["ranf"] = LEGACY["random_sample"]
-_PLAIN = frozenset({"bit_generator", "spawn", "get_state", "set_state", "get_bit_generator", "set_bit_generator"})
+_PLAIN = frozenset({"bit_generator", "spawn", "get_state", "get_bit_generator", "set_bit_generator"})
 
 
 def refusal(name: str) -> Draw:
@@ -248,8 +256,9 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
 
     def make(self: Any, *args: Any, **kwargs: Any) -> None:
         run = active()
-        if run is not None and (args or kwargs):
-            run.note(f"the seed of a numpy {original.__name__} was ignored")
+        given = [*args, *kwargs.values()][:1]
+        if run is not None and given and given[0] is not None:
+            run.seed(f"a numpy {original.__name__}", given[0])
 
     def new(cls: type, *_: Any, **__: Any) -> Any:
         return original.__new__(cls)  # type: ignore[call-overload]

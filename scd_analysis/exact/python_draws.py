@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from scd_analysis.exact import algebra, discrete
-from scd_analysis.exact.context import drawing
-from scd_analysis.exact.run import Run
+from scd_analysis.exact.context import drawing, refuse
+from scd_analysis.exact.run import AGAIN, Run
 from scd_analysis.exact.terms import is_random
 
 _PLAIN_LOG, _PLAIN_POW = math.log, math.pow
@@ -31,8 +31,13 @@ def _exponential(run: Run, rate: float = 1.0) -> Any:
     return run.uniform().log() / -rate
 
 
-def _seeded(run: Run, *_: Any, **__: Any) -> None:
-    run.note("random.seed was called and ignored, or a random.Random was made with a seed")
+def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:
+    if a is not None:
+        run.seed("Python's random", a)
+
+
+def _restored(run: Run, *_: Any, **__: Any) -> None:
+    refuse("random.setstate", AGAIN)
 
 
 def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
@@ -47,7 +52,7 @@ def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
         "_randbelow": bound("_randbelow", discrete.fair),
         "expovariate": bound("expovariate", _exponential),
         "seed": bound("seed", _seeded),
-        "setstate": bound("setstate", _seeded),
+        "setstate": bound("setstate", _restored),
     }
 
 
@@ -57,7 +62,7 @@ def module_functions(module: Any) -> list[tuple[Any, Any]]:
         "random": lambda run: run.uniform(),
         "getrandbits": _bits,
         "seed": _seeded,
-        "setstate": _seeded,
+        "setstate": _restored,
     }
     originals = {name: getattr(module, name) for name in draws}
     return [(originals[name], _with_run(name, originals[name], draw)) for name, draw in draws.items()]

@@ -102,6 +102,12 @@ def run(
     return law
 
 
+def distance(law: ExactLaw, against: str, arithmetic: ArithmeticName) -> tuple[float, float]:
+    """Return bounds on the total variation between a law and ``module:attribute``; equal where all was explored."""
+    low, high = law.total_variation_bounds(_law_of(load(against), arithmetic))
+    return float(low), float(high)
+
+
 def _to_stdout(text: str) -> None:
     sys.stdout.write(text)
 

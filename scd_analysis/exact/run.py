@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scd_analysis.exact.context import refuse
 from scd_analysis.exact.tree import Walk
 from scd_analysis.exact.world import World
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from scd_analysis.exact.terms import Variate
     from scd_analysis.exact.torch_shadow import Shadow
 
+
+AGAIN = (
+    "noise that comes again would be enumerated as new; scd_analysis.exact.Draws takes a key for every use, which says "
+    "what is shared"
+)
 
 DrawKey = tuple[str, Hashable]
 """The kind of a draw ("uniform" or "race") and its key."""
@@ -40,6 +46,8 @@ class Run:
         Remarks for the law, such as "a seed was ignored".
     drawn
         Draws of our own interface, by key.
+    seeds
+        Kinds of generators and the seeds that they were given.
     """
 
     walk: Walk
@@ -51,10 +59,25 @@ class Run:
     refused: CannotEnumerate | None = None
     thread: int = field(default_factory=threading.get_ident)
     drawn: dict[DrawKey, list[int]] = field(default_factory=dict)
+    seeds: set[tuple[str, str]] = field(default_factory=set)
 
     def note(self, text: str) -> None:
         """Keep a remark; repeated remarks are kept once."""
         self.notes.add(text)
+
+    def seed(self, owner: str, value: Any) -> None:
+        """Ignore a seed, and say so; a seed that comes twice brings its noise twice, which is not followed.
+
+        Raises
+        ------
+        CannotEnumerate
+            If a generator of this kind was given the seed before in this run.
+        """
+        self.note(f"a seed of {owner} was ignored")
+        key = owner, repr(value)
+        if key in self.seeds:
+            refuse(f"the seed {value!r} of {owner}", f"it is given twice in one run, and {AGAIN}")
+        self.seeds.add(key)
 
     def uniform(self) -> Variate:
         """Draw a new uniform variate."""

@@ -17,6 +17,8 @@ from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
 from scd_analysis.exact.torch_shadow import fill_random, fill_undrawn, read_terms, write_terms
 
+_SET_STATE = torch.set_rng_state  # before it is intercepted
+
 _FACTORY = ("dtype", "layout", "device", "pin_memory", "memory_format")
 
 
@@ -52,7 +54,7 @@ def _unknown(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
         state = torch.get_rng_state()
         kwargs = {key: value for key, value in kwargs.items() if key != "generator"}
         target = func(*args, **kwargs)
-        torch.set_rng_state(state)
+        _SET_STATE(state)
     if not isinstance(target, torch.Tensor) or not target.dtype.is_floating_point:
         refuse(name, why)
     return fill_random(run, target, [Unknown(name, why)])

@@ -112,6 +112,12 @@ def test_lengths_may_differ_and_null_is_impossible(tmp_path):
     assert batch.target_probs[:, 1].tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
+def test_other_columns_may_hold_other_ends_of_lines(drawn, tmp_path):
+    content = json.dumps({**rows(drawn[:1], "all")[0], "text": "a\u2028b"}, ensure_ascii=False)
+    (tmp_path / "t.jsonl").write_text(content + "\r\n", encoding="utf-8")
+    assert recorded_file(tmp_path / "t.jsonl").num_available == 1
+
+
 def changed(**columns):
     return lambda row: {**row, **columns}
 
@@ -119,6 +125,8 @@ def changed(**columns):
 BAD = [
     (lambda row: {"text": "x"}, "all", InputError, r"line 2: has no tokens; the columns are text"),
     (changed(tokens=[0, 1.5, 2]), "all", InputError, r"line 2: tokens\[1\] = 1.5: a token is a whole number"),
+    (changed(tokens=[0, 10**30, 2]), "all", InputError, r"tokens\[1\] = 10+: a token is a whole number"),
+    (changed(tokens=[0, "²", 2]), "all", InputError, r"tokens\[1\] = '²': a token is a whole number"),
     (changed(tokens=[0, 9, 2]), "all", InputError, r"line 2: tokens\[1\] = 9: not a token of a vocabulary of 5"),
     (changed(tokens=[0, 1]), "all", InputError, r"line 2: logprobs has 3 entries: tokens has 2"),
     (changed(logprobs=[-1.0] * 3), "all", InputError, "drawn tokens alone leave the law unknown; give all V"),
@@ -153,6 +161,9 @@ def test_a_bad_file_is_named(tmp_path, monkeypatch):
         (tmp_path / "bad.jsonl").write_text(text)
         with pytest.raises(InputError, match=words):
             recorded_file(tmp_path / "bad.jsonl")
+    (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-16")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        recorded_file(tmp_path / "bad.jsonl")
     (tmp_path / "some.parquet").write_text("PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"needs pyarrow; pip install 'scd-analysis\[parquet\]'"):

@@ -156,6 +156,19 @@ def test_a_checkpoint_of_another_audit_is_refused(tmp_path):
         audit(subject, MODEL, max_sequences=100, checkpoint=tmp_path / "b", progress=False)
 
 
+@pytest.mark.parametrize("record", [None, "laws"])
+def test_a_damaged_checkpoint_is_no_evidence(tmp_path, record):
+    """A chunk that is gone reads as zeros, which would refute a right decoder."""
+    subject, options = lambda m, n, s: decode(m, "sjd", 3, n, s, record), {"max_sequences": 100, "progress": False}
+    audit(subject, MODEL, checkpoint=tmp_path / "a", **options)
+    (tmp_path / "a" / "batch-00000.zarr" / "tokens" / "c" / "0" / "0").unlink()
+    with pytest.raises(InputError, match=r"batch-00000.zarr: is not what was stored; without this folder"):
+        audit(subject, MODEL, checkpoint=tmp_path / "a", **options)
+    (tmp_path / "a" / "audit.json").write_text("{")
+    with pytest.raises(InputError, match=r"audit\.json: is not JSON"):
+        audit(subject, MODEL, checkpoint=tmp_path / "a", **options)
+
+
 def test_bad_traces_are_named(recorded):
     with pytest.raises(InputError, match="is a trace of"):
         audit(lambda m, n, s: recorded.trace, MODEL, max_sequences=100, progress=False)

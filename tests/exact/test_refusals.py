@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +84,36 @@ def plain_float_wanted() -> Any:
     return math.sin(torch.rand(1).item()) < 0.5
 
 
+def two_tokens_of_one_seed() -> Any:
+    draws = [torch.rand(1, generator=torch.Generator().manual_seed(5)) for _ in range(2)]
+    return bool(draws[0] < 0.3), bool(draws[1] < 0.3)
+
+
+def seeded_again() -> Any:
+    np.random.seed(3)
+    first = bool(np.random.random() < 0.3)
+    np.random.seed(3)
+    return first, bool(np.random.random() < 0.3)
+
+
+def equal_generators() -> Any:
+    return [bool(np.random.default_rng(2).random() < 0.3) for _ in range(2)]
+
+
+def state_put_back() -> Any:
+    state = torch.get_rng_state()
+    first = bool(torch.rand(()) < 0.3)
+    torch.set_rng_state(state)
+    return first, bool(torch.rand(()) < 0.3)
+
+
+def python_state_put_back() -> Any:
+    state = random.getstate()
+    first = random.random() < 0.3
+    random.setstate(state)
+    return first, random.random() < 0.3
+
+
 def random_weights() -> Any:
     return int(torch.multinomial(torch.rand(3), 1))
 
@@ -117,6 +148,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (random_weights, "weights are themselves random"),
     (accumulated, "in place"),
     (bits_reinterpreted, "bits"),
+    (two_tokens_of_one_seed, "the seed 5 of a torch.Generator .* given twice"),
+    (seeded_again, "the seed 3 of numpy.random .* given twice"),
+    (equal_generators, "the seed 2 of a numpy Generator .* given twice"),
+    (state_put_back, "set_rng_state .* comes again"),
+    (python_state_put_back, "setstate .* comes again"),
 ]
 
 
@@ -154,3 +190,11 @@ def test_the_samplers_own_error_says_where_it_happened() -> None:
     with pytest.raises(IndexError) as caught:
         exact_law(sampler)
     assert "branch of probability 0.333" in "".join(caught.value.__notes__)
+
+
+def test_two_seeds_are_two_sources_of_noise() -> None:
+    def sampler() -> tuple[bool, bool]:
+        draws = [torch.rand(1, generator=torch.Generator().manual_seed(seed)) for seed in (5, 6)]
+        return bool(draws[0] < 0.3), bool(draws[1] < 0.3)
+
+    assert exact_law(sampler)[True, True] == pytest.approx(0.09)

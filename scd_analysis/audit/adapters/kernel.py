@@ -135,7 +135,7 @@ class Kernel:
                 "target_logits": np.log(own),
                 "target_with_bonus_probs": target_probs,
             }
-        arrays = {"draft_tokens": tokens, "bonus_tokens": bonus[:, None]}
+        arrays = {"draft_tokens": tokens.copy(), "bonus_tokens": bonus[:, None]}
         arrays |= {name: law.astype(np.float32) for name, law in {**laws, "uniforms": uniforms}.items()}
         if self._numpy:
             return {**arrays, "generator": np.random.default_rng(seed), "seed": seed}

@@ -67,8 +67,18 @@ def _pair(returned: Any, what: str) -> tuple[Any, ...]:
     return tuple(returned)
 
 
+def _whole(value: Any, name: str) -> Longs:
+    """Whole numbers as they are, and not what is left of others."""
+    given = as_array(value, name)
+    bad = given != np.trunc(given)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(f"{name}{list(first)} = {given[first]}: expected a whole number")
+    return given.astype(np.int64)
+
+
 def _tokens(value: Any, window: Window, widest: int) -> Longs:
-    tokens = as_array(value, "kernel's tokens", np.int64)
+    tokens = _whole(value, "kernel's tokens")
     expected = (len(window.drafts), widest)
     if tokens.ndim != 2 or len(tokens) != expected[0] or tokens.shape[1] > widest:
         raise InputError(f"kernel's tokens have shape {tokens.shape}: expected {expected}")
@@ -76,7 +86,7 @@ def _tokens(value: Any, window: Window, widest: int) -> Longs:
 
 
 def _per_window(value: Any, window: Window, name: str) -> Longs:
-    out = as_array(value, f"kernel's {name}", np.int64)
+    out = _whole(value, f"kernel's {name}")
     if out.shape == (len(window.drafts), 1):
         out = out[:, 0]
     if out.shape != (len(window.drafts),):
@@ -87,6 +97,10 @@ def _per_window(value: Any, window: Window, name: str) -> Longs:
 def _cut(tokens: Longs, counts: Longs, window: Window) -> Longs:
     padded = np.full((len(tokens), window.size + 1), NONE, dtype=np.int64)
     padded[:, : tokens.shape[1]] = tokens
+    for i, k in np.argwhere((padded < 0) & (np.arange(window.size + 1) < counts[:, None]))[:1]:
+        raise InputError(
+            f"kernel's tokens[{i}, {k}] = {padded[i, k]}: not a token of a vocabulary of {window.vocab_size}"
+        )
     return np.where(np.arange(window.size + 1) < counts[:, None], padded, NONE)
 
 
@@ -111,7 +125,7 @@ def tokens_and_counts(returned: Any, window: Window) -> Emitted:
 
 def _accepted(value: Any, window: Window) -> Longs:
     """Counts, or a mask of which the leading ones count."""
-    flags = as_array(value, "kernel's accepted", np.int64)
+    flags = _whole(value, "kernel's accepted")
     if flags.shape == window.drafts.shape and flags.shape[1] > 1:
         if not np.isin(flags, (0, 1)).all():
             raise InputError(f"kernel's accepted have shape {flags.shape}: a mask holds 0 and 1 only")
@@ -162,7 +176,7 @@ def accepted_and_bonus(returned: Any, window: Window) -> Emitted:
     flags, other, *more = _pair(returned, "(accepted, replacement) or (accepted, replacements, bonus)")
     accepted = _accepted(flags, window)
     rows, whole = np.arange(len(accepted)), accepted == window.size
-    other = as_array(other, "kernel's replacements", np.int64)
+    other = _whole(other, "kernel's replacements")
     if other.ndim == 2 and other.shape[1] in (window.size, window.size + 1) and other.shape[1] > 1:
         chosen = other[rows, np.minimum(accepted, other.shape[1] - 1)]
         has_bonus = other.shape[1] == window.size + 1
@@ -185,7 +199,7 @@ def lists(returned: Any, window: Window) -> Emitted:
     if not isinstance(returned, (list, tuple)) or len(returned) != len(window.drafts):
         size = len(returned) if hasattr(returned, "__len__") else type(returned).__name__
         raise InputError(f"kernel: expected a list of {len(window.drafts)} lists to be returned, got {size}")
-    rows = [as_array(row, f"kernel's list {i}", np.int64) for i, row in enumerate(returned)]
+    rows = [_whole(row, f"kernel's list {i}") for i, row in enumerate(returned)]
     for i, row in enumerate(rows):
         if row.ndim != 1 or not 1 <= len(row) <= window.most:
             raise InputError(f"kernel's list {i} has shape {row.shape}: 1 to {window.most} tokens are committed")

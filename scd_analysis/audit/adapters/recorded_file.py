@@ -37,6 +37,8 @@ from scd_analysis.validate import LAW_TOLERANCE, check_tokens
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 COLUMNS = ("tokens", "logprobs", "top_tokens", "top_logprobs")
 
+MOST_TOKENS = 2**31
+
 LEAST_REST = 1e-6
 """Probability that is left for what is not listed, at least: log-probabilities in float32 are not known any better."""
 
@@ -151,7 +153,11 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if path.suffix == ".parquet":
         yield from _read_parquet(path)
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # other ends of lines may stand inside a string
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{path}, line {number}"
             try:
@@ -256,9 +262,9 @@ def _whole(value: Any, name: str) -> Longs:
         raise InputError(f"{name} = {value!r}: expected a list of whole numbers")
     out = []
     for j, x in enumerate(value):
-        plain = int(x) if isinstance(x, str) and x.isdigit() else x
-        if isinstance(plain, bool) or not isinstance(plain, int) or plain < 0:
-            raise InputError(f"{name}[{j}] = {x!r}: a token is a whole number, 0 or more")
+        plain = int(x) if isinstance(x, str) and x.isdecimal() else x
+        if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain < MOST_TOKENS:
+            raise InputError(f"{name}[{j}] = {x!r}: a token is a whole number, 0 or more and below 2**31")
         out.append(plain)
     return np.array(out, dtype=np.int64)
 

@@ -1,0 +1,75 @@
+"""Whether windows share noise: what bets within a window cannot see.
+
+Copies of a window, side by side in one call, come out alike no more often than two independent draws do; and windows
+do not come out alike again under another seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scd_analysis.audit.commits import Bools
+from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.rules import acceptance, residual
+
+PAIRS = 256
+SHARES = (0.3, 0.95)
+"""Shares of pairs that are bet to come out alike, beyond chance."""
+
+SURE = 30.0
+"""Nats: what has a probability below e^-30 is not taken for chance."""
+
+
+def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) -> Floats:
+    """Return the law of what a window commits, by the number of accepted drafts and the token after them.
+
+    Parameters
+    ----------
+    draft, target : Float[B, L, V], Float[B, L + 1, V]
+    tokens : Long[B, L]
+        The drafts.
+    has_bonus : bool
+        Whether a window accepted whole commits one token more; else its mass lies at token 0.
+
+    Returns
+    -------
+    Float[B, L + 1, V]
+        Sums to one over the last two axes.
+    """
+    own = tokens[..., None]
+    accepted = np.take_along_axis(acceptance(target[:, :-1], draft), own, axis=-1)[..., 0]
+    reached = np.concatenate([np.ones_like(accepted[:, :1]), accepted.cumprod(axis=1)], axis=1)
+    rejected = (reached[:, :-1] * (1 - accepted))[..., None] * residual(target[:, :-1], draft)
+    whole = target[:, -1] if has_bonus else np.eye(target.shape[-1])[0]
+    return np.concatenate([rejected, (reached[:, -1:] * whole)[:, None]], axis=1)
+
+
+def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools) -> float:
+    """Return ln E (nats) of bets that pairs come out alike, or accept as many drafts, more often than by chance.
+
+    Parameters
+    ----------
+    laws : Float[B, L + 1, V]
+        Of :func:`outcome_laws`.
+    alike, as_many : Bool[B]
+        Which pairs did.
+    """
+    chances = (laws**2).sum(axis=(1, 2)), (laws.sum(axis=2) ** 2).sum(axis=1)
+    bets = [_bet(chance, same) for chance, same in zip(chances, (alike, as_many), strict=True)]
+    return float(np.logaddexp.reduce(np.concatenate(bets)) - np.log(len(bets) * len(SHARES)))
+
+
+def _bet(chance: Floats, same: Bools) -> Floats:
+    """Growth of bets on pairs, by share; a pair that is certain to be the same says nothing."""
+    open_ = (chance < 1 - 1e-9)[:, None]
+    share = np.array(SHARES)
+    gain = 1 - share + share * same[:, None] / np.maximum(chance, 1e-300)[:, None]
+    return np.asarray(np.log(np.where(open_, gain, 1)).sum(axis=0))
+
+
+def log_probability(laws: Floats, emitted: Longs, num_accepted: Longs) -> float:
+    """Return ln of the probability of all that was committed (nats), Long[B, L + 1] and Long[B]."""
+    rows = np.arange(len(laws))
+    last = np.maximum(emitted[rows, np.minimum(num_accepted, emitted.shape[1] - 1)], 0)
+    with np.errstate(divide="ignore"):
+        return float(np.log(laws[rows, num_accepted, last]).sum())
