@@ -105,6 +105,9 @@ class Operators:
     def __hash__(self) -> int:  # noqa: PLE0309 -- it refuses
         refuse("hashing a variate", "its value is not decided")
 
+    def __format__(self, _: str) -> str:
+        refuse("formatting a variate", "its value is not decided")
+
     def __float__(self) -> float:
         from scd_analysis.exact.conversions import to_float
 

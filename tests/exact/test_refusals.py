@@ -76,6 +76,10 @@ def hashed() -> Any:
     return {torch.rand(1).item(): 1}
 
 
+def logged() -> Any:
+    return len(f"u = {torch.rand(1).item():.3f}")
+
+
 def too_many_integers() -> Any:
     return int(torch.randint(0, 10**9, (1,)))
 
@@ -143,6 +147,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (returned, "returning a tensor of variates"),
     (returned_scalar, "returning a variate"),
     (hashed, "hashing"),
+    (logged, "formatting a variate"),
     (too_many_integers, "too many"),
     (plain_float_wanted, "plain float"),
     (random_weights, "weights are themselves random"),
