@@ -91,7 +91,7 @@ def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
     """
     is_path = Path(name).exists()
     if not is_path and ":" not in name:
-        known = "write it as module:attribute, or give the path of a trace or recorded file"
+        known = "there is no such file; write it as module:attribute, or give the path of a trace or recorded file"
         raise UnknownNameError(f"subject={name!r} is not known; {known}")
     subject = Path(name) if is_path else resolve(name, "subject")
     if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):

@@ -127,7 +127,11 @@ def _as_subject(subject: Any) -> Any:
     if isinstance(subject, (str, Path)):
         if not Path(subject).exists():
             raise InputError(f"subject = {str(subject)!r}: neither a callable nor the path of a trace or recorded file")
-        return recorded_file(subject) if Path(subject).suffix in SUFFIXES else trace(subject)
+        suffix = Path(subject).suffix.lower()
+        if Path(subject).is_file() and suffix not in (*SUFFIXES, ".zip"):
+            kinds = f"a trace (a folder, or .zip) or a recorded file ({', '.join(SUFFIXES)})"
+            raise InputError(f"subject = {str(subject)!r}: is none of the kinds of file that are known, {kinds}")
+        return recorded_file(subject) if suffix in SUFFIXES else trace(subject)
     return trace(subject) if is_trace(subject) else subject
 
 

@@ -112,6 +112,14 @@ def test_lengths_may_differ_and_null_is_impossible(tmp_path):
     assert batch.target_probs[:, 1].tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
+def test_null_is_no_column_and_names_may_be_capitals(drawn, tmp_path):
+    content = [{**row, "logprobs": None} for row in rows(drawn[:2], "none")]
+    assert recorded_file(write(tmp_path / "T.JSONL", content)).target_model is None
+    (tmp_path / "x.txt").write_text("{}")
+    with pytest.raises(InputError, match=r"x.txt': is none of the kinds of file that are known, a trace"):
+        audit(tmp_path / "x.txt")
+
+
 def test_other_columns_may_hold_other_ends_of_lines(drawn, tmp_path):
     content = json.dumps({**rows(drawn[:1], "all")[0], "text": "a\u2028b"}, ensure_ascii=False)
     (tmp_path / "t.jsonl").write_text(content + "\r\n", encoding="utf-8")

@@ -150,7 +150,7 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the rows, each with a name for messages."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         yield from _read_parquet(path)
         return
     try:
@@ -166,7 +166,7 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise InputError(f"{where}: is not JSON ({error})") from None
             if not isinstance(values, dict):
                 raise InputError(f"{where}: is a {type(values).__name__}, expected an object with the key tokens")
-            yield where, values
+            yield where, {name: value for name, value in values.items() if value is not None}
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
