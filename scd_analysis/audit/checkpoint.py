@@ -68,9 +68,7 @@ class Checkpoint:
         try:
             batch = xr.open_zarr(folder, consolidated=False).load()
         except Exception as error:
-            raise InputError(
-                f"checkpoint {folder}: cannot be read ({error}); without it the batch is drawn anew"
-            ) from None
+            raise InputError(f"checkpoint {folder}: cannot be read ({error}); {REMEDY}") from None
         if batch.attrs.pop("audit_seed", None) != seed:
             raise InputError(f"checkpoint {folder}: was drawn with another seed than {seed}")
         if batch.attrs.pop("audit_digest", None) != _digest(batch):
