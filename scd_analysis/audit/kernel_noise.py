@@ -61,10 +61,10 @@ def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools) -> float:
 
 def _bet(chance: Floats, same: Bools) -> Floats:
     """Growth of bets on pairs, by share; a pair that is certain to be the same says nothing."""
-    open_ = (chance < 1 - 1e-9)[:, None]
+    undecided = (chance < 1 - 1e-9)[:, None]
     share = np.array(SHARES)
     gain = 1 - share + share * same[:, None] / np.maximum(chance, 1e-300)[:, None]
-    return np.asarray(np.log(np.where(open_, gain, 1)).sum(axis=0))
+    return np.asarray(np.log(np.where(undecided, gain, 1)).sum(axis=0))
 
 
 def log_probability(laws: Floats, emitted: Longs, num_accepted: Longs) -> float:
