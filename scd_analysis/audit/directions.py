@@ -204,6 +204,7 @@ SAME_VARIATES = tuple(
         "beside": "of the slot beside",
         "same-slot": "that their slot had before the window moved",
         "diagonal": "that the slot after had one pass before: its seed adds pass and slot",
+        "acceptance": "that accepts the position before",
     }.items()
 )  # fmt: skip
 

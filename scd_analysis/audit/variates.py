@@ -70,6 +70,7 @@ def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:
         "beside": _interval(commits.beside),
         "same-slot": _interval(commits.same_slot),
         "diagonal": _interval(commits.diagonal),
+        "acceptance": np.stack([earlier_position(commits.uniform, 1, np.nan)] * 2),
     }
     flat = np.full((*drawn.shape, VARIATE_BINS), 1 / VARIATE_BINS)
     companions = {

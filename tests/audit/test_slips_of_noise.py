@@ -40,6 +40,13 @@ class DraftByPass(Loop):
         return ("draft", t)
 
 
+class DraftByAcceptance(Loop):
+    """The variate that accepts a position at the next pass has drawn the draft behind it."""
+
+    def draft_key(self, t, j, k):
+        return self.accept_key(t + 1, j - 1, k)
+
+
 class ReplaceOnce(Loop):
     """One variate draws every replacement of a sequence."""
 
@@ -83,7 +90,8 @@ SLIPS = {
     AcceptBySlot: (Condition.INDEPENDENCE, 40, "a slot has the same acceptance variate"),
     AcceptBySum: (Condition.INDEPENDENCE, 40, "acceptance variates come again at the next pass"),
     DraftByPass: (Condition.INDEPENDENCE, 1_000, "drafts are drawn with the variate"),
-    DraftBySum: (Condition.INDEPENDENCE, 2_500, "its seed adds pass and slot"),
+    DraftBySum: (Condition.INDEPENDENCE, 3_000, "its seed adds pass and slot"),
+    DraftByAcceptance: (Condition.INDEPENDENCE, 2_200, "the variate that accepts the position before"),
     ReplaceOnce: (Condition.INDEPENDENCE, 500, "the variate that drew the replacement before"),
     AcceptByDraft: (Condition.VERIFICATION, 120, "the variate that draws a draft also accepts it"),
     BonusByAcceptance: (Condition.VERIFICATION, 2_500, "the variate that accepted the last draft"),
