@@ -248,7 +248,7 @@ STATUS = [
     ([f"{MINE}:ancestral", "--model", f"{MINE}:draw"], 2, "could not be made without arguments"),
     (["broken_module:x"], 2, "cannot be imported: RuntimeError: on import"),
     (["absent"], 2, "write it as module:attribute, or give the path of a trace or recorded file"),
-    (["guarded_subjects.py"], 2, "not a Zarr version 3 store"),
+    (["guarded_subjects.py"], 2, "is none of the kinds of file that are known, a trace (a folder, or .zip)"),
 ]
 
 
