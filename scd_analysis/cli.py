@@ -54,7 +54,7 @@ def resolve(name: str, what: str) -> Any:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownNameError(f"{what}={name!r} is not known: {error}") from None
-    except Exception as error:  # whatever the module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         raise InputError(f"{what}={name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
@@ -77,7 +77,7 @@ def resolve_model(name: str) -> Any:
         return found()
     except TypeError as error:
         raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"model={name!r} raised {type(error).__name__}: {error}") from error
 
 

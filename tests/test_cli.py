@@ -31,6 +31,10 @@ def from_random():
     return int(torch.rand(()) < 0.5)
 
 
+def exits():
+    raise SystemExit(0)
+
+
 half = {0: 0.5, 1: 0.5}
 third = {0: 1 / 3, 1: 2 / 3}
 """
@@ -40,6 +44,7 @@ third = {0: 1 / 3, 1: 2 / 3}
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     (folder / "mine.py").write_text(MODULE)
+    (folder / "leaving.py").write_text("raise SystemExit(0)\n")
     return folder
 
 
@@ -57,6 +62,9 @@ ERRORS = [
     (["report", "absent.json"], "not a verdict"),
     (["audit", "mine", "--model", "mine:model"], "write it as module:attribute"),
     (["audit", "mine:leaves", "--model", "mine:model"], "raised SystemExit"),
+    (["audit", "leaving:x"], "cannot be imported: SystemExit: 0"),
+    (["exact", "mine:exits"], "the sampler exits (0)"),
+    (["exact", "leaving:x"], "the module exits when it is imported (0)"),
     (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
     (["audit", "absent:thing", "--model", "mine:model"], "subject='absent:thing' is not known"),
 ]

@@ -13,6 +13,8 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.rules import acceptance, residual
 
 PAIRS = 256
+"""Of copies of a window, at most."""
+
 SHARES = (0.3, 0.95)
 """Shares of pairs that are bet to come out alike, beyond chance."""
 

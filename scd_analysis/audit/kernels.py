@@ -118,8 +118,9 @@ class KernelJudge(ConditionsJudge[Commits]):
         drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
-        if not self._looked_at and self.limit >= 2 * PAIRS:
-            self._compare_windows()
+        pairs = min(PAIRS, self.most_at_once // 2)
+        if not self._looked_at and self.limit >= 2 * pairs:
+            self._compare_windows(pairs)
         return drawn
 
     def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
@@ -128,11 +129,11 @@ class KernelJudge(ConditionsJudge[Commits]):
         )
         return found
 
-    def _compare_windows(self) -> None:
+    def _compare_windows(self, pairs: int) -> None:
         """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
         for_windows, first_seed, second_seed = apart.spawn(3)
-        windows = make_windows(np.random.default_rng(for_windows), PAIRS, self._kernel.window, self.vocab_size)
+        windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
         tokens, draft, target = windows[0].repeat(2, axis=0), windows[1].repeat(2, axis=0), windows[2].repeat(2, axis=0)
         emitted, accepted = self._verify(tokens, draft, target, _seed(first_seed))
         again, _ = self._verify(tokens, draft, target, _seed(second_seed))
@@ -145,7 +146,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         if log_odds_of_sharing(laws[::2], alike, accepted[::2] == accepted[1::2]) > SURE:
             message = "windows of one call share their noise: copies of a window come out alike too often"
             self.watch.violations[SHARED] = Violation(
-                SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, int(alike.sum()), PAIRS
+                SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, int(alike.sum()), pairs
             )
 
     def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:

@@ -256,9 +256,11 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
 
     def make(self: Any, *args: Any, **kwargs: Any) -> None:
         run = active()
-        given = [*args, *kwargs.values()][:1]
-        if run is not None and given and given[0] is not None:
-            run.seed(f"a numpy {original.__name__}", given[0])
+        given = [*args, *kwargs.values(), None][0]
+        if run is None or given is None or isinstance(given, (np.random.Generator, np.random.RandomState)):
+            return  # nothing to start from, or a generator that goes on, as default_rng takes it
+        start = given.state if isinstance(given, np.random.BitGenerator) else given
+        run.seed(f"a numpy {original.__name__}", start)
 
     def new(cls: type, *_: Any, **__: Any) -> Any:
         return original.__new__(cls)  # type: ignore[call-overload]

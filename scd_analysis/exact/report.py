@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def load(target: str) -> Any:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise UnknownNameError(f"target = {target!r}: no module named {error.name!r}") from None
+    except SystemExit as error:  # would be taken for a status of ours
+        raise InputError(f"target = {target!r}: the module exits when it is imported ({error.code})") from None
     for name in path.split("."):
         if not hasattr(found, name):
             known = ", ".join(sorted(key for key in vars(found) if not key.startswith("_")))
@@ -86,15 +89,19 @@ def run(
     if not (callable(sampler) or isinstance(sampler, Loop)):
         raise InputError(f"target = {target!r}: a {type(sampler).__name__} is no sampler")
     other = None if against is None else _law_of(load(against), arithmetic)
-    law = exact_law(
-        sampler,
-        arithmetic=arithmetic,
-        mass_floor=mass_floor,
-        max_branches=max_branches,
-        max_seconds=max_seconds,
-        workers=workers,
-        progress=progress,
-    )
+    try:
+        with redirect_stdout(sys.stderr):  # what a sampler prints is not part of its law
+            law = exact_law(
+                sampler,
+                arithmetic=arithmetic,
+                mass_floor=mass_floor,
+                max_branches=max_branches,
+                max_seconds=max_seconds,
+                workers=workers,
+                progress=progress,
+            )
+    except SystemExit as error:
+        raise InputError(f"target = {target!r}: the sampler exits ({error.code})") from None
     if as_json:
         (write or _to_stdout)(json.dumps(to_json(law, other, worst)) + "\n")
     else:

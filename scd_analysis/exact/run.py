@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from scd_analysis.exact.context import refuse
@@ -76,7 +77,7 @@ class Run:
         self.note(f"a seed of {owner} was ignored")
         key = owner, repr(value)
         if key in self.seeds:
-            refuse(f"the seed {value!r} of {owner}", f"it is given twice in one run, and {AGAIN}")
+            refuse(f"the seed {shortened(value)} of {owner}", f"it is given twice in one run, and {AGAIN}")
         self.seeds.add(key)
 
     def uniform(self) -> Variate:

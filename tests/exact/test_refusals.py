@@ -104,6 +104,10 @@ def equal_generators() -> Any:
     return [bool(np.random.default_rng(2).random() < 0.3) for _ in range(2)]
 
 
+def equal_sources() -> Any:
+    return [bool(np.random.Generator(np.random.PCG64(2)).random() < 0.3) for _ in range(2)]
+
+
 def state_put_back() -> Any:
     state = torch.get_rng_state()
     first = bool(torch.rand(()) < 0.3)
@@ -156,6 +160,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (two_tokens_of_one_seed, "the seed 5 of a torch.Generator .* given twice"),
     (seeded_again, "the seed 3 of numpy.random .* given twice"),
     (equal_generators, "the seed 2 of a numpy Generator .* given twice"),
+    (equal_sources, "the seed .*PCG64.* of a numpy Generator .* given twice"),
     (state_put_back, "set_rng_state .* comes again"),
     (python_state_put_back, "setstate .* comes again"),
 ]
@@ -203,3 +208,15 @@ def test_two_seeds_are_two_sources_of_noise() -> None:
         return bool(draws[0] < 0.3), bool(draws[1] < 0.3)
 
     assert exact_law(sampler)[True, True] == pytest.approx(0.09)
+
+
+def test_other_sources_and_a_generator_handed_on_are_followed() -> None:
+    def by_source() -> tuple[bool, ...]:
+        return tuple(bool(np.random.Generator(np.random.PCG64(7 + j)).random() < 0.3) for j in range(3))
+
+    def handed_on() -> tuple[bool, ...]:
+        rng = np.random.default_rng(0)
+        return tuple(bool(np.random.default_rng(rng).random() < 0.3) for _ in range(3))
+
+    for sampler in (by_source, handed_on):
+        assert exact_law(sampler)[True, True, True] == pytest.approx(0.027)
