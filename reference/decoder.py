@@ -167,7 +167,7 @@ def _decode_batch(
         if host["laws_bad"].any():
             raise_bad_laws(info.target_probs, state.iteration - 1)
         if writer is not None:
-            writer.write_rows(row, masked(host, writer.window, length))
+            writer.write_rows(row, masked(host, writer.window))
         before, base = base, base + host["num_committed"]
         advance(int(host["num_committed"].sum()))
         finished = base >= length

@@ -98,11 +98,11 @@ class SweepInfo:
     bonus_token : Tensor
         Long[B], -1 where none was drawn.
     draft_token, next_token : Tensor
-        Long[B, L], the draft that was verified, and the token the position holds afterwards.
+        Long[B, L], the draft that was verified (-1 where none was), and the token the position holds afterwards.
     age : Tensor
         Long[B, L], of the draft.
     accepted, committed, in_window : Tensor
-        Bool[B, L]; a slot past the last token is not in the window.
+        Bool[B, L]; a slot past the last token is not in the window, nor is any in a pass that drafts nothing.
     uniform : Tensor
         Float64[B, L], the acceptance variates.
     target_probs, draft_probs : Tensor
@@ -204,7 +204,8 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     if settings.method.greedy:
         probs = torch.zeros_like(probs).scatter_(-1, probs.argmax(-1, keepdim=True), 1.0)
     target, position = probs[:, :window], rows[:, :window]
-    in_window = state.base[:, None] + slots[:window] <= last
+    num_drafts = 0 if state.iteration == 0 and settings.method.copies else window
+    in_window = (slots[:window] < num_drafts) & (state.base[:, None] + slots[:window] <= last)
 
     purposes = (Purpose.VERIFY, Purpose.DRAFT, Purpose.BONUS)
     pairs = uniform_pairs(settings.seed, purposes, state.sequence[:, None], rows, state.iteration)
@@ -225,23 +226,24 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     if limit is not None:
         committed &= slots[:window] < limit[:, None]
         has_bonus &= num_in_window < limit
-    bonus_token = torch.where(has_bonus, inverse_cdf(rule.bonus_probs(probs), to_add[:, -1]), -1)
+    bonus_probs = rule.bonus_probs(probs) if num_drafts else probs[:, 0]
+    bonus_token = torch.where(has_bonus, inverse_cdf(bonus_probs, to_add[:, num_drafts]), -1)
     num_committed = committed.sum(1) + has_bonus
 
     # Redraft what was not committed.
     drafts, declared = _redraft(settings, state, check, position, accepted, verified, to_redraft)
     next_token = torch.where(committed, verified, drafts)
     tokens = _write(state.tokens, position, next_token, in_window)
-    tokens = _write(tokens, rows[:, -1:], bonus_token[:, None], has_bonus[:, None])
+    tokens = _write(tokens, rows[:, num_drafts, None], bonus_token[:, None], has_bonus[:, None])
 
-    moved = _move(settings, replace(state, tokens=tokens), target, declared, num_committed)
+    moved = _move(settings, replace(state, tokens=tokens), target, declared, num_committed, num_drafts)
     info = SweepInfo(
         sequence=state.sequence,
         base=state.base,
         num_accepted=num_accepted,
         num_committed=num_committed,
         bonus_token=bonus_token,
-        draft_token=draft_token,
+        draft_token=torch.where(in_window, draft_token, -1),
         next_token=next_token,
         age=state.age,
         accepted=accepted,
@@ -305,12 +307,12 @@ def _redraft(
 
 
 def _move(
-    settings: Settings, state: JacobiState, target: Tensor, declared: Tensor, num_committed: Tensor
+    settings: Settings, state: JacobiState, target: Tensor, declared: Tensor, num_committed: Tensor, num_drafts: int
 ) -> JacobiState:
     """Advance the window past what was committed; slots that enter get initial drafts."""
     window = settings.window
     source = torch.arange(window, device=target.device) + num_committed[:, None]
-    entering = source >= window
+    entering = source >= num_drafts
     source = source.clamp(max=max(window - 1, 0))
     index = source[..., None].expand(-1, -1, settings.vocab_size)
     moved = replace(
@@ -347,17 +349,14 @@ def _enter(settings: Settings, state: JacobiState, entering: Tensor) -> JacobiSt
 
 
 def _initial_tokens(settings: Settings, state: JacobiState, position: Tensor, entering: Tensor) -> Tensor:
-    """First drafts, Long[B, L]: random, or a copy of a neighbour that is not itself entering (random if none)."""
-    random = state.tokens.gather(1, position)
+    """First drafts, Long[B, L]: random, or copies of a neighbour that is not itself entering."""
     if settings.method.initial == "uniform":
-        return random
+        return state.tokens.gather(1, position)
     first = torch.where(entering, position, settings.num_tokens).amin(1, keepdim=True)  # the first position that enters
-    if settings.method.initial == "left":
-        neighbour = first.expand_as(position) - 1
-    else:
+    neighbour = (first - 1).expand_as(position)
+    if settings.method.initial == "upper":
         width = settings.width
         assert width is not None
-        rows_up = (position - first) // width + 1
-        neighbour = position - width * rows_up
-    copied = state.tokens.gather(1, neighbour.clamp(min=0))
-    return torch.where(neighbour >= 0, copied, random)
+        above = position - width * ((position - first) // width + 1)
+        neighbour = torch.where(above >= 0, above, neighbour)
+    return state.tokens.gather(1, neighbour.clamp(min=0))  # below 0 only before the first pass, which drafts nothing

@@ -27,8 +27,9 @@ class Method:
         How positions are redrafted; None drafts nothing: one token a pass, ancestral sampling.
     initial : str or None
         First draft of a position: ``"uniform"`` over the vocabulary, or a copy of the ``"left"`` or ``"upper"``
-        neighbour. None is ``"upper"`` for a model with a grid (a good guess lets the couplings settle sooner), else
-        ``"uniform"``.
+        neighbour (the left one, where nothing lies above). A copy needs something to copy: with these the first pass
+        drafts nothing and draws one token. None is ``"upper"`` for a model with a grid (a good guess lets the
+        couplings settle sooner), else ``"uniform"``.
     verification : VerificationRule
         How drafts are verified; only modified rejection sampling is lossless for every draft.
     initial_law : str
@@ -59,6 +60,11 @@ class Method:
     def needs_race(self) -> bool:
         """Whether positions need exponentials of their own."""
         return self.verification.needs_race or (self.drafting is not None and self.drafting.needs_race)
+
+    @property
+    def copies(self) -> bool:
+        """Whether first drafts are copies, once settled for a model: then the first pass drafts nothing."""
+        return self.initial in ("left", "upper")
 
     def for_grid(self, grid: tuple[int, int] | None) -> Method:
         """The method with its initial drafts settled for a model with this (height, width), or with none.

@@ -105,7 +105,8 @@ class PlainDecoder:
 
     def step(self, state: PlainState, draws: Any) -> PlainState:
         """One Jacobi iteration; theory, section 2, in its order."""
-        length = 0 if self.method.drafting is None else min(self.window, self.num_tokens - len(state.committed))
+        nothing = self.method.drafting is None or (self.method.copies and state.iteration == 0)
+        length = 0 if nothing else min(self.window, self.num_tokens - len(state.committed))
         return self._pass(state, self._enter(state, length, draws), draws)
 
     def _pass(self, state: PlainState, slots: list[Slot], draws: Any) -> PlainState:
@@ -125,7 +126,7 @@ class PlainDecoder:
                 committed.append(token)
                 rejected = not accepted
         if not rejected and len(committed) < self.num_tokens:
-            law = self._bonus_law((*context, *drafts), window, draws)
+            law = self._bonus_law((*context, *drafts), window, draws) if slots else self._law(context, draws)
             committed.append(draws.categorical(window.key(Purpose.BONUS, length), law))
         return self._next(state, window, tuple(committed), tuple(survivors))
 
@@ -158,9 +159,8 @@ class PlainDecoder:
         first = len(state.committed) + len(slots)
         known = (*state.committed, *(slot.token for slot in slots))
         for position in range(first, len(state.committed) + length):
-            neighbour = self._neighbour(position, first)
-            if neighbour >= 0:
-                token = known[neighbour]
+            if self.method.copies:
+                token = known[self._neighbour(position, first)]
             else:
                 token = draws.categorical((Purpose.INITIAL, position, 0), [draws.number(1)] * self.vocab_size)
             slots.append(Slot(token, self._initial_law(token, draws), None))
@@ -172,12 +172,12 @@ class PlainDecoder:
         return self._point(token, draws)
 
     def _neighbour(self, position: int, first: int) -> int:
-        if self.method.initial == "left":
-            return first - 1
         if self.method.initial == "upper":
             assert self.width is not None
-            return position - self.width * ((position - first) // self.width + 1)
-        return -1
+            above = position - self.width * ((position - first) // self.width + 1)
+            if above >= 0:
+                return above
+        return first - 1
 
     def _verify(self, window: Window, i: int, draws: Any) -> tuple[int, bool]:
         """Modified rejection sampling of one draft, or the method's rule for one position."""

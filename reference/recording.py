@@ -18,7 +18,8 @@ Array = npt.NDArray[Any]
 def scalars(info: SweepInfo) -> dict[str, Tensor]:
     """Every scalar of the trace that the laws decide, on the device: Float[B, L] each."""
     laws = info.target_probs, info.draft_probs
-    of_token = [law.gather(-1, info.draft_token[..., None])[..., 0] for law in laws]
+    token = info.draft_token.clamp(min=0)[..., None]
+    of_token = [law.gather(-1, token)[..., 0] for law in laws]
     return {
         "target_prob_of_token": of_token[0],
         "draft_prob_of_token": of_token[1],
@@ -76,10 +77,10 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
     return rows
 
 
-def masked(rows: dict[str, Array], window: int, num_tokens: int) -> dict[str, Array]:
-    """Mask the slots past the last token, and widen to the trace's window."""
-    slots = rows["draft_token"].shape[1]
-    used = rows["base"][:, None] + np.arange(slots) < num_tokens
+def masked(rows: dict[str, Array], window: int) -> dict[str, Array]:
+    """Mask the slots without a draft, and widen to the trace's window."""
+    used = rows["draft_token"] >= 0
+    slots = used.shape[1]
     out = {}
     for name, values in rows.items():
         if values.ndim == 1:

@@ -157,6 +157,28 @@ def by_position(base: npt.NDArray[Any], values: npt.NDArray[Any], num_tokens: in
     return out[..., :num_tokens]
 
 
+def ages(base: npt.NDArray[Any], drafted: npt.NDArray[np.bool_]) -> FloatArray:
+    """Passes since each slot's position was first drafted, for a trace that does not say.
+
+    Parameters
+    ----------
+    base : ndarray
+        Float[S, T], tokens committed before each pass; NaN where there was none.
+    drafted : ndarray
+        Bool[S, T, L], the slots that hold a draft: leading ones.
+
+    Returns
+    -------
+    ndarray
+        Float[S, T, L], NaN where there is no draft.
+    """
+    position = base[..., None] + np.arange(drafted.shape[2])
+    ends = np.maximum.accumulate(np.nan_to_num(base) + drafted.sum(2), axis=1)
+    entered = [np.searchsorted(*row, side="right") for row in zip(ends, position, strict=True)]
+    age = np.arange(base.shape[1])[:, None] - np.reshape(entered, drafted.shape)
+    return np.where(drafted, age, np.nan)
+
+
 def acceptance_trajectories(trace: xr.Dataset, chunk: int = 64) -> Iterator[FloatArray]:
     """Acceptance probability ``1 - TV`` of every position at every pass it was in the window for.
 

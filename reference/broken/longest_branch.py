@@ -63,7 +63,7 @@ def run(
         best = info.num_committed.view(-1, BRANCHES).argmax(1) + torch.arange(num_sequences) * BRANCHES
         if writer is not None:
             host = to_host(_rows(info, best[unfinished]), record)
-            writer.write_rows(torch.nonzero(unfinished)[:, 0].numpy(), masked(host, writer.window, settings.num_tokens))
+            writer.write_rows(torch.nonzero(unfinished)[:, 0].numpy(), masked(host, writer.window))
         session.keep(best.repeat_interleave(BRANCHES))
         state = _branch(settings, _rows(state, best), sequence)
     tokens = state.tokens[::BRANCHES].clone()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.trajectories import ages
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -225,13 +226,8 @@ class _Index:
 
 
 def _age(recorded: npt.NDArray[Any], passes: Passes) -> Longs:
-    """Ages as recorded, else counted from the pass at which the window first reached the position."""
-    if not np.isnan(recorded).all():
-        return _whole(recorded)
-    window = passes.used.shape[2]
-    reach = passes.base + window  # positions below it have been in the window
-    entered = (passes.slot_position[..., None] >= reach[:, None, None, :]).sum(axis=-1)
-    return np.where(passes.used, np.arange(passes.base.shape[1])[None, :, None] - entered, -1)
+    """Ages as recorded, else counted from the pass that first drafted the position."""
+    return _whole(ages(passes.base, passes.used) if np.isnan(recorded).all() else recorded)
 
 
 def _whole(values: npt.NDArray[Any]) -> Longs:
@@ -308,6 +304,7 @@ def _moved(passes: Passes, index: _Index, back: int, left: int = 0) -> _Index:
     rows, iteration = np.arange(len(passes.base))[:, None], np.maximum(index.iteration - back, 0)
     slot = np.arange(index.slot.shape[1]) - left - passes.base[rows, iteration]
     there = index.found & (index.iteration >= back) & (slot >= 0) & (slot < passes.used.shape[2])
+    there &= passes.used[rows, iteration, np.where(there, slot, 0)]  # a pass may draft fewer than the window
     return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
 
 

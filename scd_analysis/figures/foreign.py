@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
-from scd_analysis.trajectories import read
+from scd_analysis.trajectories import ages, read
 
 _KEPT = ("model", "decoder", "method", "method_settings", "seed", "device", "dtype", "generator", "complete")
 
@@ -88,17 +87,5 @@ def _with_age(trace: xr.Dataset) -> xr.Dataset:
     """Count the passes since each position entered the window, if nobody did."""
     if has(trace, "age"):
         return trace
-    base = trace["base"].values
-    age = ages(base, trace.sizes["slot"], trace.sizes["position"])
+    age = ages(trace["base"].values, trace["draft_token"].notnull().values)
     return trace.assign(age=(("sequence", "iteration", "slot"), age))
-
-
-def ages(base: npt.NDArray[np.float64], window: int, num_tokens: int) -> npt.NDArray[np.float64]:
-    """Passes since each slot's position entered the window: Float[S, T] -> Float[S, T, L], NaN where unused."""
-    position = base[..., None] + np.arange(window)
-    age = np.full(position.shape, np.nan)
-    for row in range(len(base)):
-        ends = np.nan_to_num(base[row], nan=np.inf) + window
-        entered = np.searchsorted(ends, position[row], side="right")  # first pass whose window reaches the position
-        age[row] = np.arange(base.shape[1])[:, None] - entered
-    return np.where(position < num_tokens, age, np.nan)

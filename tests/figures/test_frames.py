@@ -197,8 +197,9 @@ def test_map_is_laid_out_as_the_image(runs_of: Runs) -> None:
     accept = (1 - trace["total_variation"]).where((trace["slot"] == slot) & (trace["age"] > 0))
     place = (frame["method"] == "sjd") & (frame["row"] == 1) & (frame["column"] == 3)
     assert_allclose(frame[place]["value"], float(accept.mean(("iteration", "slot")).mean()), rtol=1e-6)
-    first = frame[(frame["kind"] == "entropy") & (frame["row"] == 0) & (frame["column"] == 0)]
-    assert first["n"].item() == 3 * len(trace["sequence"])
+    count = frame[frame["kind"] == "entropy"].pivot(index="row", columns="column", values="n")
+    assert count.loc[0, 0] == 0  # drawn before there are drafts
+    assert 0 < count.loc[1, 3] <= 3 * len(trace["sequence"])
 
 
 def test_a_map_needs_a_grid(sjd_with_laws: Run) -> None:

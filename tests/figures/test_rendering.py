@@ -15,10 +15,11 @@ import reference
 from scd_analysis.errors import InputError
 from scd_analysis.figures import Run, check, get_figure, render
 from scd_analysis.figures.app import main
-from scd_analysis.figures.foreign import ages, open_run
+from scd_analysis.figures.foreign import open_run
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.rendering import write
 from scd_analysis.figures.store import Stored, load
+from scd_analysis.trajectories import ages
 from tests.figures.conftest import Patches, write_foreign
 
 Runs = Callable[[str], list[Run]]
@@ -239,7 +240,7 @@ def test_default_folder_of_a_trace_is_not_the_gallery(
 def test_age_is_derived_as_the_reference_records_it() -> None:
     trace = reference.decode(Patches(), "scd-gs", window=5, num_sequences=4, progress=False).trace
     assert trace is not None
-    derived = ages(trace["base"].values.astype(float), 5, Patches.num_tokens)
+    derived = ages(trace["base"].values, trace["draft_token"].notnull().values)
     np.testing.assert_array_equal(derived, trace["age"].values)
 
 

@@ -246,6 +246,31 @@ def test_initial_drafts_follow_the_grid_unless_said_otherwise(grid_model):
     assert not torch.equal(run(grid_model, None).nfe, run(grid_model, "uniform").nfe)
 
 
+@pytest.mark.parametrize("initial", ["left", "upper"])
+def test_copies_wait_for_a_token_to_copy(initial):
+    """The first pass drafts nothing; the second copies its token to the left ones, and on a grid the one above."""
+    model = TabularModel.random(vocab_size=6, num_tokens=6, concentration=1.0, seed=3, grid=(3, 2))
+    method = dataclasses.replace(get_method("scd-mc"), initial=initial)
+    out = decode(model, method, window=3, num_sequences=200, progress=False)
+    trace = out.trace.load()
+    assert trace.draft_token[:, 0].isnull().all()
+    assert (trace.num_committed[:, 0] == 1).all()
+    assert (trace.bonus_token[:, 0] == out.tokens[:, 0].numpy()).all()
+    assert (trace.age[:, 1] == 0).all()
+    assert (trace.draft_token[:, 1] == out.tokens[:, :1].numpy()).all()
+    entering = (trace.age[:, 2] == 0) & (trace.base[:, 2] == 3)  # positions 4 and 5; 3 lies left of them, 2 and 3 above
+    known = trace.draft_token[:, 2, 0].values, out.tokens[:, 2].numpy()
+    copied = {"left": (known[0], known[0]), "upper": (known[1], known[0])}[initial]
+    checked = 0
+    for slot, expected in zip((1, 2), copied, strict=True):
+        rows = entering[:, slot].values
+        assert (trace.draft_token[:, 2, slot].values[rows] == expected[rows]).all()
+        checked += rows.sum()
+    assert checked > 50
+    random = decode(model, dataclasses.replace(method, initial="uniform"), window=3, num_sequences=20, progress=False)
+    assert random.trace.draft_token[:, 0].notnull().all()
+
+
 def test_rules_check_their_settings():
     for make, message in (
         (lambda: coupling_mixture("scd-mc", 1.5), "alpha = 1.5"),

@@ -60,7 +60,7 @@ def _by_position(run: Run) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
 def _mapped(values: npt.NDArray[np.float64], grid: tuple[int, int]) -> Iterator[tuple[object, ...]]:
     for position in range(values.shape[1]):
         place = (position // grid[1], position % grid[1])
-        if np.isnan(values[:, position]).all():  # the first position is committed at once
+        if np.isnan(values[:, position]).all():  # the first token is drawn before there are drafts
             yield (*place, None, None, None, 0)
             continue
         found = trajectories.mean_interval(values[:, position])
@@ -86,7 +86,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     canvas.colorbar(image, ax=[axes[name] for name in names], location="bottom", shrink=0.5, aspect=30,
                     label="acceptance probability (1 - TV)")  # fmt: skip
     entropy = _grid(frame[frame["method"] == "all"])
-    image = axes["all"].imshow(entropy, cmap="cividis_r", vmax=float(np.sort(entropy.ravel())[-2]))
+    image = axes["all"].imshow(entropy, cmap="cividis_r", vmax=float(np.sort(entropy[~np.isnan(entropy)])[-2]))
     canvas.colorbar(image, ax=axes["all"], location="bottom", aspect=14, extend="max", label="entropy at commit (nats)")
     axes["all"].set_title("all methods")
     for ax in axes.values():
@@ -117,13 +117,15 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     half = ((accept["high"] - accept["low"]) / 2).replace(np.inf, np.nan).median()
     entropy = frame[frame["kind"] == "entropy"]
     first, rest = (entropy[choice]["value"].mean() for choice in (entropy["row"] == 0, entropy["row"] > 0))
+    alone = entropy["value"].iloc[0]
+    start = "" if np.isnan(alone) else f"{alone:.2f} nats at the first position (off the scale), "
     count, said = len(methods(accept)), "; ".join(by_method({name: text}) for name, text in parts.items())
     return (
         f"(a-{'abcdefgh'[count - 1]}) Acceptance probability 1 - TV of redrafts by place in the image, mean over "
         f"passes and sequences (white: never redrafted): {said}; a cell is sure to "
         f"± {half:.2f} (median 95% interval over sequences). ({'abcdefgh'[count]}) Entropy of the law a token is "
-        f"committed from: {entropy['value'].iloc[0]:.2f} nats at the first position (off the scale), {first:.2f} in "
-        f"the first row, {rest:.2f} below. {source(settings)}"
+        f"committed from, where a draft was verified: {start}{first:.2f} nats in the first row, {rest:.2f} below. "
+        f"{source(settings)}"
     )
 
 
