@@ -28,8 +28,8 @@ class Method:
     initial : str or None
         First draft of a position: ``"uniform"`` over the vocabulary, or a copy of the ``"left"`` or ``"upper"``
         neighbour (the left one, where nothing lies above). A copy needs something to copy: with these the first pass
-        drafts nothing and draws one token. None is ``"upper"`` for a model with a grid (a good guess lets the
-        couplings settle sooner), else ``"uniform"``.
+        drafts nothing and draws one token. None is ``"left"`` for a model with a grid, else ``"uniform"``. ``"upper"``
+        needs the grid's width, and on images is quicker still, the less so the wider the window.
     verification : VerificationRule
         How drafts are verified; only modified rejection sampling is lossless for every draft.
     initial_law : str
@@ -76,7 +76,7 @@ class Method:
         """
         if self.initial == "upper" and grid is None:
             raise InputError("initial = 'upper': needs a model with a grid (height, width)")
-        return replace(self, initial=self.initial or ("uniform" if grid is None else "upper"))
+        return replace(self, initial=self.initial or ("uniform" if grid is None else "left"))
 
 
 _FACTORIES: dict[str, Callable[[], Method]] = {
