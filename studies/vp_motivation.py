@@ -44,7 +44,8 @@ def triples(trace: Any, sequence: int) -> Iterator[tuple[np.ndarray, ...]]:
         where = np.arange(start[t + 1], min(start[t - 1] + window, length))
         if len(where):
             before, now, after = (probs[t + d][where - start[t + d]].astype(np.float64) for d in (-1, 0, 1))
-            yield before, now, after, tokens[where]
+            if not np.isnan(before).any():  # the first pass drafts nothing
+                yield before, now, after, tokens[where]
 
 
 def tally(trace: Any, sequence: int) -> dict[str, np.ndarray]:
