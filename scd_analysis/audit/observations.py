@@ -33,12 +33,15 @@ class View:
         The model's law given the finished sequence.
     grid_width : int or None
         Tokens in a row of an image.
+    other_variates : Float[S, N] or None
+        Acceptance variates of another sequence that may share them.
     """
 
     commits: Commits
     target_probs: Floats | None
     model_probs: Floats | None
     grid_width: int | None = None
+    other_variates: Floats | None = None
 
 
 def is_drawn(commits: Commits) -> np.ndarray:

@@ -17,6 +17,48 @@ EQUAL = 2.0**-8
 """Bound on the chance that two independent variates are equal: variates of eight bits or more."""
 
 
+class Seen:
+    """Acceptance variates of the last sequences, for later ones to be compared with.
+
+    Parameters
+    ----------
+    memory : int
+        How many sequences are remembered.
+    """
+
+    def __init__(self, memory: int = 1024) -> None:
+        self._memory = memory
+        self._last: Floats | None = None
+        self._by_first: dict[float, Floats] = {}
+
+    def others(self, uniform: Floats) -> Floats:
+        """Variates of the sequence that each is compared with, Float[S, N], NaN where there is none.
+
+        That is the last one with the same first variate, behind that variate, since it was chosen by it; or else the
+        one before.
+
+        Parameters
+        ----------
+        uniform : Float[S, N]
+            NaN where no draft was verified.
+        """
+        out = np.full(uniform.shape, np.nan)
+        for row, other in zip(uniform, out, strict=True):
+            if self._last is not None:
+                other[:] = self._last
+            self._last = row
+            if np.isnan(row).all():
+                continue
+            first = int(np.argmin(np.isnan(row)))
+            known = self._by_first.pop(float(row[first]), None)
+            if known is not None:
+                other[: first + 1], other[first + 1 :] = np.nan, known[first + 1 :]
+            self._by_first[float(row[first])] = row
+            if len(self._by_first) > self._memory:
+                del self._by_first[next(iter(self._by_first))]
+        return out
+
+
 def variates(view: View, noise: Floats) -> Batch | None:
     """Acceptance variates under the uniform law, whatever the draft."""
     commits = view.commits
@@ -111,9 +153,10 @@ def repeated_on_diagonal(view: View, noise: Floats) -> Batch | None:
 
 
 def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
-    """Whether it equals that of the sequence before, for the same position."""
-    above = np.vstack([np.full((1, view.commits.uniform.shape[1]), np.nan), view.commits.uniform[:-1]])
-    return _repeated(view, above, np.ones(above.shape, dtype=bool), noise)
+    """Whether it equals that of another sequence, for the same position."""
+    if view.other_variates is None:
+        return None
+    return _repeated(view, view.other_variates, np.ones(view.other_variates.shape, dtype=bool), noise)
 
 
 def repeated_for_life(view: View, noise: Floats) -> Batch | None:

@@ -13,6 +13,7 @@ from scd_analysis.audit.checks import Violation, check
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.observations import View
 from scd_analysis.audit.processes import PROCESSES, Process
+from scd_analysis.audit.variates import Seen
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
@@ -92,6 +93,8 @@ class Watch:
         Slots whose accept flag disagrees with ``u q < p`` and with ``(1 - u) q < p``, and how many could be compared.
     targets : int
         Recorded target probabilities that were compared with the model's.
+    seen : Seen
+        Acceptance variates so far.
     """
 
     vocab_size: int
@@ -104,6 +107,7 @@ class Watch:
     waited: int = 0
     inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
     targets: int = 0
+    seen: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
         self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
@@ -141,7 +145,8 @@ class Watch:
             Number of the first sequence.
         """
         target = model_probs if commits.target_probs is None else commits.target_probs
-        view = View(commits, target, model_probs, self.grid_width)
+        others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
+        view = View(commits, target, model_probs, self.grid_width, others)
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
         large = target is not None and target.size > LARGE
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:

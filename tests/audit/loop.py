@@ -58,10 +58,14 @@ class Loop:
     def replacement(self, t: int, j: int, k: int, slot: Slot, target: Law, uniform: float, draws: Any) -> int:
         return draws.categorical(self.replace_key(t, j, k), excess(target, slot.law))
 
+    def draws(self, seed: int, i: int, num_sequences: int) -> Any:
+        """Noise of sequence i."""
+        return SampledDraws(seed, i)
+
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Any:
         """The subject: a trace with laws."""
         sizes = {"vocab_size": self.vocab_size, "num_tokens": self.num_tokens, "window": self.window}
-        runs = [self.run(SampledDraws(seed, i)) for i in range(num_sequences)]
+        runs = [self.run(self.draws(seed, i, num_sequences)) for i in range(num_sequences)]
         with scd_analysis.TraceWriter(laws=True, decoder=type(self).__name__, **sizes) as trace:
             trace.begin_batch(num_sequences)
             for t in range(max(len(passes) for _, passes in runs)):

@@ -8,6 +8,7 @@ import pytest
 from reference import TabularModel
 from scd_analysis import Outcome, audit
 from scd_analysis.conditions import Condition
+from scd_analysis.exact import SampledDraws
 from tests.audit.loop import Loop, excess, inverse_cdf
 from tests.statistics import ledger
 
@@ -76,6 +77,17 @@ class Converged(Loop):
         return flag or (slot.age > 1 and slot.token == slot.before), uniform
 
 
+class AcceptByHalf(Loop):
+    """A table of noise for half a batch, used for both halves."""
+
+    def draws(self, seed, i, num_sequences):
+        own, half = super().draws(seed, i, num_sequences), -(-num_sequences // 2)
+        shared = SampledDraws(seed + 1, i % half)
+        whole = own.uniform
+        own.uniform = lambda key: shared.uniform(key) if key[0] == "accept" else whole(key)
+        return own
+
+
 class Recycled(Loop):
     """Lossless: given that it rejected, the variate is uniform above p/q; rescaled, it draws the replacement."""
 
@@ -88,6 +100,7 @@ MODEL = TabularModel.random(4, 5, 0.7, seed=1)
 # What was needed, on the seed tried, is less than a third of what is allowed.
 SLIPS = {
     AcceptBySlot: (Condition.INDEPENDENCE, 40, "a slot has the same acceptance variate"),
+    AcceptByHalf: (Condition.INDEPENDENCE, 150, "acceptance variates of two sequences are equal"),
     AcceptBySum: (Condition.INDEPENDENCE, 40, "acceptance variates come again at the next pass"),
     DraftByPass: (Condition.INDEPENDENCE, 1_000, "drafts are drawn with the variate"),
     DraftBySum: (Condition.INDEPENDENCE, 3_000, "its seed adds pass and slot"),
