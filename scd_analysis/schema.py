@@ -55,7 +55,7 @@ VARIABLES: dict[str, Variable] = {
     "base": Variable(BY_SWEEP, "int32", "1", "Number of tokens committed before the pass; the first slot's position."),
     "num_committed": Variable(BY_SWEEP, "int32", "1", "Tokens committed by the pass, a bonus token included."),
     "bonus_token": Variable(
-        BY_SWEEP, "int32", "1", "Token drawn past a window that was accepted whole, where one was."
+        BY_SWEEP, "int32", "1", "Token drawn behind the drafts, where a pass accepted all of them or made none."
     ),
     "draft_token": Variable(BY_SLOT, "int32", "1", "Token that was verified."),
     "next_token": Variable(BY_SLOT, "int32", "1", "Token after the pass: the committed one, or the next draft."),

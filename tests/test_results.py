@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from reference import get_method
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -14,6 +16,23 @@ def test_the_table_of_initial_drafts_is_the_stored_result():
         for method in ("sjd", "scd-mc", "scd-gs"):
             rows = [r for r in result["rows"] if (r["initial"], r["method"]) == (initial, method)]
             assert " · ".join(f"{row['speedup']:.2f}" for row in rows) in line
+
+
+def test_the_default_first_drafts_have_the_published_shape():
+    """SJD stops gaining early and the couplings do not. The twins: with either other first draft one half fails."""
+    result = json.loads((ROOT / "studies" / "results" / "initial_drafts.json").read_text())
+    gain = {(row["initial"], row["method"], row["window"]): row["speedup"] for row in result["rows"]}
+
+    def shape(initial):
+        over_sjd = [gain[initial, method, 32] / gain[initial, "sjd", 32] for method in ("scd-mc", "scd-gs")]
+        wider = {method: gain[initial, method, 64] / gain[initial, method, 16] for method in ("sjd", "scd-mc")}
+        return over_sjd[0] >= 1.6 and over_sjd[1] >= 1.5, wider["sjd"] < 1.2 and wider["scd-mc"] > 1.3
+
+    assert result["bits_per_token_held_out"] <= 3.2
+    assert get_method("scd-mc").for_grid((16, 16)).initial == "left"
+    assert shape("left") == (True, True)
+    assert shape("uniform") == (False, True)
+    assert shape("upper") == (True, False)
 
 
 def test_the_table_of_gains_on_a_video_is_the_stored_result():
