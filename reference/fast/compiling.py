@@ -46,7 +46,8 @@ def compiled_where_large(function: Callable[P, R]) -> Callable[P, R]:
                 return compiled[0](*args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:  # no compiler on this machine, most often
             broken.append(error)
-            warnings.warn(f"{function.__name__} stays uncompiled: {str(error).strip().splitlines()[0]}", stacklevel=2)
+            why = " ".join(str(error).split("\n")[:2])  # what was tried, then what came of it
+            warnings.warn(f"{function.__name__} stays uncompiled: {why.strip()}", stacklevel=2)
             return function(*args, **kwargs)
 
     return call
