@@ -151,19 +151,21 @@ def gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def throughput() -> dict[str, float]:
-    """Sequences a second: a small table, and ``digits`` in a batch against one at a time."""
+    """Sequences a second: a small table, and ``digits`` in a batch against one at a time, with and without drafts."""
     table = TabularModel.random(vocab_size=4, num_tokens=6, concentration=0.7, seed=0)
     digits = load_model("digits")
     runs = {
-        "tabular": (table, 4, 100_000, None),
-        "digits_batch": (digits, 16, 256, 256),
-        "digits_one_at_a_time": (digits, 16, 8, 1),
+        "tabular": (table, "scd-mc", 4, 100_000, None),
+        "digits_batch": (digits, "scd-mc", 16, 256, 256),
+        "digits_one_at_a_time": (digits, "scd-mc", 16, 8, 1),
+        "digits_ar_batch": (digits, "ar", 1, 256, 256),
+        "digits_ar_one_at_a_time": (digits, "ar", 1, 4, 1),
     }
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(4):  # the first round warms up
-        for name, (model, window, count, size) in runs.items():
+        for name, (model, method, window, count, size) in runs.items():
             start = time.perf_counter()
-            decode(model, "scd-mc", window, count, record=None, batch_size=size, progress=False)
+            decode(model, method, window, count, record=None, batch_size=size, progress=False)
             found[name].append(count / (time.perf_counter() - start))
     return {name: float(np.median(values[1:])) for name, values in found.items()}
 
