@@ -80,6 +80,23 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Entries:
+    """Every position at the pass that first drafted it, unless from a point mass.
+
+    Attributes
+    ----------
+    iteration, token : Long[S, N]
+        -1 where there is none.
+    probs : Float[S, N, V] or None
+        The declared law.
+    """
+
+    iteration: Longs
+    token: Longs
+    probs: Floats | None
+
+
+@dataclass(frozen=True)
 class Commits:
     """Every position at the pass that committed it. S sequences, N positions; NaN or -1 where there is none.
 
@@ -110,6 +127,7 @@ class Commits:
     beside, same_slot, diagonal : Drawn
         What was drawn when the draft was, in the slot before it; and one pass before that, in its own slot and, for
         another position, in the slot after it.
+    entries : Entries
     passes : Passes
     """
 
@@ -140,6 +158,7 @@ class Commits:
     beside: Drawn
     same_slot: Drawn
     diagonal: Drawn
+    entries: Entries
     passes: Passes
 
     def __len__(self) -> int:
@@ -173,6 +192,8 @@ def read_commits(trace: xr.Dataset) -> Commits:
     same_slot, diagonal = (_before(passes, drawn, after) for after in (0, 1))
     earlier = _moved(passes, index, back=2)
     (draft_probs,) = _laws(trace, "draft_probs", index)
+    entered = _entry_index(passes, index, part["draft_prob_of_token"])
+    (entry_probs,) = _laws(trace, "draft_probs", entered) if entered.found.any() else [None]
     target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot, diagonal)
     return Commits(
         final=tokens,
@@ -202,6 +223,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
         beside=_other(passes, beside, before[2]),
         same_slot=_other(passes, same_slot, before[3]),
         diagonal=_other(passes, diagonal, before[4]),
+        entries=Entries(entered.iteration, entered.take(passes.draft, -1), entry_probs),
         passes=passes,
     )
 
@@ -261,6 +283,18 @@ def _commit_index(passes: Passes, num_tokens: int) -> _Index:
     position = passes.slot_position[s, t, k]
     iteration[s, position], slot[s, position] = t, k
     return _Index(iteration, slot)
+
+
+def _entry_index(passes: Passes, committed: _Index, draft_prob: Floats) -> _Index:
+    """Where each position was first drafted, but for point masses."""
+    iteration = np.full(committed.slot.shape, -1)
+    slot = iteration.copy()
+    s, t, k = (place[::-1] for place in np.nonzero(passes.used))  # backwards, so that the first pass is written last
+    position = passes.slot_position[s, t, k]
+    iteration[s, position], slot[s, position] = t, k
+    index = _Index(iteration, slot)
+    open_ = index.found & ~(index.take(draft_prob, np.nan) >= 1)
+    return _Index(np.where(open_, iteration, -1), np.where(open_, slot, -1))
 
 
 def _finals(trace: xr.Dataset, part: dict[str, npt.NDArray[Any]], passes: Passes, index: _Index) -> tuple[Bools, Longs]:

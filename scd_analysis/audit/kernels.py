@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scd_analysis.audit.checks import Violation
-from scd_analysis.audit.commits import Commits, Drawn, Passes, run_ratio
+from scd_analysis.audit.commits import Commits, Drawn, Entries, Passes, run_ratio
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
 from scd_analysis.audit.kernel_noise import PAIRS, SURE, log_odds_of_sharing, log_probability, outcome_laws
@@ -230,6 +230,7 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         beside=nowhere,
         same_slot=nowhere,
         diagonal=nowhere,
+        entries=Entries(nowhere.token, nowhere.token, None),
         passes=Passes(
             base=zeros[:, :1],
             slot_position=np.broadcast_to(place[None, None, :window], (len(tokens), 1, window)),

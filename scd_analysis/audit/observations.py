@@ -76,19 +76,33 @@ def drafts(view: View, noise: Floats) -> Batch | None:
 
 
 def first_drafts(view: View, noise: Floats) -> Batch | None:
-    """First drafts under laws that were declared for them, and the neighbours they may be copies of."""
-    commits = view.commits
-    if commits.draft_probs is None:
+    """First drafts of all positions under laws that were declared for them, and the neighbours they may be copies of.
+
+    Positions enter in order, so this is a martingale of its own, at the pass that first drafts each.
+    """
+    entries = view.commits.entries
+    if entries.probs is None:
         return None
-    drawn = is_drawn(commits) & (commits.age == 0) & (commits.iteration > 0)  # at the first pass nothing can be copied
+    with np.errstate(invalid="ignore"):
+        drawn = (entries.iteration > 0) & (entries.probs.max(axis=-1) < 1)  # at the first pass nothing can be copied
     if not drawn.any():
         return None
-    above = view.grid_width or commits.final.shape[1]
-    neighbours = {"left": 1, "upper": above}
-    context = {
-        name: np.where(drawn, earlier_position(commits.final, back, -1), -1) for name, back in neighbours.items()
-    }
-    return observed(commits.draft, commits.draft_probs, noise, drawn, context=context)
+    own = np.arange(drawn.shape[1])
+    new = np.diff(entries.iteration, axis=1, prepend=-2) != 0
+    first = np.maximum.accumulate(np.where(new, own, 0), axis=1)  # of the positions that enter at the same pass
+    width = view.grid_width or drawn.shape[1]
+    at = {"left": first - 1, "upper": own - width * ((own - first) // width + 1)}
+    context = {name: np.where(drawn, _known_token(view.commits, place), -1) for name, place in at.items()}
+    return observed(entries.token, entries.probs, noise, drawn, context=context)
+
+
+def _known_token(commits: Commits, place: Longs) -> Longs:
+    """What positions Long[S, N] hold when another enters: committed, or still a draft; -1 for a negative position."""
+    passes, iteration = commits.passes, np.maximum(commits.entries.iteration, 0)
+    rows, slot = np.arange(len(place))[:, None], place - passes.first(iteration)
+    draft = passes.draft[rows, iteration, np.clip(slot, 0, passes.draft.shape[2] - 1)]
+    known = np.where(slot < 0, commits.final[rows, np.maximum(place, 0)], draft)
+    return np.where(place >= 0, known, -1)
 
 
 def _other_drafts(commits: Commits) -> dict[str, Floats]:
