@@ -16,7 +16,7 @@ from scd_analysis.figures.base import FROM_TRACE, FULL, QUICK, Figure, Run, Scal
 from scd_analysis.figures.paper import write_page
 from scd_analysis.figures.provenance import commit, load_result, settings_of, settings_of_result
 from scd_analysis.figures.registry import all_figures, get_figure
-from scd_analysis.figures.store import Stored, all_or_nothing, load, to_text
+from scd_analysis.figures.store import Stored, all_or_nothing, as_stored, load, to_text
 from scd_analysis.figures.style import style
 
 DEFAULT_OUT = Path("figures")
@@ -104,7 +104,7 @@ def render(
         report("drawing", figure.name, count / len(pairs))
         try:
             result = load_result(figure.result) if figure.result else None
-            frame = figure.compute(runs if result is None else result)
+            frame = as_stored(figure.compute(runs if result is None else result))
         except InputError as error:
             if trace is None or names:
                 raise

@@ -68,6 +68,11 @@ def frame_of(columns: dict[str, list[Any]]) -> pd.DataFrame:
     return frame
 
 
+def as_stored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as it will be read again: a caption speaks of the numbers that are kept."""
+    return frame_of(columns_of(frame))
+
+
 def to_text(stored: Stored) -> str:
     """The file's content."""
     head = {"figure": stored.name, "caption": stored.caption, "settings": stored.settings}
