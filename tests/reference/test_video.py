@@ -81,7 +81,7 @@ def test_frames_lie_side_by_side(video, pans):
 def test_the_first_draft_of_a_token_is_the_same_place_one_frame_before(video):
     """One frame committed, and the next 32 positions enter: they start as the first 32 tokens."""
     assert video.grid == (FRAMES, PLACES)
-    settings = make_settings(video, get_method("sjd"), 32, 0, torch.float32)
+    settings = make_settings(video, replace(get_method("sjd"), initial="upper"), 32, 0, torch.float32)
     state = init(settings, torch.arange(2))
     tokens = held_out("video")[0][:2]
     state = replace(state, tokens=tokens.clone(), base=torch.tensor([64, 64]))
