@@ -31,17 +31,17 @@ class View:
         What drafts were verified against: recorded, or the model's.
     model_probs : Float[S, N, V] or None
         The model's law given the finished sequence.
+    other_variates : Float[S, N]
+        Acceptance variates of another sequence that may share them; NaN where there is none.
     grid_width : int or None
         Tokens in a row of an image.
-    other_variates : Float[S, N] or None
-        Acceptance variates of another sequence that may share them.
     """
 
     commits: Commits
     target_probs: Floats | None
     model_probs: Floats | None
+    other_variates: Floats
     grid_width: int | None = None
-    other_variates: Floats | None = None
 
 
 def is_drawn(commits: Commits) -> np.ndarray:

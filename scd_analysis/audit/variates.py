@@ -154,8 +154,6 @@ def repeated_on_diagonal(view: View, noise: Floats) -> Batch | None:
 
 def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
     """Whether it equals that of another sequence, for the same position."""
-    if view.other_variates is None:
-        return None
     return _repeated(view, view.other_variates, np.ones(view.other_variates.shape, dtype=bool), noise)
 
 

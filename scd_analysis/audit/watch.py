@@ -146,7 +146,7 @@ class Watch:
         """
         target = model_probs if commits.target_probs is None else commits.target_probs
         others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
-        view = View(commits, target, model_probs, self.grid_width, others)
+        view = View(commits, target, model_probs, others, self.grid_width)
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
         large = target is not None and target.size > LARGE
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
