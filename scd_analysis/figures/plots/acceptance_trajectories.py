@@ -52,7 +52,8 @@ def _by_age(run: Run) -> list[tuple[object, ...]]:
         for power in range(3):
             sums[power] += np.bincount(index, value[kept] ** power, minlength=sums.shape[1])[: sums.shape[1]]
         if not examples:
-            laid = [trajectories.by_position(part["base"][:1], a[:1], num_tokens)[0] for a in (age, value)]
+            usual = np.argsort((~np.isnan(part["base"])).sum(1), kind="stable")[[len(age) // 2]]  # by its passes
+            laid = [trajectories.by_position(part["base"][usual], a[usual], num_tokens)[0] for a in (age, value)]
             examples = _examples(*laid)
     if not sums[0].any():
         raise InputError(f"the trace of {run.label!r} has no redraft")
@@ -65,7 +66,7 @@ def _by_age(run: Run) -> list[tuple[object, ...]]:
 
 
 def _examples(age: npt.NDArray[np.float64], value: npt.NDArray[np.float64]) -> list[tuple[object, ...]]:
-    """A few tokens of one sequence, evenly spaced among those that wait no less than the median token."""
+    """A few tokens of a sequence, evenly spaced among those that wait no less than the median token."""
     passes = (~np.isnan(value)).sum(0)
     waiting = np.flatnonzero(passes >= max(2.0, float(np.median(passes))))
     if len(waiting) == 0:
