@@ -155,7 +155,7 @@ def _decode_batch(
         writer.begin_batch(batch)
 
     def on_device(index: Array) -> Tensor:
-        return torch.from_numpy(index).to(sequence.device)
+        return _to_device(index, sequence.device)
 
     state = init(settings, sequence)
     row, base = np.arange(batch), np.zeros(batch, dtype=np.int64)
@@ -193,7 +193,13 @@ def _fill_entering(settings: Settings, state: JacobiState, before: Array, base: 
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     position = before[rows] + settings.window + within
     device = state.tokens.device
-    fill_race(settings, state, torch.from_numpy(rows).to(device), torch.from_numpy(position).to(device))
+    fill_race(settings, state, _to_device(rows, device), _to_device(position, device))
+
+
+def _to_device(index: Array, device: torch.device) -> Tensor:
+    """A copy on the device that the host does not wait for: that needs pinned memory."""
+    host = torch.from_numpy(index)
+    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
 
 
 def _select(state: JacobiState, index: Tensor) -> JacobiState:

@@ -25,17 +25,19 @@ from reference import TabularModel, decode, get_method, load_model
 from reference.methods import Method
 from reference.models.base import Session, TargetModel, open_session
 from studies.store import Rows, save
-from studies.timing import compiling
+from studies.timing import compiling, finish
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOWS = (8, 16, 32, 64)
+Device = torch.device | str
 
 
 class Clock:
-    """Seconds by part."""
+    """Seconds by part, on a device that is waited for after each."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self._device = device
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, timed."""
@@ -45,6 +47,7 @@ class Clock:
             try:
                 return function(*args, **kwargs)
             finally:
+                finish(self._device)
                 self.seconds[part] += time.perf_counter() - start
 
         return call
@@ -82,9 +85,11 @@ class TimedModel:
         return session
 
 
-def parts(model: TargetModel, name: str, window: int, num_sequences: int, record: str | None) -> dict[str, float]:
+def parts(
+    model: TargetModel, name: str, window: int, num_sequences: int, record: str | None, device: Device
+) -> dict[str, float]:
     """Seconds of one decode by part."""
-    clock = Clock()
+    clock = Clock(device)
     method = get_method(name)
     timed: Method = replace(
         method,
@@ -93,19 +98,22 @@ def parts(model: TargetModel, name: str, window: int, num_sequences: int, record
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.zarr" if record else None
+        how: dict[str, Any] = {"record": record, "device": device, "out_path": path, "progress": False}
         start = time.perf_counter()
-        decode(TimedModel(model, clock), timed, window, num_sequences, record=record, out_path=path, progress=False)
+        decode(TimedModel(model, clock), timed, window, num_sequences, **how)
         return {**clock.seconds, "whole": time.perf_counter() - start}
 
 
-def split(model: TargetModel, name: str, window: int, num_sequences: int, rounds: int) -> dict[str, float]:
+def split(
+    model: TargetModel, name: str, window: int, num_sequences: int, rounds: int, device: Device = "cpu"
+) -> dict[str, float]:
     """Medians over rounds; recording and writing are what a decode that records takes longer, by parts that it adds."""
     runs: dict[str | None, list[dict[str, float]]] = {None: [], "scalars": [], "laws": []}
     for record in runs:
-        parts(model, name, window, num_sequences, record)
+        parts(model, name, window, num_sequences, record, device)
     for _ in range(rounds):
         for record, done in runs.items():
-            done.append(parts(model, name, window, num_sequences, record))
+            done.append(parts(model, name, window, num_sequences, record, device))
 
     def median(record: str | None, part: str) -> float:
         return float(np.median([run[part] for run in runs[record]]))
@@ -126,10 +134,13 @@ def _over(more: list[dict[str, float]], less: list[dict[str, float]]) -> list[fl
     return [a["whole"] / b["whole"] - 1 for a, b in zip(more, less, strict=True)]
 
 
-def gain(model: TargetModel, name: str, window: int, num_sequences: int, batch_size: int) -> dict[str, float]:
+def gain(
+    model: TargetModel, name: str, window: int, num_sequences: int, batch_size: int, device: Device = "cpu"
+) -> dict[str, float]:
     """Passes and seconds a sequence."""
+    how: dict[str, Any] = {"record": None, "batch_size": batch_size, "device": device, "progress": False}
     start = time.perf_counter()
-    out = decode(model, name, window, num_sequences, record=None, batch_size=batch_size, progress=False)
+    out = decode(model, name, window, num_sequences, **how)
     seconds = (time.perf_counter() - start) / num_sequences
     return {"nfe": float(out.nfe.double().mean()), "seconds": seconds}
 
@@ -150,7 +161,7 @@ def gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-def throughput() -> dict[str, float]:
+def throughput(device: Device = "cpu") -> dict[str, float]:
     """Sequences a second: a small table, and ``digits`` in a batch against one at a time, with and without drafts."""
     table = TabularModel.random(vocab_size=4, num_tokens=6, concentration=0.7, seed=0)
     digits = load_model("digits")
@@ -165,7 +176,7 @@ def throughput() -> dict[str, float]:
     for _ in range(4):  # the first round warms up
         for name, (model, method, window, count, size) in runs.items():
             start = time.perf_counter()
-            decode(model, method, window, count, record=None, batch_size=size, progress=False)
+            decode(model, method, window, count, record=None, batch_size=size, device=device, progress=False)
             found[name].append(count / (time.perf_counter() - start))
     return {name: float(np.median(values[1:])) for name, values in found.items()}
 

@@ -33,17 +33,21 @@ SHAPES = (
 FLOOR = "floor"
 
 
-def make_laws(shape: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor]:
+Device = torch.device | str
+
+
+def make_laws(shape: tuple[int, int, int], seed: int, device: Device = "cpu") -> tuple[Tensor, Tensor]:
     """Two softmax laws of independent normal logits with standard deviation 2, float32."""
-    generator = torch.Generator().manual_seed(seed)
-    target, draft = (torch.softmax(2 * torch.randn(shape, generator=generator), -1) for _ in range(2))
+    generator = torch.Generator(device).manual_seed(seed)
+    logits = (torch.randn(shape, generator=generator, device=device) for _ in range(2))
+    target, draft = (torch.softmax(2 * row, -1) for row in logits)
     return target, draft
 
 
 def simple_verify(target: Tensor, draft: Tensor, tokens: Tensor) -> tuple[Tensor, list[Tensor]]:
     """MRS as it is often written, and the scalars one by one."""
     p, q = (law.gather(-1, tokens[..., None])[..., 0] for law in (target, draft))
-    accepted = torch.rand(tokens.shape) < p / q
+    accepted = torch.rand(tokens.shape, device=p.device) < p / q
     residual = (target - draft).clamp(min=0)
     residual = residual / residual.sum(-1, keepdim=True)
     drawn = torch.multinomial(residual.flatten(0, 1), 1).view(tokens.shape)
@@ -58,10 +62,10 @@ def simple_gumbel(target: Tensor) -> Tensor:
     return (target.log() + noise).argmax(-1)
 
 
-def jobs(shape: tuple[int, int, int], seed: int) -> dict[str, Callable[[], Any]]:
+def jobs(shape: tuple[int, int, int], seed: int, device: Device = "cpu") -> dict[str, Callable[[], Any]]:
     """Everything that is timed at one size."""
-    target, draft = make_laws(shape, seed)
-    uniform, other = (torch.rand(shape[:2], dtype=torch.float64) for _ in range(2))
+    target, draft = make_laws(shape, seed, device)
+    uniform, other = (torch.rand(shape[:2], dtype=torch.float64, device=device) for _ in range(2))
     tokens = inverse_cdf(draft, uniform)
     race = torch.empty_like(target).exponential_()
 

@@ -18,9 +18,9 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER) -> Path:
+def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER, device: str = "cpu") -> Path:
     """Write a result, whole or not at all."""
-    made_by = {"command": f"python -m studies.{name}", "device": "cpu", "commit": commit()}
+    made_by = {"command": f"python -m studies.{name}", "device": device, "commit": commit()}
     result: dict[str, Any] = {"question": question, **made_by, "versions": library_versions(), **content}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 
 @contextmanager
@@ -25,8 +26,19 @@ def compiling(mode: str) -> Iterator[None]:
             os.environ["SCD_COMPILE"] = before
 
 
+def finish(device: torch.device | str) -> None:
+    """Wait until a device has done what it was given; the host has by itself."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def in_turns(
-    functions: Mapping[str, Callable[[], Any]], rounds: int, *, cached: bool = True, budget_s: float = 6.0
+    functions: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    *,
+    cached: bool = True,
+    budget_s: float = 6.0,
+    device: torch.device | str = "cpu",
 ) -> dict[str, list[float]]:
     """Seconds of every call, function by function, round after round; fewer rounds where they would take too long.
 
@@ -40,8 +52,10 @@ def in_turns(
         for name, function in functions.items():
             if cached:
                 function()
+            finish(device)
             start = time.perf_counter()
             function()
+            finish(device)
             times[name].append(time.perf_counter() - start)
         if done >= 4 and time.perf_counter() > stop:
             break
