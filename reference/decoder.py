@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from reference.draws import GENERATOR
-from reference.kernel import JacobiState, Settings, fill_race, init, step
+from reference.fast.graphs import Passes, replays
+from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
-from reference.recording import Array, masked, to_host
+from reference.recording import Array, Report, masked, of_rows, report, to_device, to_host
 from scd_analysis.errors import InputError
 from scd_analysis.trace import TraceWriter, laws_of, open_trace
 from scd_analysis.validate import check_at_least, check_integer
@@ -122,8 +124,9 @@ def decode(
     elif out_path is not None:
         raise InputError(f"out_path = {out_path}: needs record='scalars' or record='laws'")
     place = _device(model, device)
-    if device is not None:
-        _place_model(model, place)
+    move = getattr(model, "to", None)
+    if device is not None and callable(move):
+        move(place)
     law_dtype = check_model(model, place)
     settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
     size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
@@ -154,30 +157,36 @@ def _decode_batch(
     if writer is not None:
         writer.begin_batch(batch)
 
-    def on_device(index: Array) -> Tensor:
-        return _to_device(index, sequence.device)
+    on_device = partial(to_device, device=sequence.device)
 
-    state = init(settings, sequence)
-    row, base = np.arange(batch), np.zeros(batch, dtype=np.int64)
-    _fill_entering(settings, state, base - window, base)
-    while len(row):
-        reach = min(int(base.max()) + window, length - 1)
+    def one_pass(state: JacobiState, reach: int) -> tuple[JacobiState, tuple[SweepInfo, Report]]:
         state, info = step(settings, session, state, reach)
-        host = to_host(info, record)  # the one synchronisation
+        return state, (info, report(info, record))
+
+    passes = Passes(one_pass, replays(session, sequence.device))
+    state, made = init(settings, sequence), 0
+    row, base, live = np.arange(batch), np.zeros(batch, dtype=np.int64), np.ones(batch, dtype=bool)
+    _fill_entering(settings, state, base - window, base)
+    while live.any():
+        state, (info, found) = passes(state, min(int(base.max()) + window, length - 1))
+        host, made = to_host(found), made + 1  # the one synchronisation
         if host["laws_bad"].any():
-            raise_bad_laws(info.target_probs, state.iteration - 1)
+            raise_bad_laws(info.target_probs, made - 1)
         if writer is not None:
-            writer.write_rows(row, masked(host, writer.window))
+            writer.write_rows(row[live], masked(of_rows(live, host), writer.window))
         before, base = base, base + host["num_committed"]
         advance(int(host["num_committed"].sum()))
-        finished = base >= length
+        finished = live & (base >= length)
         if finished.any():
-            done, kept = np.flatnonzero(finished), np.flatnonzero(~finished)
-            nfe[row[done]] = state.iteration
+            done, live = np.flatnonzero(finished), live & ~finished
+            nfe[row[done]] = made
             tokens.index_copy_(0, on_device(row[done]), state.tokens.index_select(0, on_device(done)))
-            row, base, before = row[kept], base[kept], before[kept]
-            state = _select(state, on_device(kept))
-            session.keep(on_device(kept))
+            if not passes.replayed or 2 * live.sum() <= len(live):  # a pass that is replayed has to keep its size
+                kept = np.flatnonzero(live)
+                row, base, before, live = row[kept], base[kept], before[kept], live[kept]
+                state = _select(state, on_device(kept))
+                session.keep(on_device(kept))
+                passes.restart()
         _fill_entering(settings, state, before, base)
     return tokens.cpu(), nfe
 
@@ -186,26 +195,19 @@ def _fill_entering(settings: Settings, state: JacobiState, before: Array, base: 
     """Make the noise of the positions that entered the window when its base went from ``before`` to ``base``."""
     if state.race is None or len(base) == 0:
         return
-    count = np.minimum(base, settings.num_tokens - settings.window) - np.minimum(
-        before, settings.num_tokens - settings.window
-    )
+    first = np.minimum(np.maximum(before + settings.window, base), settings.num_tokens)  # a bonus token needs none
+    count = np.minimum(base + settings.window, settings.num_tokens) - first
     rows = np.repeat(np.arange(len(base)), count)
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    position = before[rows] + settings.window + within
+    position = first[rows] + within
     device = state.tokens.device
-    fill_race(settings, state, _to_device(rows, device), _to_device(position, device))
-
-
-def _to_device(index: Array, device: torch.device) -> Tensor:
-    """A copy on the device that the host does not wait for: that needs pinned memory."""
-    host = torch.from_numpy(index)
-    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+    fill_race(settings, state, to_device(rows, device), to_device(position, device))
 
 
 def _select(state: JacobiState, index: Tensor) -> JacobiState:
     """The same state for the sequences ``index`` only."""
     parts = {f.name: getattr(state, f.name) for f in fields(state)}
-    kept: dict[str, Any] = {n: t.index_select(0, index) for n, t in parts.items() if isinstance(t, Tensor)}
+    kept: dict[str, Any] = {n: t.index_select(0, index) for n, t in parts.items() if isinstance(t, Tensor) and t.ndim}
     return replace(state, **kept)
 
 
@@ -232,12 +234,6 @@ def _device(model: TargetModel, device: torch.device | str | None) -> torch.devi
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device = {device!r}: {str(error).splitlines()[0]}") from None
     return place
-
-
-def _place_model(model: TargetModel, device: torch.device) -> None:
-    move = getattr(model, "to", None)
-    if callable(move):
-        move(device)
 
 
 def make_writer(

@@ -71,8 +71,10 @@ class JacobiState:
         Float[B, L, V], the last target law of each position (``draft_probs`` where there is none).
     race : Tensor or None
         Float[B, L, V], exponentials of the positions, in a ring: position j lies at ``j mod L``.
-    iteration : int
-        Passes made.
+    iteration : Tensor
+        Long[], passes made.
+    opening : bool
+        Whether none was made.
     """
 
     sequence: Tensor
@@ -82,7 +84,8 @@ class JacobiState:
     age: Tensor
     previous_probs: Tensor | None
     race: Tensor | None
-    iteration: int
+    iteration: Tensor
+    opening: bool
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ def init(settings: Settings, sequence: Tensor) -> JacobiState:
         age=torch.zeros(batch, window, dtype=torch.long, device=device),
         previous_probs=laws.clone() if rule is not None and rule.needs_previous else None,
         race=torch.ones_like(laws) if settings.method.needs_race else None,
-        iteration=0,
+        iteration=torch.zeros((), dtype=torch.long, device=device),
+        opening=True,
     )
     return _enter(settings, state, torch.ones(batch, window, dtype=torch.bool, device=device))
 
@@ -204,7 +208,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     if settings.method.greedy:
         probs = torch.zeros_like(probs).scatter_(-1, probs.argmax(-1, keepdim=True), 1.0)
     target, position = probs[:, :window], rows[:, :window]
-    num_drafts = 0 if state.iteration == 0 and settings.method.copies else window
+    num_drafts = 0 if state.opening and settings.method.copies else window
     in_window = (slots[:window] < num_drafts) & (state.base[:, None] + slots[:window] <= last)
 
     purposes = (Purpose.VERIFY, Purpose.DRAFT, Purpose.BONUS)
@@ -322,6 +326,7 @@ def _move(
         age=state.age.gather(1, source) + 1,
         previous_probs=None if state.previous_probs is None else target.gather(1, index),
         iteration=state.iteration + 1,
+        opening=False,
     )
     return _enter(settings, moved, entering)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +28,25 @@ def scalars(info: SweepInfo) -> dict[str, Tensor]:
     }
 
 
-def _to_host(parts: dict[str, Tensor]) -> dict[str, Array]:
-    """Copy tensors of [B] and [B, L] in one transfer, as float64, which holds every integer here exactly."""
-    columns = [part.reshape(len(part), -1).double() for part in parts.values()]
-    joined = torch.cat(columns, dim=1).cpu().numpy()
-    ends = np.cumsum([column.shape[1] for column in columns])[:-1]
-    pieces = np.split(joined, ends, axis=1)
-    return {name: piece[:, 0] if parts[name].ndim == 1 else piece for name, piece in zip(parts, pieces, strict=True)}
+class Report(NamedTuple):
+    """What the host wants of a step, still on the device.
+
+    Attributes
+    ----------
+    joined : Tensor
+        Float64[B, columns], which holds every integer here exactly: one transfer.
+    parts : dict of str to Tensor
+        What was joined, [B] and [B, L].
+    laws : dict of str to Tensor
+        Float[B, L, V], if they are recorded.
+    """
+
+    joined: Tensor
+    parts: dict[str, Tensor]
+    laws: dict[str, Tensor]
 
 
-def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
+def report(info: SweepInfo, record: str | None) -> Report:
     """What the host needs of a step: the stop decision always, a row of the trace if ``record``.
 
     Parameters
@@ -46,19 +55,10 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
         Of the step.
     record : str or None
         As for :func:`reference.decode`; laws come whole, whatever is stored of them.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``num_committed`` (Long[B]) and ``laws_bad`` (Long[B]), and the variables of a trace, not yet masked.
     """
-    integers = {
-        "num_committed": info.num_committed,
-        "laws_bad": info.laws_bad.expand(len(info.base)),
-    }
-    floats: dict[str, Tensor] = {}
+    parts = {"num_committed": info.num_committed, "laws_bad": info.laws_bad.expand(len(info.base))}
     if record is not None:
-        integers |= {
+        parts |= {
             "base": info.base,
             "bonus_token": info.bonus_token,
             "draft_token": info.draft_token,
@@ -67,14 +67,36 @@ def to_host(info: SweepInfo, record: str | None) -> dict[str, Array]:
             "committed": info.committed,
             "residual_drawn": info.committed & ~info.accepted,
             "age": info.age,
+            "uniform": info.uniform,
+            **scalars(info),
         }
-        floats = {"uniform": info.uniform, **scalars(info)}
-    rows = _to_host(integers | floats)
-    rows |= {name: rows[name].astype(np.int64) for name in integers}
-    if record not in (None, "scalars"):
-        rows["draft_probs"] = info.draft_probs.float().cpu().numpy()
-        rows["target_probs"] = info.target_probs.float().cpu().numpy()
-    return rows
+    joined = torch.cat([part.reshape(len(part), -1).double() for part in parts.values()], dim=1)
+    recorded = record not in (None, "scalars")
+    laws = {"draft_probs": info.draft_probs.float(), "target_probs": info.target_probs.float()} if recorded else {}
+    return Report(joined, parts, laws)
+
+
+def to_host(found: Report) -> dict[str, Array]:
+    """A step's report, by name: ``num_committed`` and ``laws_bad``, and the variables of a trace, not yet masked."""
+    columns = found.joined.cpu().numpy()
+    rows, start = {}, 0
+    for name, part in found.parts.items():
+        width = part[0].numel()
+        values = columns[:, start : start + width] if part.ndim > 1 else columns[:, start]
+        rows[name] = values if part.is_floating_point() else values.astype(np.int64)
+        start += width
+    return rows | {name: law.cpu().numpy() for name, law in found.laws.items()}
+
+
+def to_device(index: Array, device: torch.device) -> Tensor:
+    """A copy on the device that the host does not wait for, which needs pinned memory."""
+    host = torch.from_numpy(index)
+    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+
+
+def of_rows(chosen: Array, rows: dict[str, Array]) -> dict[str, Array]:
+    """The rows that are chosen, Bool[B]; nothing is copied if all are."""
+    return rows if chosen.all() else {name: values[chosen] for name, values in rows.items()}
 
 
 def masked(rows: dict[str, Array], window: int) -> dict[str, Array]:

@@ -2,22 +2,22 @@
 
 Run ``python -m studies.bench_cuda`` where there is one; the result is written to ``studies/results/bench_cuda.json``.
 The same measurements as :mod:`studies.bench_laws` and :mod:`studies.bench_decode`, which say how, at sizes that fill a
-card; and a step as it is, launched operation by operation, against the same step replayed as one CUDA graph.
+card; decodes of ``photos`` launched operation by operation, and with their passes replayed as one CUDA graph.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from functools import partial
+import time
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
-from reference import get_method, load_model
-from reference.decoder import make_settings
-from reference.kernel import init, step
-from reference.models.base import open_session
+from reference import decode, load_model
 from scd_analysis.errors import InputError
 from studies import bench_decode, bench_laws
 from studies.store import save
@@ -40,7 +40,7 @@ def laws(rounds: int, seed: int, device: torch.device) -> list[dict[str, Any]]:
 
 
 def gains(num_sequences: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows of :mod:`studies.bench_decode`, of ``photos``; a first round warms up."""
+    """Rows of :mod:`studies.bench_decode`; a first round warms up."""
     model, rows = load_model("photos"), []
     for batch, count in ((1, 2), (num_sequences, num_sequences)):
         for turn in range(-1, rounds):
@@ -51,27 +51,20 @@ def gains(num_sequences: int, rounds: int, device: torch.device) -> list[dict[st
     return bench_decode.gains(rows)
 
 
-def graph(rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Milliseconds of a step of ``photos`` at window 32, launched and replayed."""
-    model, rows = load_model("photos").to(device), []  # type: ignore[attr-defined]
-    for name in bench_decode.METHODS:
-        for batch in (1, 64):
-            settings = make_settings(model, get_method(name), 32, 0, torch.float32)
-            with torch.inference_mode():
-                session = open_session(model, batch, device)
-                state = init(settings, torch.arange(batch, device=device))
-                for _ in range(3):
-                    state, _ = step(settings, session, state, model.num_tokens - 1)
-                launched: Callable[[], Any] = partial(step, settings, session, state, model.num_tokens - 1)
-                launched()
-                captured = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(captured):
-                    kept = launched()
-                times = in_turns({"launched": launched, "replayed": captured.replay}, rounds, device=device)
-                del kept
-            found = ratios(times, "replayed")
-            rows.append({"method": name, "batch": batch} | {way: numbers["ms"] for way, numbers in found.items()})
-    return rows
+def recording(num_sequences: int, rounds: int, device: torch.device) -> dict[str, float]:
+    """What a decode takes, in seconds, and what one that records takes longer, as a share."""
+    model, seconds = load_model("photos"), defaultdict(list)
+    for turn in range(-1, rounds):
+        for record in (None, "scalars", "laws"):
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "trace.zarr" if record else None
+                start = time.perf_counter()
+                decode(model, "scd-mc", 32, num_sequences, 0, record, device, out_path=path, progress=False)
+                if turn >= 0:
+                    seconds[record].append(time.perf_counter() - start)
+    medians = {record: float(np.median(values)) for record, values in seconds.items()}
+    more = {f"record_{record}": medians[record] / medians[None] - 1 for record in ("scalars", "laws")}
+    return {"seconds": medians[None]} | more
 
 
 def main() -> None:
@@ -84,11 +77,15 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise InputError("torch.cuda.is_available() = False: this study needs a CUDA device")
     device = torch.device("cuda")
+    content: dict[str, Any] = {"rounds": args.rounds, "seed": args.seed}
+    for way, mode in (("launched", "never"), ("replayed", "auto")):
+        with compiling(mode):
+            content[f"gains, {way}"] = gains(args.num_sequences, args.rounds, device)
+            content[f"recording, {way}"] = recording(args.num_sequences, args.rounds, device)
+            content[f"throughput, {way}"] = bench_decode.throughput(device)
     with compiling("never"):
-        content: dict[str, Any] = {"steps": graph(20, device), "gains": gains(args.num_sequences, args.rounds, device)}
-        recorded = bench_decode.split(load_model("photos"), "scd-mc", 32, args.num_sequences, args.rounds, device)
-        content |= {"parts": recorded, "throughput": bench_decode.throughput(device)}
-    content |= {"rows": laws(40, args.seed, device), "rounds": args.rounds, "seed": args.seed}
+        content["parts"] = bench_decode.split(load_model("photos"), "scd-mc", 32, args.num_sequences, 1, device)
+    content["rows"] = laws(40, args.seed, device)
     name = torch.cuda.get_device_name()
     save("bench_cuda", "verification, decoding and recording on a CUDA device", content, device=name)
 

@@ -47,7 +47,11 @@ class TargetModel(Protocol):
 
 
 class Session(Protocol):
-    """Laws for one batch while it is decoded; may hold a cache."""
+    """Laws for one batch while it is decoded; may hold a cache.
+
+    A session whose ``laws`` are the same operations on the same memory at every pass, whatever ``reach`` is, until
+    ``keep`` is called, may say so by an attribute ``replayable = True``: see :mod:`reference.fast.graphs`.
+    """
 
     def laws(self, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
         """Laws of the rows asked for.

@@ -104,6 +104,8 @@ class ImageModel:
 
 
 class _CachedSession:
+    replayable = True
+
     def __init__(self, model: ImageModel, num_sequences: int, device: torch.device) -> None:
         self.net = model.net
         self.classes = model._classes(num_sequences)

@@ -153,6 +153,7 @@ class _MappedSession:
 
     def __init__(self, parts: list[Session], combine: Callable[[list[Tensor]], Tensor]) -> None:
         self.parts, self.combine = parts, combine
+        self.replayable = all(getattr(part, "replayable", False) for part in parts)
 
     def laws(self, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
         """See :class:`reference.models.base.Session`."""

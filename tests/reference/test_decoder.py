@@ -8,6 +8,7 @@ import torch
 
 import reference
 from reference import METHODS, Method, TabularModel, coupling_mixture, decode, get_method
+from reference.kernel import fill_race
 from reference.plain import KeyedDraws, plain_decoder
 from scd_analysis.errors import CausalityError, InputError, LawError, UnknownNameError
 from tests.statistics import assert_same_law, ledger
@@ -286,3 +287,24 @@ def test_rules_check_their_settings():
     flat = TabularModel.random(2, 3, seed=0)
     with pytest.raises(InputError, match="grid"):
         decode(flat, dataclasses.replace(get_method("sjd"), initial="upper"))
+
+
+def test_noise_is_made_once_for_every_position_of_a_window_and_for_no_other(monkeypatch):
+    """A bonus token moves the window by more than its size: two positions would share a place in the ring."""
+    calls = []
+
+    def spy(settings, state, row, position):
+        calls.append((settings.window, row.tolist(), position.tolist()))
+        return fill_race(settings, state, row, position)
+
+    monkeypatch.setattr(reference.decoder, "fill_race", spy)
+    model = TabularModel.random(2, 9, 100.0, seed=0)  # nearly flat: nearly everything is accepted
+    out = decode(model, "scd-gs", 3, 40, record="scalars")
+    assert (out.trace.bonus_token > 0).any()
+    for window, row, position in calls:
+        places = [(r, p % window) for r, p in zip(row, position, strict=True)]
+        assert len(set(places)) == len(places)
+        assert all(p < model.num_tokens for p in position)
+    made = sum(len(row) for _, row, _ in calls)
+    bonus = int((out.trace.bonus_token >= 0).sum())
+    assert 40 * 9 - bonus <= made < 40 * 9
