@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,9 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference import decode, load_model
+from reference import decode, get_method, load_model
+from reference.decoder import make_settings
+from reference.kernel import init, step
+from reference.recording import report
 from scd_analysis.errors import InputError
 from studies import bench_decode, bench_laws
+from studies.bench_scaling import PositionLaws
 from studies.store import save
 from studies.timing import compiling, in_turns, ratios
 
@@ -37,6 +42,24 @@ def laws(rounds: int, seed: int, device: torch.device) -> list[dict[str, Any]]:
         sizes = dict(zip(("batch", "window", "vocab_size"), shape, strict=True))
         rows += [{**sizes, "job": job, **found} for job, found in ratios(times, bench_laws.FLOOR).items()]
     return rows
+
+
+def held(name: str, vocab_size: int, device: torch.device) -> float:
+    """Most memory that a step holds beside the state it starts from, scalars of the trace included, in windows of laws."""
+    model = PositionLaws(vocab_size, 64, seed=0, device=device)
+    settings = replace(make_settings(model, get_method(name), 16, 0, torch.float32), measure=True)
+    with torch.no_grad():
+        state = init(settings, torch.arange(8, device=device))
+        state, info = step(settings, model, state, 63)
+        report(info, "scalars")
+        del info
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        after, info = step(settings, model, state, 63)
+        found = report(info, "scalars")
+        peak = torch.cuda.max_memory_allocated() - before
+    del after, info, found
+    return peak / (8 * 16 * vocab_size * 4)
 
 
 def gains(num_sequences: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
@@ -84,6 +107,7 @@ def main() -> None:
             content[f"recording, {way}"] = recording(args.num_sequences, args.rounds, device)
             content[f"throughput, {way}"] = bench_decode.throughput(device)
     with compiling("never"):
+        content["windows of laws held by a step"] = {name: held(name, 65536, device) for name in bench_decode.METHODS}
         content["parts"] = bench_decode.split(load_model("photos"), "scd-mc", 32, args.num_sequences, 1, device)
     content["rows"] = laws(40, args.seed, device)
     name = torch.cuda.get_device_name()

@@ -37,14 +37,14 @@ class PositionLaws:
 
     name = "laws by position"
 
-    def __init__(self, vocab_size: int, num_tokens: int, seed: int) -> None:
+    def __init__(self, vocab_size: int, num_tokens: int, seed: int, device: torch.device | str = "cpu") -> None:
         self.vocab_size, self.num_tokens = vocab_size, num_tokens
         generator = torch.Generator().manual_seed(seed)
-        self._laws = torch.softmax(2 * torch.randn(64, vocab_size, generator=generator), -1)
+        self._laws = torch.softmax(2 * torch.randn(64, vocab_size, generator=generator), -1).to(device)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Float[B, t + 1, V]; positions 64 apart have the same law."""
-        return self._laws[torch.arange(tokens.shape[1] + 1) % 64].expand(len(tokens), -1, -1)
+        return self._laws[torch.arange(tokens.shape[1] + 1, device=self._laws.device) % 64].expand(len(tokens), -1, -1)
 
     def open_session(self, num_sequences: int, device: torch.device) -> PositionLaws:
         """The model itself: it keeps nothing."""

@@ -1,20 +1,15 @@
 """A step on a CUDA device: nothing waits for it, it can be captured as a graph, compiled code gives the same tokens."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from reference import METHODS, TabularModel, decode, get_method, load_model
-from reference.decoder import make_settings
+from reference import METHODS, TabularModel, decode, load_model
 from reference.draws import inverse_cdf
 from reference.fast.blocks import race_winner
 from reference.fast.scan import collision_gumbel
-from reference.kernel import init, step
-from reference.recording import report
 from reference.verification import verify
-from studies.bench_scaling import PositionLaws
+from studies.bench_cuda import held
 from studies.timing import compiling
 from tests.gpu.waits import count_waits
 
@@ -83,22 +78,7 @@ def test_a_compiled_step_is_replayed():
 
 @pytest.mark.parametrize("vocab_size", [1024, 65536])
 def test_a_step_holds_a_few_windows_of_laws(vocab_size):
-    """Beside the state: the model's laws, the next drafts', the race, and what a reading of them needs."""
-    model = PositionLaws(vocab_size, 64, seed=0)
-    model._laws = model._laws.cuda()
-    settings = replace(make_settings(model, get_method("scd-gs"), 16, 0, torch.float32), measure=True)
-    with torch.no_grad():
-        state = init(settings, torch.arange(8, device="cuda"))
-        state, info = step(settings, model, state, 63)
-        report(info, "scalars")
-        del info
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        after, info = step(settings, model, state, 63)
-        found = report(info, "scalars")
-        held = (torch.cuda.max_memory_allocated() - before) / (8 * 16 * vocab_size * 4)
-    del after, info, found
-    assert held < 12
+    assert held("scd-gs", vocab_size, torch.device("cuda")) < 12
 
 
 @pytest.mark.parametrize("vocab_size", [5000, 65536])
