@@ -45,7 +45,7 @@ def laws(rounds: int, seed: int, device: torch.device) -> list[dict[str, Any]]:
 
 
 def held(name: str, vocab_size: int, device: torch.device) -> float:
-    """Most memory that a step holds beside the state it starts from, scalars of the trace included, in windows of laws."""
+    """Most memory of a step and its scalars beside the state it starts from, in windows of laws."""
     model = PositionLaws(vocab_size, 64, seed=0, device=device)
     settings = replace(make_settings(model, get_method(name), 16, 0, torch.float32), measure=True)
     with torch.no_grad():
