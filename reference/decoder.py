@@ -19,7 +19,7 @@ from reference.fast.graphs import Passes, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
-from reference.recording import Array, Report, masked, of_rows, report, to_device, to_host
+from reference.recording import Array, Report, of_rows, report, to_device, to_host
 from scd_analysis.errors import InputError
 from scd_analysis.trace import TraceWriter, laws_of, open_trace
 from scd_analysis.validate import check_at_least, check_integer
@@ -173,7 +173,7 @@ def _decode_batch(
         if host["laws_bad"].any():
             raise_bad_laws(info.target_probs, made - 1)
         if writer is not None:
-            writer.write_rows(row[live], masked(of_rows(live, host), writer.window))
+            writer.write_rows(row[live], of_rows(live, host))
         before, base = base, base + host["num_committed"]
         advance(int(host["num_committed"].sum()))
         finished = live & (base >= length)

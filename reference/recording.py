@@ -1,4 +1,4 @@
-"""From what a step did to what a trace holds: scalars on the device, one transfer, masks on the host."""
+"""From what a step did to what a trace holds: scalars on the device, one transfer."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def report(info: SweepInfo, record: str | None) -> Report:
 
 
 def to_host(found: Report) -> dict[str, Array]:
-    """A step's report, by name: ``num_committed`` and ``laws_bad``, and the variables of a trace, not yet masked."""
+    """A step's report, by name: ``num_committed`` and ``laws_bad``, and the variables of a trace."""
     columns = found.joined.cpu().numpy()
     rows, start = {}, 0
     for name, part in found.parts.items():
@@ -97,21 +97,3 @@ def to_device(index: Array, device: torch.device) -> Tensor:
 def of_rows(chosen: Array, rows: dict[str, Array]) -> dict[str, Array]:
     """The rows that are chosen, Bool[B]; nothing is copied if all are."""
     return rows if chosen.all() else {name: values[chosen] for name, values in rows.items()}
-
-
-def masked(rows: dict[str, Array], window: int) -> dict[str, Array]:
-    """Mask the slots without a draft, and widen to the trace's window."""
-    used = rows["draft_token"] >= 0
-    slots = used.shape[1]
-    out = {}
-    for name, values in rows.items():
-        if values.ndim == 1:
-            out[name] = values
-            continue
-        unused = -1 if values.dtype == np.int64 else np.nan
-        values = np.where(used if values.ndim == 2 else used[..., None], values, unused)
-        if slots < window:
-            padding = [(0, 0), (0, window - slots), *[(0, 0)] * (values.ndim - 2)]
-            values = np.pad(values, padding, constant_values=unused)
-        out[name] = values
-    return out

@@ -1,4 +1,4 @@
-"""One iteration as a caller gives it, checked, completed and masked before it is written."""
+"""One iteration as a caller gives it, checked and completed before it is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Array]:
-    """Check one iteration, derive what follows from it and mask the unused slots.
+    """Check one iteration, derive what follows from it, and say which slots are unused.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
     Returns
     -------
     dict of str to ndarray
-        Variables with unused slots masked.
+        Variables; ``draft_token`` is -1 in unused slots, and in no other.
 
     Raises
     ------
@@ -53,10 +53,7 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
     rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
     bonus = rows.get("bonus_token", np.full(len(base), -1)) >= 0
     rows.setdefault("num_committed", (rows["committed"] * used).sum(1) + bonus)
-    for name, array in rows.items():
-        if "slot" in VARIABLES[name].dims:
-            mask = used if array.ndim == 2 else used[..., None]
-            rows[name] = np.where(mask, array, -1 if VARIABLES[name].is_integer else np.nan)
+    rows["draft_token"] = np.where(used, rows["draft_token"], -1)
     return {"base": base, **rows}
 
 

@@ -266,15 +266,25 @@ class TraceWriter:
         index : ndarray
             Long[B], rows of the batch.
         rows : dict of str to ndarray
-            Variables, each with leading dimension B; unused slots already masked.
+            Variables, each with leading dimension B, of a window that may be narrower than the trace's. Slots where
+            ``draft_token`` is -1 are masked here.
         """
         start, stop, _ = self._blocks[-1]
         self._buffer = self._buffer or self._empty(stop - start)
+        everything = len(index) == stop - start
+        used = np.zeros((len(index), self.window), dtype=bool)
+        used[:, : rows["draft_token"].shape[1]] = rows["draft_token"] >= 0
+        row, slot = np.nonzero(~used)
+        at = slice(None) if everything and (np.diff(index) == 1).all() else index  # the quicker way to copy
         for name, buffer in self._buffer.items():
-            if name not in rows or len(index) < stop - start:
-                buffer[:, self._filled] = -1 if VARIABLES[name].is_integer else np.nan
-            if name in rows:
-                buffer[index, self._filled] = rows[name]
+            now, fill = buffer[:, self._filled], -1 if VARIABLES[name].is_integer else np.nan
+            if name not in rows or not everything:
+                now[:] = fill
+            if name in rows and "slot" in VARIABLES[name].dims:
+                now[at, : rows[name].shape[1]] = rows[name]
+                now[index[row], slot] = fill
+            elif name in rows:
+                now[at] = rows[name]
         self._filled += 1
         if self._filled == self.chunk:
             self._hand_over()

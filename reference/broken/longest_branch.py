@@ -15,7 +15,7 @@ from reference.kernel import JacobiState, Settings, init, step
 from reference.methods import get_method
 from reference.models.base import TargetModel, check_model, open_session
 from reference.plain import PlainDecoder, PlainState, Slot
-from reference.recording import masked, report, to_host
+from reference.recording import report, to_host
 from scd_analysis.conditions import Condition
 from scd_analysis.trace import open_trace
 
@@ -63,7 +63,7 @@ def run(
         best = info.num_committed.view(-1, BRANCHES).argmax(1) + torch.arange(num_sequences) * BRANCHES
         if writer is not None:
             host = to_host(report(_rows(info, best[unfinished]), record))
-            writer.write_rows(torch.nonzero(unfinished)[:, 0].numpy(), masked(host, writer.window))
+            writer.write_rows(torch.nonzero(unfinished)[:, 0].numpy(), host)
         session.keep(best.repeat_interleave(BRANCHES))
         state = _branch(settings, _rows(state, best), sequence)
     tokens = state.tokens[::BRANCHES].clone()

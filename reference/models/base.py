@@ -75,7 +75,6 @@ class Session(Protocol):
         """Go on with the sequences ``index`` (Long[B']) only."""
 
 
-@runtime_checkable
 class WindowedModel(TargetModel, Protocol):
     """A target model with a faster way to a window of laws."""
 
@@ -119,8 +118,9 @@ class PlainSession:
 
 def open_session(model: TargetModel, num_sequences: int, device: torch.device) -> Session:
     """The model's own session, or a plain one."""
-    if isinstance(model, WindowedModel):
-        return model.open_session(num_sequences, device)
+    if hasattr(model, "open_session"):
+        session: Session = model.open_session(num_sequences, device)
+        return session
     return PlainSession(model)
 
 
@@ -148,8 +148,7 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
     CausalityError
         Naming the row that changed when only later tokens did.
     """
-    if not isinstance(model, TargetModel):
-        lacks = [n for n in ("vocab_size", "num_tokens", "next_token_probs") if not hasattr(model, n)]
+    if lacks := [n for n in ("vocab_size", "num_tokens", "next_token_probs") if not hasattr(model, n)]:
         raise InputError(f"model = {type(model).__name__}: has no {', '.join(lacks)}")
     vocab, length = model.vocab_size, model.num_tokens - 1
     for name, value in (("vocab_size", vocab), ("num_tokens", length + 1)):
