@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,17 +102,23 @@ def main() -> None:
         raise InputError("torch.cuda.is_available() = False: this study needs a CUDA device")
     device = torch.device("cuda")
     content: dict[str, Any] = {"rounds": args.rounds, "seed": args.seed}
-    for way, mode in (("launched", "never"), ("replayed", "auto")):
+
+    def keep(name: str, mode: str, found: Callable[[], Any]) -> None:
+        """Measure one part, and store what there is: time on a card is often lent and short."""
         with compiling(mode):
-            content[f"gains, {way}"] = gains(args.num_sequences, args.rounds, device)
-            content[f"recording, {way}"] = recording(args.num_sequences, args.rounds, device)
-            content[f"throughput, {way}"] = bench_decode.throughput(device)
-    with compiling("never"):
-        content["windows of laws held by a step"] = {name: held(name, 65536, device) for name in bench_decode.METHODS}
-        content["parts"] = bench_decode.split(load_model("photos"), "scd-mc", 32, args.num_sequences, 1, device)
-    content["rows"] = laws(40, args.seed, device)
-    name = torch.cuda.get_device_name()
-    save("bench_cuda", "verification, decoding and recording on a CUDA device", content, device=name)
+            content[name] = found()
+        where = torch.cuda.get_device_name()
+        save("bench_cuda", "verification, decoding and recording on a CUDA device", content, device=where)
+
+    size, rounds = args.num_sequences, args.rounds
+    for way, mode in (("launched", "never"), ("replayed", "auto")):
+        keep(f"gains, {way}", mode, lambda: gains(size, rounds, device))
+        keep(f"recording, {way}", mode, lambda: recording(size, rounds, device))
+        keep(f"throughput, {way}", mode, lambda: bench_decode.throughput(device))
+    photos = load_model("photos")
+    keep("parts", "never", lambda: bench_decode.split(photos, "scd-mc", 32, size, 1, device))
+    keep("held", "never", lambda: {name: held(name, 65536, device) for name in bench_decode.METHODS})
+    keep("rows", "never", lambda: laws(40, args.seed, device))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -114,6 +115,7 @@ class Explorer:
         self._limits = limits
         self._check = check
         self._order = 0
+        self._deadline = math.inf
         self._lightest_last = limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
         self._kept: list[torch.Tensor] = []
@@ -146,12 +148,13 @@ class Explorer:
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Run branches until none is left, the budget is spent, or ``stop()``."""
-        started = time.monotonic()
         limits = self._limits
+        if limits.max_seconds is not None:
+            self._deadline = time.monotonic() + limits.max_seconds
         while self._heap and not stop():
             if limits.max_branches is not None and self.tally.branches >= limits.max_branches:
                 break
-            if limits.max_seconds is not None and time.monotonic() - started >= limits.max_seconds:
+            if time.monotonic() >= self._deadline:
                 break
             self._branch(heapq.heappop(self._heap)[2])
         self._check()
@@ -176,7 +179,8 @@ class Explorer:
 
     def _walked(self, start: Pending) -> tuple[Walk, Hashable]:
         for _ in range(1000):
-            walk = Walk(start, rational=self._limits.rational, floor=self._limits.mass_floor)
+            limits = self._limits
+            walk = Walk(start, rational=limits.rational, floor=limits.mass_floor, deadline=self._deadline)
             try:
                 return walk, self._once(walk)
             except Abandoned:

@@ -8,9 +8,11 @@ path is caught.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NoReturn
 
 from scd_analysis.exact.arithmetic import Number, Sum
 from scd_analysis.exact.context import site, stop
@@ -20,7 +22,7 @@ ROUNDING = 1e-15
 
 
 class Abandoned(BaseException):
-    """Every branch at a fork is too light to be run; not an ``Exception``, so that audited code cannot swallow it."""
+    """A path too light or too late to be followed; not an ``Exception``, so that audited code cannot swallow it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,15 +68,20 @@ class Walk:
         Branches whose path probability is below are not run; their mass goes to ``left_out``.
     explore
         False to replay one finished path again, to see whether the sampler repeats itself.
+    deadline
+        Of the monotonic clock: a path that goes on after it is left out at its next fork; it may have no end.
     """
 
-    def __init__(self, start: Pending, *, rational: bool, floor: float, explore: bool = True) -> None:
+    def __init__(
+        self, start: Pending, *, rational: bool, floor: float, explore: bool = True, deadline: float = math.inf
+    ) -> None:
         self._script = start.script()
         self._position = 0
         self._fork: Fork | None = None
         self._branch = 0
         self._floor = floor
         self._explore = explore
+        self._deadline = deadline
         self.rational = rational
         self.mass: Number = start.mass if explore else (Fraction(1) if rational else 1.0)
         self.closed = False
@@ -140,6 +147,9 @@ class Walk:
     def _opened(self, question: Hashable, chances: tuple[Number, ...], possible: list[int]) -> int:
         if not self._explore:
             stop(f"the sampler does not repeat itself: replayed, a path went on to ask at {site()}")
+        if time.monotonic() > self._deadline:
+            self.left_out.add(self.mass)
+            self._abandon()
         fork = Fork(question, chances, self._fork, self._branch)
         heavy: list[Pending] = []
         for branch in possible:
@@ -150,13 +160,16 @@ class Walk:
             else:
                 heavy.append(pending)
         if not heavy:
-            self.abandoned = True
-            raise Abandoned
+            self._abandon()
         taken = max(heavy, key=lambda pending: pending.mass)  # so that a budget is spent on the heaviest paths
         self.found += (pending for pending in reversed(heavy) if pending is not taken)
         self.mass = taken.mass
         self._fork, self._branch = fork, taken.branch
         return taken.branch
+
+    def _abandon(self) -> NoReturn:
+        self.abandoned = True
+        raise Abandoned
 
     def check_finished(self) -> None:
         """Check that the whole script was replayed.

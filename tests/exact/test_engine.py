@@ -44,6 +44,16 @@ def test_no_time_at_all_leaves_everything_unexplored() -> None:
     assert law.total_variation_bounds(binomial(7, 0.3)) == (0, pytest.approx(1))
 
 
+def test_a_path_without_an_end_is_left_when_the_time_is_up() -> None:
+    def endless() -> None:
+        while torch.rand(()) < 0.5 or True:
+            pass
+
+    law = exact_law(endless, max_seconds=0.2)
+    assert law.probabilities == {}
+    assert law.unexplored_mass == pytest.approx(1)
+
+
 def test_a_mass_floor_is_reported() -> None:
     law = exact_law(seven_coins, mass_floor=1e-3)
     assert law.branches < 128
