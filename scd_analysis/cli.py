@@ -164,6 +164,8 @@ def report(
 def _check_folder(path: Path | None, name: str) -> None:
     if path is not None and not path.parent.is_dir():
         raise InputError(f"{name} = {path}: there is no folder {path.parent}")
+    if path is not None and path.is_dir():
+        raise InputError(f"{name} = {path}: is a folder; name a file")
 
 
 def _report_verdict(source: Path, as_json: bool) -> None:
@@ -232,6 +234,7 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
         )
+    sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")  # first: writing files may fail
     if out is not None:
         temporary = out.with_name(out.name + ".tmp")
         temporary.write_text(verdict.to_json() + "\n")
@@ -241,7 +244,6 @@ def audit(
 
         recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
         write_report(html, verdict, recorded, title=None if recorded else subject)
-    sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")
     raise typer.Exit(EXIT_STATUS[verdict.outcome.name])
 
 

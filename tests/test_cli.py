@@ -66,6 +66,8 @@ ERRORS = [
     (["exact", "mine:exits"], "the sampler exits (0)"),
     (["exact", "leaving:x"], "the module exits when it is imported (0)"),
     (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
+    (["audit", "mine:bad", "--model", "mine:model", "--out", "."], "out = .: is a folder; name a file"),
+    (["audit", "mine:bad", "--model", "mine:model", "--html", "."], "html = .: is a folder; name a file"),
     (["audit", "absent:thing", "--model", "mine:model"], "subject='absent:thing' is not known"),
 ]
 

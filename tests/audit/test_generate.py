@@ -185,7 +185,15 @@ def test_prompt_lookup_shows_tokens(model):
         ({"attention_mask": [0, 1, 1]}, "attention_mask has a 0"),
         ({"record": "all"}, "record='all' is not known; known: laws, scalars"),
         ({"assistant_model": 3}, "assistant = int: not a transformers model"),
-        ({"max_time": 1e-9}, "generate returned 1 tokens without an end-of-sequence token: expected 6"),
+        ({"max_time": 1e-9}, "max_time: a sequence must end with an end-of-sequence token"),
+        ({"stopping_criteria": [lambda ids, scores: False]}, "stopping_criteria: a sequence must end with"),
+        ({"generation_config": transformers.GenerationConfig(max_time=9.0)}, "max_time: a sequence must end with"),
+        (
+            {"past_key_values": transformers.DynamicCache()},
+            "past_key_values: cannot be given, since generate is called",
+        ),
+        ({"negative_prompt_ids": [[4, 5]], "guidance_scale": 1.5}, "negative_prompt_ids: cannot be given"),
+        ({"token_type_ids": [[4, 5, 6]]}, "token_type_ids: goes to the model beside the tokens"),
     ],
 )
 def test_what_cannot_be_audited_is_said(model, options, words):
@@ -202,6 +210,28 @@ def test_models_that_are_none(model, assistant, tmp_path):
     tiny = transformers.T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     with pytest.raises(InputError, match="only decoder-only models"):
         generate(transformers.T5ForConditionalGeneration(tiny), input_ids=PROMPT)
+
+
+def test_a_model_around_another_is_refused_in_words(model):
+    class Around:
+        def __init__(self):
+            self._model = model
+
+        def __getattr__(self, name):
+            return getattr(self._model, name)
+
+        def generate(self, **options):
+            return self._model.generate(**options)
+
+    with pytest.raises(InputError, match="model = Around: its generate is not its own; give the transformers model"):
+        sampled(Around())
+
+
+def test_short_generation_without_an_end_is_an_error(model, monkeypatch):
+    subject = sampled(model)
+    monkeypatch.setattr(model, "generate", lambda **options: torch.cat([options["input_ids"]] * 2, dim=1)[:, :-1])
+    with pytest.raises(InputError, match="generate returned 2 tokens without an end-of-sequence token: expected 6"):
+        subject(None, 2, 0)
 
 
 def test_a_model_by_name(model, tmp_path):

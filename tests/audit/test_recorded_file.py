@@ -120,6 +120,29 @@ def test_null_is_no_column_and_names_may_be_capitals(drawn, tmp_path):
         audit(tmp_path / "x.txt")
 
 
+def test_whole_laws_of_few_tokens_do_not_shorten_the_lists_of_others(tmp_path):
+    """As of a top-p engine, whose nucleus may hold one token; the ranks that it lacks are impossible."""
+    long, short = {"0": np.log(0.5), "1": np.log(0.3)}, {"2": 0.0}
+    content = [{"tokens": [x, 2], "top_logprobs": [long, short]} for x in (0, 1)]
+    subject = recorded_file(write(tmp_path / "t.jsonl", content))
+    batch = subject.target_model.batch(np.array([[0, 0], [1, 0]]), np.random.default_rng(0))
+    np.testing.assert_allclose(batch.target_probs, [[[0.5, 0.3, 0.2], [1, 0, 0]]] * 2, atol=2e-6)
+
+
+def test_the_drawn_tokens_alone_are_refused_as_lists_of_one_too(drawn, tmp_path):
+    content = rows(drawn[:30], "pairs", listed=0)
+    assert all(len(law) == 1 for row in content for law in row["top_logprobs"])
+    with pytest.raises(InputError, match="in the whole file, no other: the drawn tokens alone leave the law unknown"):
+        recorded_file(write(tmp_path / "t.jsonl", content))
+    assert recorded_file(write(tmp_path / "one.jsonl", rows(drawn[:30], "pairs", listed=1))).target_model is not None
+
+
+def test_a_mark_of_the_byte_order_is_no_error(drawn, tmp_path):
+    path = write(tmp_path / "t.jsonl", rows(drawn[:3], "all"))
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert recorded_file(path).num_available == 3
+
+
 def test_other_columns_may_hold_other_ends_of_lines(drawn, tmp_path):
     content = json.dumps({**rows(drawn[:1], "all")[0], "text": "a\u2028b"}, ensure_ascii=False)
     (tmp_path / "t.jsonl").write_text(content + "\r\n", encoding="utf-8")
@@ -146,6 +169,16 @@ BAD = [
     (changed(top_tokens=None), "lists", InputError, r"top_logprobs\[0\]: which tokens these are is not said"),
     (changed(top_tokens=[[1, 1]] * 3), "lists", LawError, r"top_logprobs\[0\]: names a token twice"),
     (changed(top_tokens=[[1]] * 3), "lists", InputError, "are not lists of one length"),
+    (
+        lambda row: {
+            **row,
+            "top_tokens": [[0], *row["top_tokens"][1:]],
+            "top_logprobs": [[-1.0], *row["top_logprobs"][1:]],
+        },
+        "three",
+        InputError,
+        r"line 2: top_logprobs\[0\] has 1 entries, .*line 1: top_logprobs\[0\] has 3",
+    ),
     (changed(top_logprobs=[[0.0, -1.0]] * 3), "lists", LawError, r"sums to 1.36788, which is above 1"),
     (lambda row: {"tokens": [0]}, "all", InputError, "line 2: has no laws, .*line 1 has logprobs"),
 ]
@@ -153,7 +186,7 @@ BAD = [
 
 @pytest.mark.parametrize(("change", "kind", "error", "words"), BAD)
 def test_a_bad_row_is_named(change, kind, error, words, drawn, tmp_path):
-    content = rows(drawn[:3], kind)
+    content = rows(drawn[:3], "lists", listed=3) if kind == "three" else rows(drawn[:3], kind)
     content[1] = {name: value for name, value in change(content[1]).items() if value is not None}
     with pytest.raises(error, match=words):
         recorded_file(write(tmp_path / "bad.jsonl", content))
@@ -189,6 +222,9 @@ def test_parquet_reads_as_json_lines_do(drawn, tmp_path):
         if first is not None:
             np.testing.assert_array_equal(first.tokens, second.tokens)
             np.testing.assert_array_equal(first.probs, second.probs)
+    parquet.write_table(pyarrow.Table.from_pylist(rows(drawn[:5], "pairs")), tmp_path / "objects.parquet")
+    with pytest.raises(InputError, match=r"top_logprobs has struct.* for each token: in Parquet, write lists"):
+        recorded_file(tmp_path / "objects.parquet")
     content[7] = {"tokens": [0, -1]}
     parquet.write_table(pyarrow.Table.from_pylist(content), tmp_path / "bad.parquet")
     with pytest.raises(InputError, match=r"bad.parquet, row 7: tokens\[1\] = -1"):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scd_analysis.audit.adapters.generate_target import GenerateTarget, quiet, with_end
+from scd_analysis.audit.adapters.generate_target import GenerateTarget, check_options, quiet, with_end
 from scd_analysis.audit.adapters.generate_trace import Generated, Verified, can_watch, make_trace, watching
 from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.errors import InputError
@@ -142,7 +142,8 @@ def generate(model: Any, assistant: Any = None, /, *, record: str | None = "laws
     record : {"laws", "scalars", None}
         What to keep of assisted generation with sampling; with None, tokens only.
     **options
-        Everything else that ``generate`` takes; the prompt, ``input_ids``, is one row without padding.
+        What else ``generate`` takes; the prompt, ``input_ids``, is one row without padding. Refused is what the target
+        law cannot know of: inputs of the model beside tokens, caches, and criteria that end a sequence without a token.
 
     Raises
     ------
@@ -169,6 +170,7 @@ def generate(model: Any, assistant: Any = None, /, *, record: str | None = "laws
         options["attention_mask"] = torch.ones_like(options["input_ids"])
     elif model.generation_config.bos_token_id is None or "inputs_embeds" in options:
         raise InputError("input_ids: is missing; the prompt is one row of tokens")
+    check_options(model, options)
     return Generate(model, options, record)
 
 

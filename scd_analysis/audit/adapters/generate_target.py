@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,15 @@ AT_ONCE = 256
 """Sequences a forward pass, so that laws of many prefixes do not fill the memory."""
 
 MODES = ("greedy_search", "sample", "assisted_generation")
+
+ENDS = ("stopping_criteria", "stop_strings", "max_time")
+"""What may end a sequence where no token does."""
+
+BESIDE = ("input_ids", "attention_mask", "tokenizer", "assistant_tokenizer")
+"""Arguments that ``generate`` takes and that have no name in its signature."""
+
+USED_UP = ("past_key_values", "negative_prompt_ids", "negative_prompt_attention_mask")
+"""Arguments for one call: a cache is filled by it; a negative prompt has as many rows as it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,10 @@ def prepare(model: Any, options: dict[str, Any]) -> Prepared:
         pass
     finally:
         del model._get_logits_processor
+    if not found:
+        raise InputError(
+            f"model = {type(model).__name__}: its generate is not its own; give the transformers model inside it"
+        )
     config, prompt = found["generation_config"], found["encoder_input_ids"]
     processors = [found["processors"]]
     if config.do_sample and "logits_warper" in inspect.signature(model._assisted_decoding).parameters:
@@ -73,6 +86,45 @@ def prepare(model: Any, options: dict[str, Any]) -> Prepared:
         more = {"device": prompt.device} if "device" in wanted else {}
         processors.append(model._get_logits_warper(config, **more))
     return Prepared(config, prompt, processors)
+
+
+def check_ends(given: Mapping[str, Any]) -> None:
+    """Check that sequences end by a token or their length.
+
+    Raises
+    ------
+    InputError
+        Naming what else would end them.
+    """
+    for name in ENDS:
+        if given.get(name) is not None:
+            raise InputError(f"{name}: a sequence must end with an end-of-sequence token or after max_new_tokens")
+
+
+def check_options(model: Any, options: Mapping[str, Any]) -> None:
+    """Check that a call holds nothing that the target law would not know of.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    options : mapping
+        Keyword arguments of ``generate``.
+
+    Raises
+    ------
+    InputError
+        Naming the argument.
+    """
+    check_ends(options)
+    for name in USED_UP:
+        if options.get(name) is not None:
+            raise InputError(f"{name}: cannot be given, since generate is called many times, for several rows")
+    if options.get("custom_generate") is not None:
+        return  # whose arguments these may be
+    known = {*inspect.signature(model.generate).parameters, *BESIDE}
+    for name, value in options.items():
+        if value is not None and name not in known and not hasattr(model.generation_config, name):
+            raise InputError(f"{name}: goes to the model beside the tokens; the target law is of the tokens alone")
 
 
 class GenerateTarget:
@@ -113,6 +165,7 @@ class GenerateTarget:
             raise InputError(f"generate: mode {getattr(mode, 'value', mode)} has no law for each token")
         if (prepared.config.num_return_sequences or 1) != 1:
             raise InputError(f"num_return_sequences = {prepared.config.num_return_sequences}: must be 1")
+        check_ends({name: getattr(prepared.config, name, None) for name in ENDS})
         self.is_sampled = bool(prepared.config.do_sample)
         is_looked_up = getattr(prepared.config, "prompt_lookup_num_tokens", None) is not None
         self.has_draft_laws = self.is_assisted and self.is_sampled and not is_looked_up

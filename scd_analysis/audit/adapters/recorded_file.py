@@ -10,10 +10,11 @@ Natural logarithms of the target's law of each token given the tokens before it,
 computed by the plain model on the finished sequence: laws that the engine reports show what it believed.
 
 *All V of each token* (``logprobs``) test everything that tokens can show. *The K most probable* test the law of a
-token's rank among them, or of its being none: K + 1 cells whose probabilities are known. A token that an engine adds to
-its list because it was drawn is left out again; a list whose length depends on the draw would hide the other cells.
-*The drawn token's alone* leave the law unknown: another temperature could not be told from another model, so they are
-refused. Without any, the file serves with a model. Sequences may differ in length; what follows their end is certain.
+token's rank among them, or of its being none: K + 1 cells whose probabilities are known. Shorter lists are refused
+unless they are whole laws. A token that an engine adds to its list because it was drawn is left out again; a list whose
+length depends on the draw would hide the other cells. *The drawn token's alone* leave the law unknown: another
+temperature could not be told from another model, so they are refused. Without any, the file serves with a model.
+Sequences may differ in length; what follows their end is certain.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from _read_parquet(path)
         return
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # other ends of lines may stand inside a string
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other ends of lines may stand inside a string
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     for number, line in enumerate(lines, start=1):
@@ -178,6 +179,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         file = parquet.ParquetFile(path)
         known = [name for name in COLUMNS if name in file.schema_arrow.names]
+        if "top_logprobs" in known:
+            _check_lists(file.schema_arrow.field("top_logprobs").type, f"{path}: top_logprobs")
         number = 0
         for batch in file.iter_batches(columns=known):
             for values in batch.to_pylist():
@@ -185,6 +188,15 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _check_lists(kind: Any, name: str) -> None:
+    """Refuse objects in Parquet: each comes back with every key of the file, so that what it lacked is lost."""
+    from pyarrow import types
+
+    inner = getattr(kind, "value_type", kind)
+    if types.is_struct(inner) or types.is_map(inner) or types.is_map(kind):
+        raise InputError(f"{name} has {inner} for each token: in Parquet, write lists, with top_tokens beside them")
 
 
 class _Row:
@@ -292,8 +304,39 @@ def _laws(rows: list[_Row]) -> Laws | None:
             if row.logprobs is not None and row.logprobs.shape[1] != size:
                 raise InputError(f"{row.where}: logprobs has {row.logprobs.shape[1]} a token, {first.where} {size}")
         return _side_by_side([(row.tokens, np.exp(row.logprobs)) for row in rows if row.logprobs is not None], size)
-    listed = min(len(law) for row in rows for law in row.top or ())
+    _check_not_the_drawn_alone(rows)
+    listed = _told_apart(rows)
     return _side_by_side([_ranked(row, listed) for row in rows], listed + 1)
+
+
+def _check_not_the_drawn_alone(rows: list[_Row]) -> None:
+    """Lists of one token each, that was always drawn: no coincidence where the law gives it less than certainty."""
+    pairs = [pair for row in rows for pair in zip(row.tokens.tolist(), row.top or (), strict=True)]
+    if all(list(law) == [token] for token, law in pairs) and math.fsum(law[token] for token, law in pairs) < -20:
+        raise InputError(
+            f"{rows[0].where}: top_logprobs lists the drawn token of each and, in the whole file, no other: the drawn "
+            "tokens alone leave the law unknown; give the K most probable of each, or all V"
+        )
+
+
+def _told_apart(rows: list[_Row]) -> int:
+    """How many ranks are told apart: those that every list has, or all, if the lists are whole laws."""
+    whole, sizes = 1, dict[int, str]()
+    for row in rows:
+        for j, law in enumerate(row.top or ()):
+            if math.fsum(math.exp(x) for x in law.values()) >= 1 - LAW_TOLERANCE:
+                whole = max(whole, len(law))
+            else:
+                sizes.setdefault(len(law), f"{row.where}: top_logprobs[{j}]")
+    if not sizes:
+        return whole
+    least, most = min(sizes), max(sizes)
+    if most > least + 1:  # the drawn token may be added to a list
+        raise InputError(
+            f"{sizes[least]} has {least} entries, {sizes[most]} has {most}: only ranks that all lists have could be "
+            "judged; give as many of each token, but for a drawn token that is added"
+        )
+    return least
 
 
 def _ranked(row: _Row, listed: int) -> tuple[Longs, Floats]:
@@ -303,6 +346,7 @@ def _ranked(row: _Row, listed: int) -> tuple[Longs, Floats]:
         order = sorted(law, key=lambda x: (-law[x], x))[:listed]
         ranks.append(order.index(token) if token in order else listed)
         probs = [math.exp(law[x]) for x in order]
+        probs += [0.0] * (listed - len(probs))  # a whole law of fewer tokens
         laws.append([*probs, max(1 - math.fsum(probs), LEAST_REST)])
     return np.array(ranks), np.array(laws)
 
