@@ -6,7 +6,7 @@ import numpy as np
 
 from scd_analysis.evidence.directed import Directed, DirectedByPosition
 from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
-from scd_analysis.evidence.features import features
+from scd_analysis.evidence.features import features, features_of_long_sequences
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.repeats import Repeats
@@ -39,6 +39,8 @@ def standard_portfolio(
     Weights are by family, evenly within: most on learned directions and on cells around them.
     """
     directions = features(companions, grid_width)
+    if num_tokens > FEW_TOKENS:
+        directions += features_of_long_sequences()
     families = [
         Family("pit-rank", 0.5, PitBins("rank", (4, 16, 64))),
         Family("pit-token", 0.5, PitBins("token", (4, 16, 64))),

@@ -110,6 +110,27 @@ def _surprise(batch: Batch) -> Floats:
     return out
 
 
+def _commonest(batch: Batch) -> Longs:
+    """The token that came most often before in its sequence, of several the last to get there; none at first."""
+    tokens, out = batch.tokens, np.full_like(batch.tokens, -1)
+    best, most = out[:, 0].copy(), np.zeros(len(tokens), dtype=np.int64)
+    for position in range(1, tokens.shape[1]):
+        last = tokens[:, position - 1]
+        count = (tokens[:, :position] == last[:, None]).sum(axis=1)
+        best, most = np.where(count >= most, last, best), np.maximum(count, most)
+        out[:, position] = best
+    return out
+
+
+commonest = AtToken(_commonest)
+
+
+def _first_quarter(batch: Batch) -> Floats:
+    out = np.zeros(batch.tokens.shape)
+    out[:, : batch.tokens.shape[1] // 4] = 1
+    return out
+
+
 def _after(ordering: Ordering) -> Scaled:
     """Repeat the PIT of the token before: what a decoder does that uses the same noise twice."""
     pit = MidPit(ordering)
@@ -155,6 +176,17 @@ def token_of(name: str) -> AtToken:
 def scaled(inner: Values, name: str) -> Scaled:
     """Scale a direction by a number of the context, Float[S, N] in [-1, 1]."""
     return Scaled(inner, lambda batch: batch.context[name])
+
+
+def features_of_long_sequences() -> tuple[Feature, ...]:
+    """List the directions that need many tokens: early ones, which decide what follows, and what has come before."""
+    return (
+        Feature("commonest", "what came most often before in a sequence comes again too often",
+                "what came most often before in a sequence comes again too rarely", commonest, 0.0),
+        Feature("commonest-early", "early in a sequence, what came most often before comes again too often",
+                "early in a sequence, what came most often before comes again too rarely",
+                Scaled(commonest, _first_quarter), 0.0),
+    )  # fmt: skip
 
 
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:

@@ -10,7 +10,9 @@ import pytest
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import earlier_occurrences
-from scd_analysis.evidence.catalogue import standard_portfolio
+from scd_analysis.evidence.catalogue import FEW_TOKENS, standard_portfolio
+from scd_analysis.evidence.directed import Directed
+from scd_analysis.evidence.features import features_of_long_sequences
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.tabulated import tabulate
@@ -42,6 +44,19 @@ def test_every_arm_that_needs_no_pit_is_an_exact_martingale(tables: Tables) -> N
     growth = _expected_growth_at(portfolio, tables, rng.random(tables.num_tokens))
     np.testing.assert_allclose(growth[free], 1, rtol=0, atol=1e-9)
     assert np.abs(portfolio.log_wealth[free]).min() > 0  # no arm passes by never betting
+
+
+def test_directions_of_long_sequences_are_exact_martingales(tables: Tables) -> None:
+    """By themselves, since the standard portfolio takes them up for long sequences only."""
+    rng = np.random.default_rng(0)
+    portfolio = Portfolio([Family("long", 1, Directed(features_of_long_sequences(), (30.0,)))])
+    history = decode(tables, 300, rng, fault="residual-from-target")
+    portfolio.bet(batch_of(tables, history, rng.random(history.shape)))
+    growth = _expected_growth_at(portfolio, tables, rng.random(tables.num_tokens))
+    np.testing.assert_allclose(growth, 1, rtol=0, atol=1e-9)
+    assert abs(portfolio.log_wealth[0]) > 0
+    for num_tokens, there in ((FEW_TOKENS, False), (FEW_TOKENS + 1, True)):
+        assert any("commonest-early" in arm for arm in standard_portfolio(4, num_tokens).arms) is there
 
 
 def test_pit_arms_are_exact_martingales(dyadic: Tables) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scd_analysis.evidence.batch import make_batch
-from scd_analysis.evidence.features import Feature, features, sharpness
+from scd_analysis.evidence.features import Feature, commonest, features, features_of_long_sequences, sharpness
 from scd_analysis.evidence.moments import AtToken, MidPit, Numbered, Scaled, moments
 
 
@@ -25,7 +25,10 @@ def by_hand(values, batch):
     return own - mean, mean, variance
 
 
-@pytest.mark.parametrize("feature", features((), 3), ids=lambda f: f.name)
+ALL = features((), 3) + features_of_long_sequences()
+
+
+@pytest.mark.parametrize("feature", ALL, ids=lambda f: f.name)
 def test_moments_are_those_of_the_direction_written_out(feature: Feature):
     batch = batch_of(np.random.default_rng(0))
     for found, expected in zip(moments(feature.values, batch, {}), by_hand(feature.values(batch), batch), strict=True):
@@ -64,3 +67,10 @@ def test_a_token_that_is_not_there_says_nothing():
     assert not nowhere(batch).any()
     assert all(not part.any() for part in moments(nowhere, batch, {}))
     assert np.abs(moments(MidPit("rank"), batch, {})[0]).max() > 0
+
+
+def test_the_commonest_token_by_hand():
+    """Of several that came equally often, the last to get there; the last token of a sequence tells nothing."""
+    tokens = np.array([[2, 1, 1, 2, 2, 0], [0, 0, 3, 3, 1, 4]])
+    batch = make_batch(tokens, np.full((2, 6, 5), 0.2), np.full((2, 6), 0.5))
+    assert commonest.token(batch).tolist() == [[-1, 2, 1, 1, 2, 2], [-1, 0, 0, 0, 3, 3]]
