@@ -67,7 +67,7 @@ def overwrite(state: Any, after: Any) -> None:
 
 
 class Passes(Generic[R]):
-    """One pass of a batch after another: the first two of its size as they are, later ones replayed if ``replayed``."""
+    """One pass of a batch after another: at first as they are, and replayed from then on if ``replayed``."""
 
     def __init__(self, function: Pass[R], replayed: bool) -> None:
         self.replayed, self._function = replayed, function
