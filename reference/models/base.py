@@ -13,7 +13,8 @@ where row k is the law of token k given ``tokens[:, :k]``::
     row 2                law of x2 given x0 x1
     row 3                     law of x3 given x0 x1 x2
 
-after every logit processor. A model that can do less work for a window also has ``open_session``.
+after every logit processor. A model that can do less work for a window also has
+``open_session(num_sequences, device)``, which starts a batch with a :class:`Session` of its own.
 """
 
 from __future__ import annotations
@@ -73,13 +74,6 @@ class Session(Protocol):
 
     def keep(self, index: Tensor) -> None:
         """Go on with the sequences ``index`` (Long[B']) only."""
-
-
-class WindowedModel(TargetModel, Protocol):
-    """A target model with a faster way to a window of laws."""
-
-    def open_session(self, num_sequences: int, device: torch.device) -> Session:
-        """Start a batch."""
 
 
 def read_laws(model: TargetModel, tokens: Tensor) -> Tensor:
