@@ -83,12 +83,13 @@ def test_the_winner_of_a_race_is_the_first_of_the_best(vocab_size):
 @pytest.mark.parametrize("spread", [0.3, 2.0, 6.0])
 @pytest.mark.parametrize("nearness", [0.003, 0.1, 1.0])
 def test_gumbel_collisions_without_sorting(spread, nearness):
-    p, other = laws(2000, spread, rows=40)
+    p, other = laws(2000, spread, rows=2000)
     q = (p.log() * (1 - nearness) + other.log() * nearness).softmax(-1)
     exact = KERNELS["collision_gumbel"](p.double(), q.double())
     error = collision_gumbel(p, q).double() - exact
     assert -1e-5 < error.min()
-    assert error.max() < 1e-3
+    assert error.max() < 3e-3
+    assert error.mean() < 1e-4
     assert (1 - KERNELS["total_variation"](p, q) - exact).abs().max() > 1e-4  # the twin: another number would be seen
 
 
@@ -127,15 +128,16 @@ class Allocations(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("what", ["verify", "race_winner", "inverse_cdf", "sort"])
+@pytest.mark.parametrize("what", ["verify", "race_winner", "inverse_cdf", "collision_gumbel", "sort"])
 def test_at_most_three_arrays_of_the_size_of_the_laws(monkeypatch, what):
     monkeypatch.setenv("SCD_COMPILE", "never")
-    p, q = laws(4096)
-    u, draft = variates(6, 0), torch.zeros(1, 6, dtype=torch.long)
+    p, q = laws(4096, rows=1000)
+    u, draft = variates(1000, 0), torch.zeros(1, 1000, dtype=torch.long)
     calls = {
         "verify": lambda: verify(p, q, draft, u, u),
         "race_winner": lambda: race_winner(p, q),
         "inverse_cdf": lambda: inverse_cdf(p, u),
+        "collision_gumbel": lambda: collision_gumbel(p, q),
         "sort": lambda: KERNELS["collision_gumbel"](p, q),  # the twin: this one does
     }
     with Allocations(p.numel() * p.element_size()) as counted:
