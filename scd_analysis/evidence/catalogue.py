@@ -19,6 +19,10 @@ PRIOR_SEQUENCES = (100.0, 3000.0)
 FEW_TOKENS = 16
 """Up to here each position learns for itself; beyond it there are too many parameters for the evidence."""
 
+LONG_PRIOR_TOKENS = (300.0,)
+LONG_PRIOR_SEQUENCES = (30.0,)
+"""Of directions along which a long sequence tells much: evidence comes soon or not at all."""
+
 MOST_RIDGE_VOCABULARY = 256
 """Beyond it a joint tilt along all directions takes longer than all other bettors together."""
 
@@ -39,8 +43,6 @@ def standard_portfolio(
     Weights are by family, evenly within: most on learned directions and on cells around them.
     """
     directions = features(companions, grid_width)
-    if num_tokens > FEW_TOKENS:
-        directions += features_of_long_sequences()
     families = [
         Family("pit-rank", 0.5, PitBins("rank", (4, 16, 64))),
         Family("pit-token", 0.5, PitBins("token", (4, 16, 64))),
@@ -55,6 +57,8 @@ def standard_portfolio(
             Family("directed-position", 3, DirectedByPosition(directions, num_tokens, PRIOR_SEQUENCES)),
             Family("ridge-position", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=True)),
         ]
+    else:
+        families += of_long_sequences(vocab_size, num_tokens, grid_width)
     if is_small(vocab_size, num_tokens):
         cells = vocab_size**num_tokens
         families += [
@@ -66,3 +70,18 @@ def standard_portfolio(
             ),
         ]
     return Portfolio(families)
+
+
+def of_long_sequences(vocab_size: int, num_tokens: int, grid_width: int | None) -> list[Family]:
+    """Build the bettors on the beginnings of sequences and rows, which the standard portfolio has for long ones."""
+    directions = features_of_long_sequences(grid_width)
+    first = tuple(feature for feature in directions if feature.name == "first-token")
+    families = [
+        Family("long-directed", 4, Directed(directions, LONG_PRIOR_TOKENS)),
+        Family("long-position", 3, DirectedByPosition(first, min(num_tokens, FEW_TOKENS), LONG_PRIOR_SEQUENCES)),
+    ]
+    if vocab_size <= MOST_RIDGE_VOCABULARY:
+        everywhere = tuple(feature for feature in features() if feature.name == "sharpness")
+        tilt = RidgeTilt(directions + everywhere, num_tokens, LONG_PRIOR_TOKENS, by_position=False)
+        families.append(Family("long-ridge", 4, tilt))
+    return families

@@ -145,7 +145,7 @@ class DirectedByPosition:
     ----------
     features : tuple of Feature
     num_tokens : int
-        N.
+        How many positions, from the first: N or fewer.
     prior_sequences : tuple of float
         The grid of c, in sequences.
     """
@@ -171,7 +171,8 @@ class DirectedByPosition:
         return growth
 
     def _growth(self, batch: Batch, i: int, known: dict[Values, Moments]) -> Floats:
-        score, mean, information = moments(self._features[i].values, batch, known)
+        width = self._score.shape[1]
+        score, mean, information = (part[:, :width] for part in moments(self._features[i].values, batch, known))
         past = before(score, self._score[i]), before(information, self._information[i])
         seen = np.broadcast_to(self._seen + np.arange(len(batch), dtype=np.float64)[:, None], score.shape)
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)

@@ -110,25 +110,34 @@ def _surprise(batch: Batch) -> Floats:
     return out
 
 
-def _commonest(batch: Batch) -> Longs:
-    """The token that came most often before in its sequence, of several the last to get there; none at first."""
-    tokens, out = batch.tokens, np.full_like(batch.tokens, -1)
-    best, most = out[:, 0].copy(), np.zeros(len(tokens), dtype=np.int64)
-    for position in range(1, tokens.shape[1]):
-        last = tokens[:, position - 1]
-        count = (tokens[:, :position] == last[:, None]).sum(axis=1)
-        best, most = np.where(count >= most, last, best), np.maximum(count, most)
-        out[:, position] = best
+def _first_token(batch: Batch) -> Longs:
+    """The token that the sequence began with: the background of many an image."""
+    out = np.repeat(batch.tokens[:, :1], batch.tokens.shape[1], axis=1)
+    out[:, 0] = -1
     return out
 
 
-commonest = AtToken(_commonest)
+def _run(batch: Batch) -> Longs:
+    """The token of a run: the last one, where it came twice."""
+    one, two = _shifted(batch, 1), _shifted(batch, 2)
+    return np.asarray(np.where(one == two, one, -1))
 
 
-def _first_quarter(batch: Batch) -> Floats:
+first_token, run = AtToken(_first_token), AtToken(_run)
+
+
+def _first_eighth(batch: Batch) -> Floats:
     out = np.zeros(batch.tokens.shape)
-    out[:, : batch.tokens.shape[1] // 4] = 1
+    out[:, : max(2, batch.tokens.shape[1] // 8)] = 1
     return out
+
+
+def _row_starts(batch: Batch) -> Floats:
+    """The first quarter of every row but the first; nowhere without rows."""
+    num_tokens, width = batch.tokens.shape[1], batch.grid_width or batch.tokens.shape[1]
+    position = np.arange(num_tokens)
+    chosen = (position >= width) & (position % width < max(width // 4, 1))
+    return np.broadcast_to(chosen.astype(np.float64), batch.tokens.shape)
 
 
 def _after(ordering: Ordering) -> Scaled:
@@ -178,15 +187,28 @@ def scaled(inner: Values, name: str) -> Scaled:
     return Scaled(inner, lambda batch: batch.context[name])
 
 
-def features_of_long_sequences() -> tuple[Feature, ...]:
-    """List the directions that need many tokens: early ones, which decide what follows, and what has come before."""
-    return (
-        Feature("commonest", "what came most often before in a sequence comes again too often",
-                "what came most often before in a sequence comes again too rarely", commonest, 0.0),
-        Feature("commonest-early", "early in a sequence, what came most often before comes again too often",
-                "early in a sequence, what came most often before comes again too rarely",
-                Scaled(commonest, _first_quarter), 0.0),
-    )  # fmt: skip
+def features_of_long_sequences(grid_width: int | None = None) -> tuple[Feature, ...]:
+    """List the directions that need many tokens.
+
+    A decoder begins every sequence, and guesses at every start of a row, in much the same way. What it does wrong
+    there comes again in all of them, while elsewhere it differs with what came before and averages out.
+    """
+    listed = [
+        Feature("first-token", "a sequence's first token comes again too often",
+                "a sequence's first token comes again too rarely", first_token, 0.0),
+        Feature("first-token-early", "early in a sequence, its first token comes again too often",
+                "early in a sequence, its first token comes again too rarely", Scaled(first_token, _first_eighth), 0.0),
+        Feature("sharpness-early", "early laws of a sequence are sharper than the target's",
+                "early laws of a sequence are flatter than the target's", Scaled(sharpness, _first_eighth), 0.0),
+    ]  # fmt: skip
+    if grid_width:
+        listed += [
+            Feature("run-at-row-start", "a run of equal tokens goes on at the start of a row too often",
+                    "a run of equal tokens ends at the start of a row too often", Scaled(run, _row_starts), 0.0),
+            Feature("sharpness-at-row-start", "laws at the start of a row are sharper than the target's",
+                    "laws at the start of a row are flatter than the target's", Scaled(sharpness, _row_starts), 0.0),
+        ]  # fmt: skip
+    return tuple(listed)
 
 
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:

@@ -18,10 +18,16 @@ def ancestral(tables: Tables, num_sequences: int, rng: np.random.Generator) -> L
     return tokens
 
 
-def batch_of(tables: Tables, tokens: Longs, uniforms: np.ndarray, table: Tabulated | None = None) -> Batch:
+def batch_of(
+    tables: Tables,
+    tokens: Longs,
+    uniforms: np.ndarray,
+    table: Tabulated | None = None,
+    grid_width: int | None = None,
+) -> Batch:
     """Look everything up."""
     laws, companions, cells = (table or tabulate(tables.rows)).look_up(tokens)
-    return make_batch(tokens, laws, uniforms, companions, cells)
+    return make_batch(tokens, laws, uniforms, companions, cells, grid_width)
 
 
 def every_sequence(tables: Tables) -> Longs:

@@ -8,27 +8,25 @@ import numpy as np
 import pytest
 
 from scd_analysis.errors import InputError
-from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.batch import Batch, Floats, make_batch
 from scd_analysis.evidence.bettor import earlier_occurrences
-from scd_analysis.evidence.catalogue import FEW_TOKENS, standard_portfolio
-from scd_analysis.evidence.directed import Directed
-from scd_analysis.evidence.features import features_of_long_sequences
+from scd_analysis.evidence.catalogue import FEW_TOKENS, of_long_sequences, standard_portfolio
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.tabulated import tabulate
 from tests.evidence.batches import ancestral, batch_of, every_sequence
-from tests.evidence.decoders import Tables, decode
+from tests.evidence.decoders import Tables, decode, random_tables
 
 
 def _portfolio(tables: Tables) -> Portfolio:
     return standard_portfolio(tables.vocab_size, tables.num_tokens, tuple(tabulate(tables.rows).companions))
 
 
-def _expected_growth_at(portfolio: Portfolio, tables: Tables, variate: Floats) -> Floats:
+def _expected_growth_at(portfolio: Portfolio, tables: Tables, variate: Floats, grid_width: int | None = None) -> Floats:
     total = np.zeros(len(portfolio.arms))
     for tokens, probability in zip(every_sequence(tables), tables.joint(), strict=True):
         after = copy.deepcopy(portfolio)
-        after.bet(batch_of(tables, tokens[None], variate[None]))
+        after.bet(batch_of(tables, tokens[None], variate[None], grid_width=grid_width))
         total += probability * np.exp(after.log_wealth - portfolio.log_wealth)
     return total
 
@@ -46,17 +44,36 @@ def test_every_arm_that_needs_no_pit_is_an_exact_martingale(tables: Tables) -> N
     assert np.abs(portfolio.log_wealth[free]).min() > 0  # no arm passes by never betting
 
 
-def test_directions_of_long_sequences_are_exact_martingales(tables: Tables) -> None:
-    """By themselves, since the standard portfolio takes them up for long sequences only."""
-    rng = np.random.default_rng(0)
-    portfolio = Portfolio([Family("long", 1, Directed(features_of_long_sequences(), (30.0,)))])
+def test_bettors_of_long_sequences_are_exact_martingales() -> None:
+    """By themselves, since the standard portfolio has them for sequences that are too long to be summed over."""
+    tables, rng = random_tables(2, 8, 0.8, np.random.default_rng(3)), np.random.default_rng(0)
+    portfolio = Portfolio(of_long_sequences(2, 8, 4))
     history = decode(tables, 300, rng, fault="residual-from-target")
-    portfolio.bet(batch_of(tables, history, rng.random(history.shape)))
-    growth = _expected_growth_at(portfolio, tables, rng.random(tables.num_tokens))
+    for part in batch_of(tables, history, rng.random(history.shape), grid_width=4).chunks(0, 0.25, 16):
+        portfolio.bet(part)
+    growth = _expected_growth_at(portfolio, tables, rng.random(8), grid_width=4)
     np.testing.assert_allclose(growth, 1, rtol=0, atol=1e-9)
-    assert abs(portfolio.log_wealth[0]) > 0
+    assert np.abs(portfolio.log_wealth).min() > 0
+
+
+def test_long_sequences_have_bettors_of_their_own() -> None:
+    """And a first row that leans to its first token is found by them."""
     for num_tokens, there in ((FEW_TOKENS, False), (FEW_TOKENS + 1, True)):
-        assert any("commonest-early" in arm for arm in standard_portfolio(4, num_tokens).arms) is there
+        names = {family.name for family in standard_portfolio(4, num_tokens).members}
+        assert (names & {"long-directed", "long-position", "long-ridge"} != set()) is there
+    rng = np.random.default_rng(0)
+    tokens, laws = rng.integers(4, size=(200, 32)), np.full((200, 32, 4), 0.25)
+    portfolio = standard_portfolio(4, 32)
+    portfolio.bet(make_batch(tokens, laws, rng.random(tokens.shape)))
+    assert portfolio.log_e_value < np.log(1e4)  # fails for a right decoder with probability 1e-4, were it not seeded
+    tokens = rng.integers(4, size=(200, 32))
+    leaning = np.where(rng.random(tokens.shape) < 0.3, tokens[:, :1], tokens)
+    leaning[:, 4:] = tokens[:, 4:]
+    portfolio.bet(make_batch(leaning, laws, rng.random(tokens.shape)))
+    assert portfolio.log_e_value > np.log(1e6)
+    best = max(portfolio.families(), key=lambda family: family.log_e_value)
+    assert best.name.startswith("long-")
+    assert "first token comes again too often" in best.message
 
 
 def test_pit_arms_are_exact_martingales(dyadic: Tables) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scd_analysis.evidence.batch import make_batch
-from scd_analysis.evidence.features import Feature, commonest, features, features_of_long_sequences, sharpness
+from scd_analysis.evidence.features import Feature, features, features_of_long_sequences, first_token, run, sharpness
 from scd_analysis.evidence.moments import AtToken, MidPit, Numbered, Scaled, moments
 
 
@@ -25,7 +25,7 @@ def by_hand(values, batch):
     return own - mean, mean, variance
 
 
-ALL = features((), 3) + features_of_long_sequences()
+ALL = features((), 3) + features_of_long_sequences(3)
 
 
 @pytest.mark.parametrize("feature", ALL, ids=lambda f: f.name)
@@ -69,8 +69,23 @@ def test_a_token_that_is_not_there_says_nothing():
     assert np.abs(moments(MidPit("rank"), batch, {})[0]).max() > 0
 
 
-def test_the_commonest_token_by_hand():
-    """Of several that came equally often, the last to get there; the last token of a sequence tells nothing."""
-    tokens = np.array([[2, 1, 1, 2, 2, 0], [0, 0, 3, 3, 1, 4]])
+def test_tokens_that_may_come_again_by_hand():
+    """The first of a sequence, and the one of a run; the last token of a sequence tells nothing."""
+    tokens = np.array([[2, 1, 1, 1, 2, 0], [0, 0, 3, 3, 1, 4]])
     batch = make_batch(tokens, np.full((2, 6, 5), 0.2), np.full((2, 6), 0.5))
-    assert commonest.token(batch).tolist() == [[-1, 2, 1, 1, 2, 2], [-1, 0, 0, 0, 3, 3]]
+    assert first_token.token(batch).tolist() == [[-1, 2, 2, 2, 2, 2], [-1, 0, 0, 0, 0, 0]]
+    assert run.token(batch).tolist() == [[-1, -1, -1, 1, 1, -1], [-1, -1, 0, -1, 3, -1]]
+
+
+def test_where_directions_of_long_sequences_bet():
+    """Early, and in the first quarter of rows after the first."""
+    batch = make_batch(np.zeros((1, 24), dtype=int), np.full((1, 24, 2), 0.5), np.full((1, 24), 0.5), grid_width=8)
+    where = {f.name: np.flatnonzero(f.values(batch)[0].any(-1)).tolist() for f in features_of_long_sequences(8)}
+    starts = [8, 9, 16, 17]
+    assert where == {
+        "first-token": list(range(1, 24)),
+        "first-token-early": [1, 2],
+        "sharpness-early": [0, 1, 2],
+        "run-at-row-start": starts,
+        "sharpness-at-row-start": starts,
+    }
