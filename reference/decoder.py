@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from reference.draws import GENERATOR
-from reference.fast.graphs import Passes, replays
+from reference.fast.graphs import SHRINK, Passes, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
@@ -181,7 +181,7 @@ def _decode_batch(
             done, live = np.flatnonzero(finished), live & ~finished
             nfe[row[done]] = made
             tokens.index_copy_(0, on_device(row[done]), state.tokens.index_select(0, on_device(done)))
-            if not passes.replayed or 2 * live.sum() <= len(live):  # a pass that is replayed has to keep its size
+            if not passes.replayed or SHRINK * live.sum() <= len(live):
                 kept = np.flatnonzero(live)
                 row, base, before, live = row[kept], base[kept], before[kept], live[kept]
                 state = _select(state, on_device(kept))

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from reference.fast.compiling import compile_mode
 
+SHRINK = 4
+"""A pass that is replayed keeps its size until so many times fewer sequences are left: to capture it anew takes as long
+as tens of passes."""
+
 R = TypeVar("R")
 Pass = Callable[[Any, int], tuple[Any, R]]
 
