@@ -122,3 +122,22 @@ def test_the_table_of_compact_laws_is_the_stored_result():
     rows = json.loads((ROOT / "studies" / "results" / "bench_decode.json").read_text())["rows"]
     (eager,) = (row for row in rows if row["kind"] == "parts, eager")
     assert f"Of {eager['n']} sequences whole laws cost {eager['record_laws']:.0%}" in page
+
+
+def test_the_seconds_on_a_cuda_device_are_the_stored_result():
+    result = json.loads((ROOT / "studies" / "results" / "bench_cuda.json").read_text())
+    readme = " ".join((ROOT / "README.md").read_text().split())
+
+    def seconds(batch, method, window):
+        for way in ("launched", "replayed"):
+            (row,) = (
+                r for r in result[f"gains, {way}"] if (r["batch"], r["method"], r["window"]) == (batch, method, window)
+            )
+            yield row["seconds"]
+
+    assert result["device"] == "NVIDIA H200"
+    one, fast = seconds(1, "ar", 1), seconds(1, "scd-mc", 32)
+    assert "takes {:.2f} s launched and {:.2f} s replayed without drafts".format(*one) in readme
+    assert "{:.2f} s and {:.3f} s with `scd-mc`".format(*fast) in readme
+    many = [f"{1000 * value:.1f} ms" for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(64, *row)]
+    assert "{} and {}, {} and {}".format(*many) in readme
