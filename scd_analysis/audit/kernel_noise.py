@@ -12,8 +12,11 @@ from scd_analysis.audit.commits import Bools
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.rules import acceptance, residual
 
-PAIRS = 256
-"""Of copies of a window, at most."""
+PAIRS, FEWEST_PAIRS = 1024, 256
+"""Of copies of a window, at most, and where an audit is short."""
+
+CALLS = 8
+"""With other seeds, that copies are compared with in other calls."""
 
 SHARES = (0.3, 0.95)
 """Shares of pairs that are bet to come out alike, beyond chance."""
@@ -46,19 +49,43 @@ def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) 
     return np.concatenate([rejected, (reached[:, -1:] * whole)[:, None]], axis=1)
 
 
-def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools) -> float:
-    """Return ln E (nats) of bets that pairs come out alike, or accept as many drafts, more often than by chance.
+def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools, num_accepted: Longs) -> float:
+    """Return ln E (nats) of bets that pairs come out alike more often than by chance.
+
+    As a whole, by the number of accepted drafts, and, of pairs that accept as many, by the token after them.
 
     Parameters
     ----------
     laws : Float[B, L + 1, V]
         Of :func:`outcome_laws`.
     alike, as_many : Bool[B]
-        Which pairs did.
+        Which pairs came out alike, and which accept as many drafts.
+    num_accepted : Long[B]
+        How many, where they accept as many.
     """
-    chances = (laws**2).sum(axis=(1, 2)), (laws.sum(axis=2) ** 2).sum(axis=1)
-    bets = [_bet(chance, same) for chance, same in zip(chances, (alike, as_many), strict=True)]
+    after = np.take_along_axis(laws, num_accepted[:, None, None], axis=1)[:, 0]
+    after = np.divide(after, after.sum(axis=1, keepdims=True), out=np.ones_like(after), where=as_many[:, None])
+    chances = (laws**2).sum(axis=(1, 2)), (laws.sum(axis=2) ** 2).sum(axis=1), (after**2).sum(axis=1)
+    bets = [_bet(chance, same) for chance, same in zip(chances, (alike, as_many, alike), strict=True)]
     return float(np.logaddexp.reduce(np.concatenate(bets)) - np.log(len(bets) * len(SHARES)))
+
+
+def log_odds_of_one_call(within: tuple[Bools, ...], apart: tuple[Bools, ...]) -> float:
+    """Return ln E (nats) of bets that copies of a call are alike more often than copies of two calls.
+
+    Where windows share nothing both are pairs of independent draws, of whatever law: of the pairs that are alike in one
+    way only, either way has probability 1/2. A kernel whose law is too narrow passes, one whose windows share fails.
+
+    Parameters
+    ----------
+    within, apart : tuple of Bool[B]
+        Which pairs are alike, in one call and in two, by each way to compare them.
+    """
+    bets = []
+    for one, two in zip(within, apart, strict=True):
+        for_sharing, against = int((one & ~two).sum()), int((two & ~one).sum())
+        bets += [for_sharing * np.log1p(share) + against * np.log1p(-share) for share in SHARES]
+    return float(np.logaddexp.reduce(bets) - np.log(len(bets)))
 
 
 def _bet(chance: Floats, same: Bools) -> Floats:

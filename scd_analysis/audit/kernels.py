@@ -14,9 +14,19 @@ import numpy as np
 
 from scd_analysis.audit.checks import Violation
 from scd_analysis.audit.commits import Commits, Drawn, Entries, Passes, run_ratio
+from scd_analysis.audit.diagnosis import ESTABLISHED
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
-from scd_analysis.audit.kernel_noise import PAIRS, SURE, log_odds_of_sharing, log_probability, outcome_laws
+from scd_analysis.audit.kernel_noise import (
+    CALLS,
+    FEWEST_PAIRS,
+    PAIRS,
+    SURE,
+    log_odds_of_one_call,
+    log_odds_of_sharing,
+    log_probability,
+    outcome_laws,
+)
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
@@ -118,7 +128,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
-        pairs = min(PAIRS, self.most_at_once // 2)
+        pairs = min(PAIRS, max(FEWEST_PAIRS, self.limit // 8), self.most_at_once // 2)
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
         return drawn
@@ -132,18 +142,29 @@ class KernelJudge(ConditionsJudge[Commits]):
     def _compare_windows(self, pairs: int) -> None:
         """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
-        for_windows, first_seed, second_seed = apart.spawn(3)
+        for_windows, first_seed, *more_seeds = apart.spawn(2 + CALLS)
         windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
         tokens, draft, target = windows[0].repeat(2, axis=0), windows[1].repeat(2, axis=0), windows[2].repeat(2, axis=0)
         emitted, accepted = self._verify(tokens, draft, target, _seed(first_seed))
-        again, _ = self._verify(tokens, draft, target, _seed(second_seed))
+        again, accepted_again = self._verify(tokens, draft, target, _seed(more_seeds[0]))
         laws = outcome_laws(draft, target, tokens, bool((emitted[:, -1] >= 0).any()))
         if (emitted == again).all() and log_probability(laws, emitted, accepted) < -SURE:
             same = f"kernel: {len(tokens)} windows come out the same under two seeds"
             self._ignores_seed = f"{same}: it does not draw from its generator, its seed or a global generator"
             return
-        alike = (emitted[::2] == emitted[1::2]).all(axis=1)
-        if log_odds_of_sharing(laws[::2], alike, accepted[::2] == accepted[1::2]) > SURE:
+        alike, as_many = (emitted[::2] == emitted[1::2]).all(axis=1), accepted[::2] == accepted[1::2]
+        if log_odds_of_sharing(laws[::2], alike, as_many, accepted[::2]) <= SURE:
+            return
+        for i, seed in enumerate(more_seeds[1:], 1):  # several, since what a whole call shares may be alike in two
+            mine = np.arange(len(tokens)) // 2 % CALLS == i
+            found = self._verify(tokens, draft, target, _seed(seed))
+            again[mine], accepted_again[mine] = found[0][mine], found[1][mine]
+        alike_apart, as_many_apart = (emitted[::2] == again[1::2]).all(axis=1), accepted[::2] == accepted_again[1::2]
+        one_call, two_calls = (
+            (alike, as_many, alike & as_many_apart),
+            (alike_apart, as_many_apart, alike_apart & as_many),
+        )
+        if log_odds_of_one_call(one_call, two_calls) > ESTABLISHED:
             message = "windows of one call share their noise: copies of a window come out alike too often"
             self.watch.violations[SHARED] = Violation(
                 SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, int(alike.sum()), pairs

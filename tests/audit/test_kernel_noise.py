@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scd_analysis import Outcome, audit
-from scd_analysis.audit.kernel_noise import log_odds_of_sharing, log_probability, outcome_laws
+from scd_analysis.audit.kernel_noise import log_odds_of_one_call, log_odds_of_sharing, log_probability, outcome_laws
 from scd_analysis.audit.kernels import make_windows
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
@@ -100,11 +100,36 @@ def right_of_two(draft_tokens, draft_probs, target_probs, generator):
 
 
 def test_odds_by_hand():
-    """A pair with two equally likely outcomes: alike pays (1 - e) + 2 e, apart 1 - e; by number it is certain."""
-    laws = np.array([[[0.5, 0.5]]])
-    assert log_odds_of_sharing(laws, np.array([True]), np.array([True])) == pytest.approx(
-        np.log((1.3 + 1.95 + 1 + 1) / 4)
-    )
-    assert log_odds_of_sharing(laws, np.array([False]), np.array([True])) == pytest.approx(
-        np.log((0.7 + 0.05 + 1 + 1) / 4)
-    )
+    """Two equally likely outcomes: alike pays (1 - e) + 2 e, apart 1 - e, given the number too, which is certain."""
+    laws, one = np.array([[[0.5, 0.5]]]), np.array([0])
+    for alike, pays in ((True, 1.3 + 1.95), (False, 0.7 + 0.05)):
+        found = log_odds_of_sharing(laws, np.array([alike]), np.array([True]), one)
+        assert found == pytest.approx(np.log((pays + 1 + 1 + pays) / 6))
+    other_number = np.array([[[0.25, 0.25], [0.25, 0.25]]])
+    found = log_odds_of_sharing(other_number, np.array([False]), np.array([False]), one)
+    assert found == pytest.approx(np.log((0.75 + 0.75 + 1 + 1) / 6))  # nothing is bet on what comes after
+
+
+def test_odds_of_one_call_by_hand():
+    """Of pairs alike in one way only, each pays 1 + e for one call and 1 - e for two."""
+    within, apart = np.array([True, True, False, True]), np.array([True, False, True, False])
+    expected = np.log(((1.3**2 * 0.7) + (1.95**2 * 0.05)) / 2)
+    assert log_odds_of_one_call((within,), (apart,)) == pytest.approx(expected)
+
+
+def most_probable_replacement(draft_tokens, draft_probs, target_probs, generator):
+    window = draft_tokens.shape[1]
+    p, q = (x[:, :window].gather(2, draft_tokens[..., None])[..., 0] for x in (target_probs, draft_probs))
+    accepted = (torch.rand(p.shape, generator=generator) * q < p).long().cumprod(1).sum(1)
+    other = (target_probs[:, :window] - draft_probs).argmax(-1)
+    kept = torch.arange(window) < accepted[:, None]
+    bonus = torch.multinomial(target_probs[:, window], 1, generator=generator)
+    return torch.cat([torch.where(kept, draft_tokens, other), bonus], dim=1), accepted + 1
+
+
+@pytest.mark.parametrize("batch_size", [8, None])
+def test_copies_that_are_alike_in_every_call_share_nothing(batch_size):
+    """A law that is too narrow makes copies alike, whatever their noise."""
+    verdict = judged(most_probable_replacement, batch_size=batch_size)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.condition is Condition.VERIFICATION
