@@ -15,6 +15,7 @@ import torch
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
 from scd_analysis.exact.context import active, drawing, refuse
+from scd_analysis.exact.generators import GENERATORS
 from scd_analysis.exact.patches import Patches
 from scd_analysis.exact.run import AGAIN
 from scd_analysis.exact.torch_modes import DispatchMode
@@ -38,7 +39,7 @@ def _torch_seed(result: Callable[[], Any]) -> Callable[..., Any]:
     def ignore(*args: Any, **kwargs: Any) -> Any:
         run = active()
         if run is not None and (args or kwargs):
-            run.seed("torch", [*args, *kwargs.values()][0])
+            run.seed("torch", [*args, *kwargs.values()][0], "torch")
         return result()
 
     return ignore
@@ -56,8 +57,8 @@ def _seeded_generator() -> type:
         run = active()
         if run is None:
             return original.manual_seed(self, seed)
-        run.seed("a torch.Generator", seed)
-        return self
+        run.seed("a torch.Generator", seed, "torch")
+        return original.manual_seed(self, seed)
 
     def set_state(self: Any, state: Any) -> Any:
         return original.set_state(self, state) if active() is None else _torch_restored()
@@ -173,6 +174,7 @@ def _restored_states(foreign: list[Any]) -> Iterator[None]:
         python_random.setstate(python_state)
         for source, state in zip(sources, states, strict=True):
             source.state = state
+        GENERATORS.restore()
 
 
 def _apply(patches: Patches, replacements: list[Pair], foreign: list[Any]) -> None:

@@ -178,7 +178,7 @@ def shuffle(x: Any, axis: int = 0) -> None:
 def seed(value: Any = None) -> None:
     """Ignore a seed."""
     if value is not None:
-        _running().seed("numpy.random", value)
+        _running().seed("numpy.random", value, "numpy, legacy")
 
 
 def set_state(*_: Any, **__: Any) -> None:
@@ -215,6 +215,7 @@ LEGACY: dict[str, Draw] = {
     "set_state": set_state,
 }
 LEGACY["sample"] = LEGACY["ranf"] = LEGACY["random_sample"]
+_LEGACY = np.random.RandomState  # before it is replaced
 _PLAIN = frozenset({"bit_generator", "spawn", "get_state", "get_bit_generator", "set_bit_generator"})
 
 
@@ -259,8 +260,13 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
         given = [*args, *kwargs.values(), None][0]
         if run is None or given is None or isinstance(given, (np.random.Generator, np.random.RandomState)):
             return  # nothing to start from, or a generator that goes on, as default_rng takes it
-        start = given.state if isinstance(given, np.random.BitGenerator) else given
-        run.seed(f"a numpy {original.__name__}", start)
+        owner = f"a numpy {original.__name__}"
+        if isinstance(given, np.random.BitGenerator):
+            run.seed(owner, given.state, "numpy", given.state)
+        elif original is _LEGACY:
+            run.seed(owner, given, "numpy, legacy")
+        else:
+            run.seed(owner, given, "numpy", np.random.PCG64(given).state)
 
     def new(cls: type, *_: Any, **__: Any) -> Any:
         return original.__new__(cls)  # type: ignore[call-overload]
@@ -268,6 +274,17 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
     def spawn(self: Any, n_children: int) -> list[Any]:
         return [type(self)() for _ in range(n_children)]
 
+    def hidden(self: Any, *_: Any) -> Any:
+        refuse("the state of a numpy generator", f"it is saved or copied, and {AGAIN}")
+
     methods = {name: _method(function) for name, function in methods_of(original, followed).items()}
-    space = {**methods, "__init__": make, "__new__": new, "spawn": spawn, "_original": original}
+    methods |= dict.fromkeys(("__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__", "get_state"), hidden)
+    space = {
+        **methods,
+        "bit_generator": property(hidden),
+        "__init__": make,
+        "__new__": new,
+        "spawn": spawn,
+        "_original": original,
+    }
     return _AcceptsOriginals(original.__name__, (original,), space)

@@ -33,7 +33,7 @@ def _exponential(run: Run, rate: float = 1.0) -> Any:
 
 def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:
     if a is not None:
-        run.seed("Python's random", a)
+        run.seed("Python's random", a, "python")
 
 
 def _restored(run: Run, *_: Any, **__: Any) -> None:

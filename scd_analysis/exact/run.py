@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -27,6 +28,14 @@ DrawKey = tuple[str, Hashable]
 """The kind of a draw ("uniform" or "race") and its key."""
 
 
+def _plain(value: Any) -> Any:
+    """An integer of any library as Python's own."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
 @dataclass(eq=False)
 class Run:
     """Everything that belongs to one run.
@@ -49,6 +58,8 @@ class Run:
         Draws of our own interface, by key.
     seeds
         Kinds of generators and the seeds that they were given.
+    states
+        Of PyTorch's generators, from which a draw was made.
     """
 
     walk: Walk
@@ -61,13 +72,25 @@ class Run:
     thread: int = field(default_factory=threading.get_ident)
     drawn: dict[DrawKey, list[int]] = field(default_factory=dict)
     seeds: set[tuple[str, str]] = field(default_factory=set)
+    states: set[bytes] = field(default_factory=set)
 
     def note(self, text: str) -> None:
         """Keep a remark; repeated remarks are kept once."""
         self.notes.add(text)
 
-    def seed(self, owner: str, value: Any) -> None:
+    def seed(self, owner: str, value: Any, kind: str, start: Any = None) -> None:
         """Ignore a seed, and say so; a seed that comes twice brings its noise twice, which is not followed.
+
+        Parameters
+        ----------
+        owner : str
+            Who was given it.
+        value : object
+            The seed.
+        kind : str
+            Of generators: those of one kind give the same noise for the same seed.
+        start : object, optional
+            What the seed comes to, where several do; by default the seed, as an integer if it is one.
 
         Raises
         ------
@@ -75,7 +98,7 @@ class Run:
             If a generator of this kind was given the seed before in this run.
         """
         self.note(f"a seed of {owner} was ignored")
-        key = owner, repr(value)
+        key = kind, repr(_plain(value) if start is None else start)
         if key in self.seeds:
             refuse(f"the seed {shortened(value)} of {owner}", f"it is given twice in one run, and {AGAIN}")
         self.seeds.add(key)

@@ -12,6 +12,7 @@ from scd_analysis.errors import LawError
 from scd_analysis.exact.arithmetic import Number, normalised
 from scd_analysis.exact.context import refuse
 from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
+from scd_analysis.exact.generators import GENERATORS
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.schemas import schema
 from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
@@ -33,6 +34,7 @@ def drawn(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     given = schema(func).bind(args, kwargs)
     if given.get("generator") is not None:
         run.note("a torch.Generator was passed in and ignored")
+        GENERATORS.drawn_from(run, given["generator"])
     name = schema(func).name
     handler = _HANDLERS.get(name)
     if handler is None:

@@ -50,6 +50,8 @@ class Shadow:
             return None
         flat, owner = found
         if tensor.dtype != owner.dtype:
+            if not plain_item(flat.any()):
+                return None
             refuse("reinterpreting the bits of a variate", f"{owner.dtype} as {tensor.dtype}")
         ids = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
         return ids if plain_item(ids.any()) else None
@@ -147,6 +149,8 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     """Draw what was postponed in ``tensor``, row-major, and write it down."""
     if not run.postponed or run.shadow is None:
         return
+    for dim in (d for d, stride in enumerate(tensor.stride()) if stride == 0 and tensor.shape[d] > 1):
+        tensor = tensor.narrow(dim, 0, 1)  # expanded: the same entries again
     ids = run.shadow.ids(tensor)
     if ids is None:
         return
