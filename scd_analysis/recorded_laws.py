@@ -109,6 +109,8 @@ class LawForm:
         """
         if isinstance(laws, bool):
             return cls("float32" if laws else "none")
+        if not isinstance(laws, str):
+            raise InputError(f"laws = {laws!r}: must be True, False, or one of {', '.join(FORMS)}")
         kept = _top(laws)
         if kept:
             check_at_least(kept, 2, f"laws = {laws!r}: tokens kept")  # a draft alone may be impossible under the target

@@ -76,7 +76,7 @@ VARIABLES: dict[str, Variable] = {
         BY_SLOT,
         "float32",
         "1",
-        "Probability that draws from the two laws collide when they share Gumbel noise; to 1e-3 above 512 tokens.",
+        "Probability that draws from the two laws collide when they share Gumbel noise; to 3e-3 above 512 tokens.",
     ),
     "entropy": Variable(BY_SLOT, "float32", "nats", "Shannon entropy of the target law."),
     "renyi2": Variable(BY_SLOT, "float32", "nats", "Renyi-2 entropy of the target law."),
@@ -99,6 +99,7 @@ VARIABLES: dict[str, Variable] = {
 }
 
 LAWS = ("draft_probs", "target_probs")
+FLAGS = ("accepted", "committed", "residual_drawn")
 COMPACT = (
     "draft_probs_half",
     "target_probs_half",

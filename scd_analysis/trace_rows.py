@@ -1,15 +1,16 @@
-"""One iteration as a caller gives it, checked and completed before it is written."""
+"""What a caller gives of a trace, checked and completed before it is written."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scd_analysis.errors import InputError
+from scd_analysis.errors import InputError, LawError
 from scd_analysis.laws import KERNELS
-from scd_analysis.schema import COMPACT, LAWS, SCALARS_OF_LAWS, VARIABLES
+from scd_analysis.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
 from scd_analysis.validate import as_array, check_laws, check_tokens
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,8 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
     for name in ("draft_token", "next_token"):
         rows[name] = np.where(used, rows[name], 0)
         check_tokens(rows[name], sizes["vocab"], name)
+    _check_ranges(rows, used, sizes["vocab"])
+    _check_each_law(rows, given, used)
     rows.update(_scalars_of_laws(rows, used))
     rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
     rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
@@ -57,12 +60,51 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
     return {"base": base, **rows}
 
 
+def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str, Any]:
+    """Check that attributes can be written, and that none has the name of one that the trace needs itself.
+
+    Raises
+    ------
+    InputError
+        Naming the attribute.
+    """
+    for name, value in given.items():
+        if name in taken:
+            raise InputError(f"{name} = {value!r}: a trace has an attribute of this name already")
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} = {value!r}: cannot be written as JSON: {error}") from None
+    return given
+
+
+def checked_ends(given: dict[str, Any], batch: int, num_tokens: int, vocab_size: int) -> dict[str, Array]:
+    """Check what is known of a batch that is finished: ``tokens``, Long[B, N], and ``nfe``, Long[B]; -1 is unknown.
+
+    Raises
+    ------
+    InputError
+        For a shape that disagrees, or a value out of range.
+    """
+    most = {"tokens": vocab_size - 1, "nfe": np.iinfo(np.int32).max}
+    shapes = {"tokens": (batch, num_tokens), "nfe": (batch,)}
+    rows = {name: as_array(value, name, np.int64) for name, value in given.items() if value is not None}
+    for name, values in rows.items():
+        if values.shape != shapes[name]:
+            raise InputError(f"{name} has shape {values.shape}: expected {shapes[name]}")
+        what = f"must lie between 0 and {most[name]}, or be -1 where it is unknown"
+        _refuse_where((values < -1) | (values > most[name]), values, name, what)
+    return rows
+
+
 def _array(name: str, value: Any, batch: int, sizes: dict[str, int]) -> Array:
     """One variable, of the shape that the schema says."""
     if name not in VARIABLES or name in COMPACT or "iteration" not in VARIABLES[name].dims:
         known = ", ".join(known for known in VARIABLES if known not in COMPACT)
         raise InputError(f"{name}: not a variable of a trace; known: {known}")
-    array = as_array(value, name, np.int64 if VARIABLES[name].is_integer else np.float64)
+    array = as_array(value, name)
+    if VARIABLES[name].is_integer:
+        array = as_array(np.where(np.isnan(array), -1, array), name, np.int64)  # NaN is what an opened trace has there
     expected = (batch, *(sizes[dim] for dim in VARIABLES[name].dims[2:]))
     if array.shape != expected:
         raise InputError(f"{name} has shape {array.shape}: expected {expected}")
@@ -85,6 +127,38 @@ def _leading(accepted: Array) -> Array:
     return before.astype(np.int64)
 
 
+def _check_ranges(rows: dict[str, Array], used: Array, vocab_size: int) -> None:
+    """Check flags and variates where there are drafts, and bonus tokens."""
+    for name in (name for name in FLAGS if name in rows):
+        _refuse_where(used & (rows[name] != 0) & (rows[name] != 1), rows[name], name, "must be 0 or 1")
+    if "uniform" in rows:
+        u = rows["uniform"]
+        _refuse_where(used & ((u < 0) | (u > 1)), u, "uniform", "must lie between 0 and 1")
+    if "bonus_token" in rows:
+        bonus = rows["bonus_token"]
+        what = f"neither a token of a vocabulary of {vocab_size} nor -1, which is none"
+        _refuse_where((bonus < -1) | (bonus >= vocab_size), bonus, "bonus_token", what)
+
+
+def _refuse_where(bad: Array, values: Array, name: str, what: str) -> None:
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise InputError(f"{name}{[int(i) for i in first]} = {values[tuple(first)]}: {what}")
+
+
+def _check_each_law(rows: dict[str, Array], given: dict[str, Any], used: Array) -> None:
+    for name in (name for name in LAWS if name in rows):
+        flat = np.full(rows[name].shape, 1.0 / rows[name].shape[-1])
+        try:
+            check_laws(np.where(used[..., None], rows[name], flat), name)
+        except LawError as error:
+            if "float16" not in str(getattr(given[name], "dtype", "")):
+                raise
+            raise LawError(
+                f"{error}; half precision rounds sums off: verify with, and record, laws normalised in float32"
+            ) from None
+
+
 def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
     """What the trace stores of the laws, where the caller gave them and not the scalars."""
     if not all(name in rows for name in LAWS):
@@ -92,8 +166,6 @@ def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
     shape = rows["draft_probs"].shape
     flat = np.full(shape, 1.0 / shape[-1])
     draft, target = (np.where(used[..., None], rows[name], flat) for name in LAWS)
-    check_laws(draft, "draft_probs")
-    check_laws(target, "target_probs")
     token = rows["draft_token"][..., None]
     of_token = np.take_along_axis(draft, token, -1)[..., 0]
     if (of_token <= 0).any():

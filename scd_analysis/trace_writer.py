@@ -26,7 +26,7 @@ from zarr.storage import LocalStore, MemoryStore
 from scd_analysis.errors import InputError
 from scd_analysis.recorded_laws import LawForm
 from scd_analysis.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.trace_rows import checked_rows
+from scd_analysis.trace_rows import checked_attributes, checked_ends, checked_rows
 from scd_analysis.validate import as_array, check_at_least, check_integer
 
 Array = npt.NDArray[Any]
@@ -100,13 +100,9 @@ class TraceWriter:
         **attributes: Any,
     ) -> None:
         chunk = min(16, num_tokens) if chunk is None else chunk
-        for name, value in (
-            ("vocab_size", vocab_size),
-            ("num_tokens", num_tokens),
-            ("window", window),
-            ("chunk", chunk),
-        ):
-            check_at_least(value, 1, name)
+        sizes = {"vocab_size": vocab_size, "num_tokens": num_tokens, "window": window, "chunk": chunk}
+        for name, value in sizes.items():
+            check_at_least(check_integer(value, name), 1, name)
         self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
         self._form = LawForm.make(laws, vocab_size)
         self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
@@ -124,8 +120,8 @@ class TraceWriter:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": library_versions(),
             **self._form.attributes,
-            **attributes,
         }
+        self._attributes |= checked_attributes(attributes, taken=self._attributes)
         self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
         self._blocks: list[list[int]] = []
         self._buffer: dict[str, Array] = {}
@@ -312,10 +308,12 @@ class TraceWriter:
             return
         self._flush()
         start, stop, _ = self._blocks[-1]
-        if tokens is not None:
-            self._arrays["tokens"][start:stop] = as_array(tokens, "tokens", np.int64)
-        if nfe is not None:
-            self._arrays["nfe"][start:stop] = as_array(nfe, "nfe", np.int64)
+        finished = {"tokens": tokens, "nfe": nfe}
+        rows = checked_ends(finished, stop - start, self.num_tokens, self.vocab_size)
+        if rows and not self._in_batch:
+            raise InputError(f"{next(iter(rows))}: the batch was finished already")
+        for name, values in rows.items():
+            self._arrays[name][start:stop] = values
         self._in_batch = False
 
     def _flush(self) -> None:

@@ -24,14 +24,26 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.ND
     Raises
     ------
     InputError
-        If ``value`` cannot be converted.
+        If ``value`` cannot be converted; integers are not made by cutting fractions off.
     """
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
         value = value.detach().cpu().numpy() if str(value.dtype) != "torch.bfloat16" else value.float().cpu().numpy()
     try:
-        return np.asarray(value, dtype=dtype)
+        array = np.asarray(value)
+        if array.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
+            _check_whole(array, name)
+        return array.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{name} is not an array of numbers: {error}") from None
+
+
+def _check_whole(array: npt.NDArray[Any], name: str) -> None:
+    bad = array != np.rint(array)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise InputError(f"{name}{_at(first)} = {array[tuple(first)]}: must be a whole number")
 
 
 def _at(index: Iterable[Any]) -> str:

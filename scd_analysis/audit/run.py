@@ -68,7 +68,7 @@ def audit(
     model : TargetModel, optional
         ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels
         and for subjects that bring their laws along as ``target_model``; for traces with laws, without it the target
-        condition is not tested.
+        condition and bonus tokens are not tested.
     alpha : float
         Probability of refuting a lossless subject, at most.
     max_sequences : int, optional

@@ -206,6 +206,11 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return np.logaddexp(math.log(SAMPLES_SHARE) + self._evidence.bet(batch), math.log(1 - SAMPLES_SHARE) + watched)
 
     def _note(self, commits: Commits) -> None:
+        if self._evidence is None and commits.bonus.any():
+            without = (
+                "accepted drafts and replacements are; bonus tokens, whose law no trace holds, without a model not"
+            )
+            self.not_tested.setdefault(Condition.VERIFICATION, without)
         if commits.draft_probs is None:
             self.not_tested.setdefault(
                 Condition.INDEPENDENCE, "exact laws were not recorded: only shared variates can be seen"

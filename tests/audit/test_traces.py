@@ -7,7 +7,7 @@ import pytest
 
 from reference import TabularModel, decode
 from reference.broken import get_fault
-from scd_analysis import Outcome, audit
+from scd_analysis import Outcome, TraceWriter, audit, open_trace
 from scd_analysis.audit.commits import read_commits
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.target import Target
@@ -64,12 +64,34 @@ def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):
     assert live.record["grade"] == "trace"
 
 
-def test_without_a_model_the_target_is_not_tested(recorded):
+def by_condition(verdict):
+    return {report.condition: report for report in verdict.conditions}
+
+
+def one_token(num_sequences, rng):
+    """MRS of one draft from (1/2, 1/2) against (3/4, 1/4): no bonus token."""
+    draft, u = rng.integers(2, size=(num_sequences, 1)), rng.random((num_sequences, 1))
+    accepted = u / 2 < np.where(draft == 0, 0.75, 0.25)
+    token, laws = np.where(accepted, draft, 0), np.broadcast_to([[[0.5, 0.5]], [[0.75, 0.25]]], (2, 1, 2))
+    draft_probs, target_probs = (np.broadcast_to(law, (num_sequences, 1, 2)) for law in laws)
+    writer = TraceWriter(vocab_size=2, num_tokens=1, window=1, decoder="one", laws=True)
+    writer.append(base=np.zeros(num_sequences), draft_token=draft, next_token=token, accepted=accepted,
+                  draft_probs=draft_probs, target_probs=target_probs)  # fmt: skip
+    writer.close()
+    return open_trace(writer.store)
+
+
+def test_without_a_model_the_target_and_bonus_tokens_are_not_tested(recorded):
+    """A trace holds no law of a bonus token."""
     verdict = audit(recorded.trace, progress=False)
-    reports = {report.condition: report for report in verdict.conditions}
+    reports = by_condition(verdict)
     assert reports[Condition.TARGET].status == "not tested"
-    assert reports[Condition.VERIFICATION].status == "not refuted"
+    assert reports[Condition.VERIFICATION].status == "not tested"
+    assert "bonus tokens" in reports[Condition.VERIFICATION].message
     assert verdict.certificate is None
+    assert by_condition(audit(recorded.trace, MODEL, progress=False))[Condition.VERIFICATION].status == "not refuted"
+    drafts_only = by_condition(audit(one_token(500, np.random.default_rng(0)), progress=False))
+    assert drafts_only[Condition.VERIFICATION].status == "not refuted"
     broken = get_fault("lenient-acceptance").traced(3)(MODEL, 600, 0)
     assert audit(broken, progress=False).condition is Condition.VERIFICATION  # the twin
 
@@ -220,3 +242,10 @@ def test_small_spaces_get_a_certificate():
     assert verdict.certificate.low == 0
     assert verdict.certificate.high < 0.25
     assert "whole sequences" in str(verdict.certificate)
+
+
+def test_an_empty_trace_is_an_error():
+    writer = TraceWriter(vocab_size=3, num_tokens=5, window=3, decoder="mine")
+    writer.close()
+    with pytest.raises(InputError, match="trace: holds no sequence"):
+        audit(open_trace(writer.store), MODEL, progress=False)

@@ -95,6 +95,8 @@ class Traced:
 
         opened = open_trace(source) if isinstance(source, (str, Path)) else source
         validate(opened)
+        if not opened.sizes["sequence"] or not opened.sizes["iteration"]:
+            raise InputError("trace: holds no sequence")
         finished = _finished(opened)
         self._trace = opened if finished.all() else opened.isel(sequence=finished)
         self.vocab_size, self.num_tokens = int(opened.attrs["vocab_size"]), int(opened.attrs["num_tokens"])
