@@ -25,6 +25,9 @@ from scd_analysis.exact.world import World
 
 RunOnce = Callable[[Run], Hashable]
 
+REPEATS = 4
+"""Further runs of a sampler that met no choice: with a fair coin of its own it passes all with probability 1/16."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -119,6 +122,7 @@ class Explorer:
         self._lightest_last = limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
         self._kept: list[torch.Tensor] = []
+        self._first: tuple[Pending, Hashable] | None = None
         self.tally = Tally()
         self.put([Pending(Fraction(1) if limits.rational else 1.0, None, 0)])
 
@@ -157,6 +161,9 @@ class Explorer:
             if time.monotonic() >= self._deadline:
                 break
             self._branch(heapq.heappop(self._heap)[2])
+        if self._first and self.tally.branches == 1 and not self._heap:  # is there a source that nobody sees?
+            for _ in range(REPEATS):
+                self._repeat(*self._first)
         self._check()
 
     def leave_rest(self) -> None:
@@ -173,6 +180,8 @@ class Explorer:
             return
         self.tally.branches += 1
         self.tally.add(outcome, [walk.mass])
+        if self.tally.branches == 1:
+            self._first = walk.end, outcome
         if self.tally.branches & (self.tally.branches - 1) == 0:  # at 1, 2, 4, 8, ... branches
             self._check()
             self._repeat(walk.end, outcome)

@@ -1,6 +1,7 @@
 """Noise that comes again, by whatever way: refused, since enumeration would take it as new."""
 
 import copy
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -132,3 +133,15 @@ def test_expanded_draws_are_the_same_draws() -> None:
 def test_settled_tokens_can_be_copied_deeply() -> None:
     law = exact_law(lambda: copy.deepcopy(torch.multinomial(torch.tensor([0.25, 0.75]), 1)))
     assert law[(1,)] == 0.75
+
+
+def test_a_source_that_is_not_intercepted_is_seen_where_it_is_the_only_one() -> None:
+    """The method of a generator, stored by itself: below 0.6 three times, then above."""
+    draw = random.Random(3).random
+    with pytest.raises(CannotEnumerate, match="does not repeat itself"):
+        exact_law(lambda: draw() < 0.6)
+
+
+def test_what_is_certain_is_certain() -> None:
+    """The twin."""
+    assert exact_law(lambda: 3)[3] == 1
