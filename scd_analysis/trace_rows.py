@@ -161,23 +161,21 @@ def _check_each_law(rows: dict[str, Array], given: dict[str, Any], used: Array) 
 
 def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
     """What the trace stores of the laws, where the caller gave them and not the scalars."""
-    if not all(name in rows for name in LAWS):
-        return {}
-    shape = rows["draft_probs"].shape
-    flat = np.full(shape, 1.0 / shape[-1])
-    draft, target = (np.where(used[..., None], rows[name], flat) for name in LAWS)
     token = rows["draft_token"][..., None]
-    of_token = np.take_along_axis(draft, token, -1)[..., 0]
-    if (of_token <= 0).any():
-        first = [int(i) for i in np.argwhere(of_token <= 0)[0]]
-        raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
-    derived = {
-        "draft_prob_of_token": of_token,
-        "target_prob_of_token": np.take_along_axis(target, token, -1)[..., 0],
-        "total_variation": KERNELS["total_variation"](target, draft),
-        "collision_independent": KERNELS["collision_independent"](target, draft),
-        "collision_gumbel": KERNELS["collision_gumbel"](target, draft),
-        "entropy": KERNELS["entropy"](target),
-        "renyi2": KERNELS["renyi2_entropy"](target),
-    }
-    return {name: derived[name] for name in SCALARS_OF_LAWS if name not in rows}
+    laws = {name: np.where(used[..., None], rows[name], 1.0 / rows[name].shape[-1]) for name in LAWS if name in rows}
+    of_token = {name: np.take_along_axis(law, token, -1)[..., 0] for name, law in laws.items()}
+    derived = {}
+    if "draft_probs" in laws:
+        derived["draft_prob_of_token"] = of_token["draft_probs"]
+        if (impossible := of_token["draft_probs"] <= 0).any():
+            first = [int(i) for i in np.argwhere(impossible)[0]]
+            raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
+    if "target_probs" in laws:
+        derived["target_prob_of_token"] = of_token["target_probs"]
+        derived |= {"entropy": KERNELS["entropy"](laws["target_probs"])}
+        derived |= {"renyi2": KERNELS["renyi2_entropy"](laws["target_probs"])}
+    if len(laws) == len(LAWS):
+        both = laws["target_probs"], laws["draft_probs"]
+        pairs = ("total_variation", "collision_independent", "collision_gumbel")
+        derived |= {name: KERNELS[name](*both) for name in pairs}
+    return {name: derived[name] for name in SCALARS_OF_LAWS if name in derived and name not in rows}

@@ -6,6 +6,7 @@ import pytest
 import scd_analysis
 from reference import TabularModel
 from scd_analysis.errors import InputError, LawError
+from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.trace import open_trace
 from tests.traces import foreign_rows
 
@@ -106,3 +107,16 @@ def test_a_bad_end_is_named_and_not_written(model, ends, message):
 def test_a_bad_argument_of_the_writer_is_named(options, message):
     with pytest.raises(InputError, match=message):
         scd_analysis.TraceWriter(**{"vocab_size": 3, "num_tokens": 5, "window": 3, "decoder": "mine"} | options)
+
+
+def test_one_law_alone_gives_the_scalars_that_it_decides(model):
+    for given, known in (
+        ("target_probs", {"target_prob_of_token", "entropy", "renyi2"}),
+        ("draft_probs", {"draft_prob_of_token"}),
+    ):
+        writer = scd_analysis.TraceWriter(vocab_size=3, num_tokens=5, window=3, decoder="mine")
+        (other,) = {"draft_probs", "target_probs"} - {given}
+        writer.append(**without(foreign_rows(model), other))
+        writer.close()
+        found = open_trace(writer.store)
+        assert {name for name in SCALARS_OF_LAWS if found[name].notnull().any()} == known
