@@ -15,6 +15,9 @@ from scd_analysis.exact.terms import is_random
 
 Draw = Callable[..., Any]
 
+_SOUGHT = {"searchsorted": 1, "digitize": 0}
+"""Where NumPy's functions that look values up have those values."""
+
 
 class VariateArray(np.ndarray[Any, Any]):
     """An array of variates; converting it to another float type leaves them as they are."""
@@ -24,6 +27,15 @@ class VariateArray(np.ndarray[Any, Any]):
         if self.dtype == object and np.issubdtype(np.dtype(dtype), np.floating):
             return self.copy()
         return super().astype(dtype, *args, **kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Look variates up one by one: NumPy compares those of an array with each other, to save steps."""
+        place = _SOUGHT.get(func.__name__)
+        if place is None or len(args) <= place or not isinstance(args[place], VariateArray) or args[place].size < 2:
+            return super().__array_function__(func, types, args, kwargs)
+        sought = args[place]
+        found = [func(*args[:place], value, *args[place + 1 :], **kwargs) for value in sought.reshape(-1).tolist()]
+        return np.array(found).reshape(sought.shape)
 
 
 def _running() -> Run:

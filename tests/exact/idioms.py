@@ -110,6 +110,12 @@ def bisect_in_cumsum() -> Any:
 
 
 @has(TOKEN)
+def numpy_searchsorted_of_two() -> Any:
+    found = np.searchsorted(np.cumsum(P), np.random.default_rng(0).random(2), side="right")
+    return int(found[0]) if np.digitize(np.random.default_rng(1).random(2), [0.5])[1] else int(found[1])
+
+
+@has(TOKEN)
 def numpy_searchsorted() -> Any:
     return int(np.searchsorted(np.cumsum(P), np.random.default_rng(0).random(), side="right"))
 
