@@ -42,6 +42,8 @@ class Batch:
         Where in its sequence each token lies; None is 0, 1, ...
     sequence : Long[S] or None
         Of which sequence each row is, ascending, where rows are single observations of sequences.
+    known : dict
+        What bettors have computed of this batch, for each other (:func:`scd_analysis.evidence.moments.moments`).
     """
 
     tokens: Longs
@@ -53,6 +55,7 @@ class Batch:
     context: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     position: Longs | None = None
     sequence: Longs | None = None
+    known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def token_probs(self) -> Floats:
@@ -74,6 +77,7 @@ class Batch:
             context={name: values[start:stop] for name, values in self.context.items()},
             position=None if self.position is None else self.position[start:stop],
             sequence=None if self.sequence is None else self.sequence[start:stop],
+            known={},
         )
 
     def chunks(self, seen: int, growth: float, smallest: int) -> Iterator[Batch]:

@@ -20,7 +20,7 @@ import numpy as np
 from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import before
 from scd_analysis.evidence.features import Feature
-from scd_analysis.evidence.moments import Moments, Values, moments
+from scd_analysis.evidence.moments import moments
 
 LARGEST_STAKE = 0.9
 """The largest share of the wealth that one token can lose."""
@@ -89,13 +89,12 @@ class Directed:
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, in order, knowing all tokens before it."""
         seen = self._seen + np.arange(batch.tokens.size, dtype=np.float64)
-        known: dict[Values, Moments] = {}
-        growth = [self._growth(batch, i, seen, known) for i in range(len(self._features))]
+        growth = [self._growth(batch, i, seen) for i in range(len(self._features))]
         self._seen += batch.tokens.size
         return np.concatenate(growth, axis=1)
 
-    def _growth(self, batch: Batch, i: int, seen: Floats, known: dict[Values, Moments]) -> Floats:
-        parts = moments(self._features[i].values, batch, known)
+    def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
+        parts = moments(self._features[i].values, batch, batch.known)
         score, mean, information = (part.ravel() for part in parts)
         past = before(score, self._score[i]), before(information, self._information[i])
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
@@ -165,14 +164,13 @@ class DirectedByPosition:
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, knowing the same position of all sequences before."""
-        known: dict[Values, Moments] = {}
-        growth = np.stack([self._growth(batch, i, known) for i in range(len(self._features))], axis=1)
+        growth = np.stack([self._growth(batch, i) for i in range(len(self._features))], axis=1)
         self._seen += len(batch)
         return growth
 
-    def _growth(self, batch: Batch, i: int, known: dict[Values, Moments]) -> Floats:
+    def _growth(self, batch: Batch, i: int) -> Floats:
         width = self._score.shape[1]
-        score, mean, information = (part[:, :width] for part in moments(self._features[i].values, batch, known))
+        score, mean, information = (part[:, :width] for part in moments(self._features[i].values, batch, batch.known))
         past = before(score, self._score[i]), before(information, self._information[i])
         seen = np.broadcast_to(self._seen + np.arange(len(batch), dtype=np.float64)[:, None], score.shape)
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
