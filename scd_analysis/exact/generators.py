@@ -1,4 +1,4 @@
-"""Generators of PyTorch that the sampler passes: their states say when noise comes again.
+"""PyTorch's generators: the states from which draws are made say when noise comes again.
 
 A draw is enumerated and leaves the generator it names untouched, so it is moved on here. Then a state from which a draw
 was made in a run before is one that was put back, seeded again, or copied: its noise comes again.
@@ -6,37 +6,48 @@ was made in a run before is one that was put back, seeded again, or copied: its 
 
 from __future__ import annotations
 
+from hashlib import blake2b
+from typing import Any
+
 import torch
 
 from scd_analysis.exact.context import refuse
 from scd_analysis.exact.run import AGAIN, Run
 
-_RAND = torch.rand
+_RAND, _GENERATOR = torch.rand, torch.Generator  # before they are intercepted
 
 
 class Generators:
-    """Those that were passed while draws are intercepted, with the states they had."""
+    """Those of the caller that were passed while draws are intercepted, with the states they had."""
 
     def __init__(self) -> None:
         self._first: dict[int, tuple[torch.Generator, torch.Tensor]] = {}
 
-    def drawn_from(self, run: Run, generator: torch.Generator) -> None:
-        """Take note of a draw.
+    def drawn_from(self, run: Run, generator: torch.Generator | None) -> None:
+        """Take note of a draw; None is the global generator.
 
         Raises
         ------
         CannotEnumerate
             If a draw was made from this state in the same run.
         """
-        if generator is torch.default_generator:
-            return  # guarded by itself
+        if generator is None or generator is torch.default_generator:
+            if run.torch_seed is not None:
+                seed, run.torch_seed = run.torch_seed, None
+                self._once(run, _GENERATOR().manual_seed(seed).get_state(), f"the seed {seed} of torch")
+            return
+        run.note("a torch.Generator was passed in and ignored")
         state = generator.get_state()
-        self._first.setdefault(id(generator), (generator, state))
-        key = state.numpy().tobytes()
-        if key in run.states:
-            refuse("a torch.Generator", f"a draw was made from the same state in this run, and {AGAIN}")
-        run.states.add(key)
+        if type(generator) is _GENERATOR:
+            self._first.setdefault(id(generator), (generator, state))
+        self._once(run, state, "a torch.Generator")
         _RAND(1, generator=generator, device=generator.device)
+
+    def _once(self, run: Run, state: torch.Tensor, what: str) -> None:
+        key = blake2b(state.numpy().tobytes(), digest_size=16).digest()
+        if key in run.states:
+            refuse(what, f"a draw was made from the same state in this run, and {AGAIN}")
+        run.states.add(key)
 
     def restore(self) -> None:
         """Give every generator the state it had."""
@@ -46,3 +57,9 @@ class Generators:
 
 
 GENERATORS = Generators()
+
+
+def seeded(run: Run, seed: Any) -> None:
+    """Take note of a seed of the global generator, from which the next draw starts."""
+    run.note("a seed of torch was ignored")
+    run.torch_seed = int(seed)

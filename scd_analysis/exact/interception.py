@@ -15,7 +15,7 @@ import torch
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
 from scd_analysis.exact.context import active, drawing, refuse
-from scd_analysis.exact.generators import GENERATORS
+from scd_analysis.exact.generators import GENERATORS, seeded
 from scd_analysis.exact.patches import Patches
 from scd_analysis.exact.run import AGAIN
 from scd_analysis.exact.torch_modes import DispatchMode
@@ -39,7 +39,7 @@ def _torch_seed(result: Callable[[], Any]) -> Callable[..., Any]:
     def ignore(*args: Any, **kwargs: Any) -> Any:
         run = active()
         if run is not None and (args or kwargs):
-            run.seed("torch", [*args, *kwargs.values()][0], "torch")
+            seeded(run, [*args, *kwargs.values()][0])
         return result()
 
     return ignore
@@ -57,7 +57,7 @@ def _seeded_generator() -> type:
         run = active()
         if run is None:
             return original.manual_seed(self, seed)
-        run.seed("a torch.Generator", seed, "torch")
+        run.note("a seed of a torch.Generator was ignored")
         return original.manual_seed(self, seed)
 
     def set_state(self: Any, state: Any) -> Any:

@@ -59,7 +59,9 @@ class Run:
     seeds
         Kinds of generators and the seeds that they were given.
     states
-        Of PyTorch's generators, from which a draw was made.
+        Of PyTorch's generators, from which a draw was made; hashed.
+    torch_seed
+        What PyTorch's global generator was seeded with, until it is drawn from.
     """
 
     walk: Walk
@@ -73,6 +75,7 @@ class Run:
     drawn: dict[DrawKey, list[int]] = field(default_factory=dict)
     seeds: set[tuple[str, str]] = field(default_factory=set)
     states: set[bytes] = field(default_factory=set)
+    torch_seed: int | None = None
 
     def note(self, text: str) -> None:
         """Keep a remark; repeated remarks are kept once."""

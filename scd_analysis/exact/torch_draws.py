@@ -32,9 +32,7 @@ def drawn(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         If it has neither finitely many results nor a uniform or exponential law.
     """
     given = schema(func).bind(args, kwargs)
-    if given.get("generator") is not None:
-        run.note("a torch.Generator was passed in and ignored")
-        GENERATORS.drawn_from(run, given["generator"])
+    GENERATORS.drawn_from(run, given.get("generator"))
     name = schema(func).name
     handler = _HANDLERS.get(name)
     if handler is None:

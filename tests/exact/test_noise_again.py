@@ -48,6 +48,10 @@ def global_and_own() -> Any:
     return bool(torch.rand(1) < 0.5), _torch(torch.Generator().manual_seed(4))
 
 
+def global_seeded_twice() -> Any:
+    return [bool(torch.rand(1, out=None) < 0.5) for _ in range(2) if torch.manual_seed(4)]
+
+
 def integers_of_two_libraries() -> Any:
     return [_numpy(np.random.default_rng(seed)) for seed in (3, np.int64(3))]
 
@@ -82,6 +86,7 @@ AGAIN = [
     two_of_the_default_seed,
     cloned,
     global_and_own,
+    global_seeded_twice,
     integers_of_two_libraries,
     integer_and_list,
     seed_and_bit_generator,
@@ -105,11 +110,19 @@ def different_seeds() -> Any:
     return [_torch(torch.Generator().manual_seed(seed)) for seed in (1, 2)] + [_numpy(np.random.default_rng(1))]
 
 
+def everything_seeded() -> Any:
+    """As programs begin; only one of the generators is drawn from."""
+    for seed in (torch.manual_seed, torch.cuda.manual_seed_all, np.random.seed, random.seed):
+        seed(7)
+    generator = torch.Generator().manual_seed(7)
+    return [_torch(generator) for _ in range(3)]
+
+
 def spawned() -> Any:
     return [_numpy(np.random.default_rng(child)) for child in np.random.SeedSequence(3).spawn(3)]
 
 
-@pytest.mark.parametrize("sampler", [outer_that_goes_on, different_seeds, spawned])
+@pytest.mark.parametrize("sampler", [outer_that_goes_on, different_seeds, everything_seeded, spawned])
 def test_new_noise_is_not(sampler: Callable[[], Any]) -> None:
     """The twins; and generators of the caller have the state that they had."""
     before = [generator.get_state() for generator in (OUTER, OTHER)]
