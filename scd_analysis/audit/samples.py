@@ -13,7 +13,7 @@ from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs
-from scd_analysis.evidence.catalogue import CONCENTRATIONS, PRIOR_TOKENS, standard_portfolio
+from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
@@ -22,6 +22,8 @@ from scd_analysis.evidence.resolution import every_cell, one_direction
 FALSE_DISCOVERY_RATE = 0.05
 CERTIFICATE_DELTA = 0.05
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
+SMALLEST_CHUNK_OF_LONG = 4
+"""A few long sequences tell enough for some bettors to learn from, which they do between chunks."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class SampleJudge(Judge[Batch]):
 
     def parts(self, drawn: Batch) -> Iterator[tuple[Batch, int]]:
         """Parts that grow with what was seen."""
-        return ((part, len(part)) for part in drawn.chunks(self.seen, CHUNK_GROWTH, SMALLEST_CHUNK))
+        smallest = SMALLEST_CHUNK if self.num_tokens <= FEW_TOKENS else SMALLEST_CHUNK_OF_LONG
+        return ((part, len(part)) for part in drawn.chunks(self.seen, CHUNK_GROWTH, smallest))
 
     def bet(self, part: Batch, offset: int) -> Floats:
         """Bet on tokens."""
