@@ -50,8 +50,7 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
         rows[name] = np.where(used, rows[name], 0)
         check_tokens(rows[name], sizes["vocab"], name)
     _check_ranges(rows, used, sizes["vocab"])
-    _check_each_law(rows, given, used)
-    rows.update(_scalars_of_laws(rows, used))
+    rows.update(_scalars_of_laws(rows, _checked_laws(rows, given, used)))
     rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
     rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
     bonus = rows.get("bonus_token", np.full(len(base), -1)) >= 0
@@ -146,23 +145,24 @@ def _refuse_where(bad: Array, values: Array, name: str, what: str) -> None:
         raise InputError(f"{name}{[int(i) for i in first]} = {values[tuple(first)]}: {what}")
 
 
-def _check_each_law(rows: dict[str, Array], given: dict[str, Any], used: Array) -> None:
-    for name in (name for name in LAWS if name in rows):
-        flat = np.full(rows[name].shape, 1.0 / rows[name].shape[-1])
+def _checked_laws(rows: dict[str, Array], given: dict[str, Any], used: Array) -> dict[str, Array]:
+    """The laws that were given, uniform where there is no draft."""
+    laws = {name: np.where(used[..., None], rows[name], 1.0 / rows[name].shape[-1]) for name in LAWS if name in rows}
+    for name, law in laws.items():
         try:
-            check_laws(np.where(used[..., None], rows[name], flat), name)
+            check_laws(law, name)
         except LawError as error:
             if "float16" not in str(getattr(given[name], "dtype", "")):
                 raise
             raise LawError(
                 f"{error}; half precision rounds sums off: verify with, and record, laws normalised in float32"
             ) from None
+    return laws
 
 
-def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
+def _scalars_of_laws(rows: dict[str, Array], laws: dict[str, Array]) -> dict[str, Array]:
     """What the trace stores of the laws, where the caller gave them and not the scalars."""
     token = rows["draft_token"][..., None]
-    laws = {name: np.where(used[..., None], rows[name], 1.0 / rows[name].shape[-1]) for name in LAWS if name in rows}
     of_token = {name: np.take_along_axis(law, token, -1)[..., 0] for name, law in laws.items()}
     derived = {}
     if "draft_probs" in laws:
@@ -172,8 +172,8 @@ def _scalars_of_laws(rows: dict[str, Array], used: Array) -> dict[str, Array]:
             raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
     if "target_probs" in laws:
         derived["target_prob_of_token"] = of_token["target_probs"]
-        derived |= {"entropy": KERNELS["entropy"](laws["target_probs"])}
-        derived |= {"renyi2": KERNELS["renyi2_entropy"](laws["target_probs"])}
+        derived["entropy"] = KERNELS["entropy"](laws["target_probs"])
+        derived["renyi2"] = KERNELS["renyi2_entropy"](laws["target_probs"])
     if len(laws) == len(LAWS):
         both = laws["target_probs"], laws["draft_probs"]
         pairs = ("total_variation", "collision_independent", "collision_gumbel")

@@ -100,13 +100,13 @@ class TraceWriter:
         **attributes: Any,
     ) -> None:
         chunk = min(16, num_tokens) if chunk is None else chunk
-        sizes = {"vocab_size": vocab_size, "num_tokens": num_tokens, "window": window, "chunk": chunk}
+        given = {"vocab_size": vocab_size, "num_tokens": num_tokens, "window": window, "chunk": chunk}
+        sizes = {name: check_integer(value, name) for name, value in given.items()}
         for name, value in sizes.items():
-            check_at_least(check_integer(value, name), 1, name)
-        self.vocab_size, self.num_tokens, self.window, self.chunk = vocab_size, num_tokens, window, chunk
-        self._form = LawForm.make(laws, vocab_size)
-        self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
-        self.store = self._make_store(path, overwrite)
+            check_at_least(value, 1, name)
+        self.vocab_size, self.num_tokens, self.window, self.chunk = sizes.values()
+        self._num_sequences = 0 if num_sequences is None else check_integer(num_sequences, "num_sequences")
+        self._form = LawForm.make(laws, self.vocab_size)
         self._names = [*REQUIRED, *self._form.stored]
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._attributes = {
@@ -114,14 +114,16 @@ class TraceWriter:
             "complete": False,
             "blocks": [],
             "decoder": decoder,
-            "vocab_size": vocab_size,
-            "num_tokens": num_tokens,
-            "window": window,
+            "vocab_size": self.vocab_size,
+            "num_tokens": self.num_tokens,
+            "window": self.window,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": library_versions(),
             **self._form.attributes,
         }
         self._attributes |= checked_attributes(attributes, taken=self._attributes)
+        self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
+        self.store = self._make_store(path, overwrite)  # last: nothing is replaced for arguments that are refused
         self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
         self._blocks: list[list[int]] = []
         self._buffer: dict[str, Array] = {}
@@ -132,7 +134,6 @@ class TraceWriter:
         self._in_batch = self._failed = self._closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trace")
         self._writing: Future[None] | None = None
-        self._num_sequences = 0 if num_sequences is None else check_integer(num_sequences, "num_sequences")
 
     def _make_store(self, path: str | Path | Store | None, overwrite: bool) -> Store:
         if path is None or isinstance(path, Store):

@@ -120,3 +120,12 @@ def test_one_law_alone_gives_the_scalars_that_it_decides(model):
         writer.close()
         found = open_trace(writer.store)
         assert {name for name in SCALARS_OF_LAWS if found[name].notnull().any()} == known
+
+
+def test_a_refused_argument_replaces_nothing(tmp_path):
+    sizes = {"vocab_size": 3, "num_tokens": 5, "window": np.int64(3), "decoder": "mine"}
+    scd_analysis.TraceWriter(tmp_path / "t.zarr", **sizes).close()
+    for wrong in ({"blocks": 3}, {"num_sequences": 1.5}, {"laws": 9}):
+        with pytest.raises(InputError):
+            scd_analysis.TraceWriter(tmp_path / "t.zarr", overwrite=True, **sizes, **wrong)
+    assert open_trace(tmp_path / "t.zarr").attrs["window"] == 3

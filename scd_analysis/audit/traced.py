@@ -207,9 +207,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def _note(self, commits: Commits) -> None:
         if self._evidence is None and commits.bonus.any():
-            without = (
-                "accepted drafts and replacements are; bonus tokens, whose law no trace holds, without a model not"
-            )
+            without = "bonus tokens: no trace holds their law, and no model was given; nothing speaks against the rest"
             self.not_tested.setdefault(Condition.VERIFICATION, without)
         if commits.draft_probs is None:
             self.not_tested.setdefault(

@@ -16,6 +16,9 @@ from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.tabulated import tabulate
 from tests.evidence.batches import ancestral, batch_of, every_sequence
 from tests.evidence.decoders import Tables, decode, random_tables
+from tests.statistics import ledger
+
+STANDS = ledger("long sequences: a right decoder is not refuted at 1e-6", 1e-6)
 
 
 def _portfolio(tables: Tables) -> Portfolio:
@@ -65,7 +68,7 @@ def test_long_sequences_have_bettors_of_their_own() -> None:
     tokens, laws = rng.integers(4, size=(200, 32)), np.full((200, 32, 4), 0.25)
     portfolio = standard_portfolio(4, 32)
     portfolio.bet(make_batch(tokens, laws, rng.random(tokens.shape)))
-    assert portfolio.log_e_value < np.log(1e4)  # fails for a right decoder with probability 1e-4, were it not seeded
+    assert portfolio.log_e_value < -np.log(STANDS)
     tokens = rng.integers(4, size=(200, 32))
     leaning = np.where(rng.random(tokens.shape) < 0.3, tokens[:, :1], tokens)
     leaning[:, 4:] = tokens[:, 4:]
