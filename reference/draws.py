@@ -11,7 +11,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from reference.fast.blocks import LARGE, block_sums, first_above, search_blocks
+from reference.fast.blocks import LARGE, block_sums, first_above, read_block, search_blocks
 from reference.fast.philox import philox, to_unit
 
 GENERATOR = "Philox-4x32-10; counter = (sequence, position, 16 * iteration + purpose, block), key = seed"
@@ -117,4 +117,4 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
     if vocab_size <= LARGE:
         cumulative = weights.cumsum(-1)
         return first_above(cumulative, (uniform * cumulative[..., -1]).to(weights.dtype)[..., None])[..., 0]
-    return search_blocks(block_sums(weights), uniform, vocab_size, lambda index: weights.gather(-1, index))
+    return search_blocks(block_sums(weights), uniform, lambda block: read_block(weights, block))

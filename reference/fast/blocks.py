@@ -29,7 +29,17 @@ def _by_block(values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat([blocks, reduce(values[..., whole:])[..., None]], dim=-1)
 
 
-def search_blocks(sums: Tensor, uniform: Tensor, vocab_size: int, weights_at: Callable[[Tensor], Tensor]) -> Tensor:
+def read_block(values: Tensor, block: Tensor) -> Tensor:
+    """Entries of one block of each row, zeros past the last: Float[..., V], Long[..., 1] -> Float[..., BLOCK]."""
+    vocab_size = values.shape[-1]
+    if vocab_size % BLOCK == 0:  # entries that lie side by side are read so
+        rows = block[..., None].expand(*block.shape, BLOCK)
+        return values.unflatten(-1, (-1, BLOCK)).gather(-2, rows)[..., 0, :]
+    index = block * BLOCK + torch.arange(BLOCK, device=block.device)
+    return torch.where(index < vocab_size, values.gather(-1, index.clamp(max=vocab_size - 1)), 0)
+
+
+def search_blocks(sums: Tensor, uniform: Tensor, weights_in: Callable[[Tensor], Tensor]) -> Tensor:
     """Inverse CDF in two levels: find the block, then read its entries and find the index.
 
     Parameters
@@ -38,10 +48,8 @@ def search_blocks(sums: Tensor, uniform: Tensor, vocab_size: int, weights_at: Ca
         Float[..., K], of :func:`block_sums`.
     uniform : Tensor
         Float64[...] in [0, 1).
-    vocab_size : int
-        V.
-    weights_at : callable
-        Long[..., BLOCK], indices of one block, to the weights there.
+    weights_in : callable
+        Long[..., 1], a block of each row, to the weights in it, Float[..., BLOCK]; see :func:`read_block`.
 
     Returns
     -------
@@ -52,8 +60,7 @@ def search_blocks(sums: Tensor, uniform: Tensor, vocab_size: int, weights_at: Ca
     threshold = (uniform * up_to[..., -1])[..., None]
     block = first_above(up_to, threshold)
     before = torch.where(block > 0, up_to.gather(-1, (block - 1).clamp(min=0)), 0.0)
-    index = block * BLOCK + torch.arange(BLOCK, device=block.device)
-    inside = torch.where(index < vocab_size, weights_at(index.clamp(max=vocab_size - 1)), 0).double()
+    inside = weights_in(block).double()
     return (block * BLOCK + first_above(inside.cumsum(-1), threshold - before))[..., 0]
 
 

@@ -42,7 +42,7 @@ def compiled_where_large(function: Callable[P, R]) -> Callable[P, R]:
             if compiled:
                 return compiled[0](*args, **kwargs)
             with warnings.catch_warnings(action="ignore"):  # torch's own, as it loads its compiler
-                compiled.append(torch.compile(function))
+                compiled.append(torch.compile(function, options=_options()))
                 return compiled[0](*args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:  # no compiler on this machine, most often
             broken.append(error)
@@ -51,6 +51,14 @@ def compiled_where_large(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return call
+
+
+def _options() -> dict[str, str | int | bool | Callable[..., object]]:
+    """Let the C++ compiler multiply and add in one instruction, where this version of torch can be asked to."""
+    from torch._inductor import config
+
+    can = isinstance(getattr(config.cpp, "enable_floating_point_contract_flag", None), str)
+    return {"cpp.enable_floating_point_contract_flag": "fast"} if can else {}
 
 
 def _wanted(laws: object) -> bool:
