@@ -18,7 +18,7 @@ from reference.draws import GENERATOR
 from reference.fast.graphs import SHRINK, Passes, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
-from reference.models.base import Session, TargetModel, check_model, open_session, raise_bad_laws
+from reference.models.base import SHORT_PROBE, Session, TargetModel, check_model, open_session, raise_bad_laws
 from reference.recording import Array, Report, of_rows, report, to_device, to_host
 from scd_analysis.errors import InputError
 from scd_analysis.trace import TraceWriter, laws_of, open_trace
@@ -127,7 +127,7 @@ def decode(
     move = getattr(model, "to", None)
     if device is not None and callable(move):
         move(place)
-    law_dtype = check_model(model, place)
+    law_dtype = check_model(model, place, num_tokens=SHORT_PROBE)
     settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
     size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
     writer = (

@@ -27,6 +27,9 @@ from torch import Tensor
 from scd_analysis.errors import CausalityError, InputError, LawError
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
 
+SHORT_PROBE = 64
+"""Tokens that a decode tries a model with: all of them would take as long as a dozen passes."""
+
 _PROBE_ENTRIES = 2**25
 """Probabilities that checking a model may ask for: a large model is checked on the beginning of its sequences."""
 
@@ -118,7 +121,9 @@ def open_session(model: TargetModel, num_sequences: int, device: torch.device) -
     return PlainSession(model)
 
 
-def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch.dtype:
+def check_model(
+    model: TargetModel, device: torch.device | str = "cpu", *, num_tokens: int | None = None
+) -> torch.dtype:
     """Check that a model keeps the contract: sizes, shapes, laws that are laws, and no look at later tokens.
 
     Parameters
@@ -127,6 +132,9 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
         Called once.
     device : torch.device or str
         Where the tokens it is called with lie.
+    num_tokens : int, optional
+        How many tokens to call it with; as many as it takes, by default. A decode, which looks at every law it is
+        given, asks for a few.
 
     Returns
     -------
@@ -148,7 +156,7 @@ def check_model(model: TargetModel, device: torch.device | str = "cpu") -> torch
     for name, value in (("vocab_size", vocab), ("num_tokens", length + 1)):
         if value < 1:
             raise InputError(f"model.{name} = {value}: must be at least 1")
-    length = min(length, max(_PROBE_ENTRIES // (4 * vocab), 1))
+    length = min(length, length if num_tokens is None else num_tokens, max(_PROBE_ENTRIES // (4 * vocab), 1))
     cuts = sorted({0, length // 2, max(length - 1, 0)})
     probe = torch.zeros(1 + len(cuts), length, dtype=torch.long, device=device)
     for row, cut in enumerate(cuts, start=1):

@@ -81,7 +81,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Entries:
-    """Every position at the pass that first drafted it, unless from a point mass.
+    """Every position at one pass other than its commit.
 
     Attributes
     ----------
@@ -128,6 +128,11 @@ class Commits:
         What was drawn when the draft was, in the slot before it; and one pass before that, in its own slot and, for
         another position, in the slot after it.
     entries : Entries
+        At the pass that first drafted it, unless from a point mass.
+    held : Entries
+        At the first pass that left it to a later one though the commit rule commits it.
+    held_accepted, held_ratio : Bool[S, N], Float[S, N]
+        The accept flag there, and p/q of the draft.
     passes : Passes
     """
 
@@ -159,6 +164,9 @@ class Commits:
     same_slot: Drawn
     diagonal: Drawn
     entries: Entries
+    held: Entries
+    held_accepted: Bools
+    held_ratio: Floats
     passes: Passes
 
     def __len__(self) -> int:
@@ -193,7 +201,10 @@ def read_commits(trace: xr.Dataset) -> Commits:
     earlier = _moved(passes, index, back=2)
     (draft_probs,) = _laws(trace, "draft_probs", index)
     entered = _entry_index(passes, index, part["draft_prob_of_token"])
-    (entry_probs,) = _laws(trace, "draft_probs", entered) if entered.found.any() else [None]
+    held = _first_index(passes, passes.reached & ~passes.committed, index)
+    entry_probs, held_probs = (
+        _laws(trace, "draft_probs", place)[0] if place.found.any() else None for place in (entered, held)
+    )
     target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot, diagonal)
     return Commits(
         final=tokens,
@@ -224,6 +235,9 @@ def read_commits(trace: xr.Dataset) -> Commits:
         same_slot=_other(passes, same_slot, before[3]),
         diagonal=_other(passes, diagonal, before[4]),
         entries=Entries(entered.iteration, entered.take(passes.draft, -1), entry_probs),
+        held=Entries(held.iteration, held.take(passes.draft, -1), held_probs),
+        held_accepted=held.take(passes.accepted, False),
+        held_ratio=held.take(ratio, np.nan),
         passes=passes,
     )
 
@@ -285,16 +299,21 @@ def _commit_index(passes: Passes, num_tokens: int) -> _Index:
     return _Index(iteration, slot)
 
 
-def _entry_index(passes: Passes, committed: _Index, draft_prob: Floats) -> _Index:
-    """Where each position was first drafted, but for point masses."""
+def _first_index(passes: Passes, where: Bools, committed: _Index) -> _Index:
+    """The first pass at which each position lies in Bool[S, T, L]."""
     iteration = np.full(committed.slot.shape, -1)
     slot = iteration.copy()
-    s, t, k = (place[::-1] for place in np.nonzero(passes.used))  # backwards, so that the first pass is written last
+    s, t, k = (place[::-1] for place in np.nonzero(where))  # backwards, so that the first pass is written last
     position = passes.slot_position[s, t, k]
     iteration[s, position], slot[s, position] = t, k
-    index = _Index(iteration, slot)
+    return _Index(iteration, slot)
+
+
+def _entry_index(passes: Passes, committed: _Index, draft_prob: Floats) -> _Index:
+    """Where each position was first drafted, but for point masses."""
+    index = _first_index(passes, passes.used, committed)
     open_ = index.found & ~(index.take(draft_prob, np.nan) >= 1)
-    return _Index(np.where(open_, iteration, -1), np.where(open_, slot, -1))
+    return _Index(np.where(open_, index.iteration, -1), np.where(open_, index.slot, -1))
 
 
 def _finals(trace: xr.Dataset, part: dict[str, npt.NDArray[Any]], passes: Passes, index: _Index) -> tuple[Bools, Longs]:

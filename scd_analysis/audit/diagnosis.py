@@ -44,21 +44,37 @@ _REPEATS = tuple(
 _GIVEN_THE_DRAFT = (
     "acceptance",
     "acceptance-shared",
+    "acceptance-again",
     "kept-longest",
     "look-ahead",
     "replacement",
     "replacement-noise",
     "replacement-shared",
+    "replacement-again",
     "bonus",
     "bonus-variate",
+    "bonus-again",
     "variates",
     "variates-of-drafts",
     "variates-shared",
 )
+_HELD = ("held-drafts", "held-acceptance")
+"""Of drafts that were left to a later pass: what chose them, unless all drafts are as wrong."""
+
+_AGAIN = ("acceptance-again", "drafts-again", "replacement-again", "bonus-again")
+"""Of variates that are used again. What is wrong the same way each time looks so, too: half their ln E counts."""
+
 _BY_THE_VARIATES = ("acceptance-shared", "kept-longest")
 """Explanations of acceptance under which accept flags follow the recorded variates, where there are any."""
 
-_OF_THE_DRAFT = ("drafts", "first-drafts", "draft-scalars", "drafts-shared", "drafts-of-one-variate")
+_OF_THE_DRAFT = (
+    "drafts",
+    "first-drafts",
+    "draft-scalars",
+    "drafts-shared",
+    "drafts-of-one-variate",
+    "drafts-again",
+)
 
 
 def diagnose(watch: Watch) -> Diagnosis | None:
@@ -69,7 +85,8 @@ def diagnose(watch: Watch) -> Diagnosis | None:
     repeated = max((watch.named(name) for name in _REPEATS), key=lambda r: r.log_e_value)
     if repeated.log_e_value >= ESTABLISHED:
         return _of_process(watch, repeated, repeated.process.condition, math.inf)
-    for group in (_GIVEN_THE_DRAFT, _OF_THE_DRAFT):
+    chosen = _HELD if watch.of(*_HELD) > watch.of("drafts") else ()
+    for group in (_GIVEN_THE_DRAFT + chosen, _OF_THE_DRAFT):
         if watch.of(*group) >= ESTABLISHED:
             return _weigh(watch, group)
     return None
@@ -77,17 +94,20 @@ def diagnose(watch: Watch) -> Diagnosis | None:
 
 def _weigh(watch: Watch, group: tuple[str, ...]) -> Diagnosis:
     """Compare the conditions by their strongest process within a group."""
-    best: dict[Condition, Running] = {}
+    best: dict[Condition, tuple[float, Running]] = {}
     against = watch.inconsistent[2] > 0 and not watch.flags_follow_variates
     excluded = _BY_THE_VARIATES if against else ()
+    if watch.flags_follow_variates:
+        excluded = ("acceptance-shared", "acceptance-again")  # the variates are there to be looked at themselves
     for running in watch.running:
         if running.process.name in group and running.process.name not in excluded:
             condition = _condition(watch, running)
-            if condition not in best or running.log_e_value > best[condition].log_e_value:
-                best[condition] = running
-    ranked = sorted(best.items(), key=lambda item: -item[1].log_e_value)
-    lead = ranked[0][1].log_e_value - (ranked[1][1].log_e_value if len(ranked) > 1 else 0.0)
-    return _of_process(watch, ranked[0][1], ranked[0][0], lead)
+            weight = running.log_e_value / (2 if running.process.name in _AGAIN else 1)
+            if condition not in best or weight > best[condition][0]:
+                best[condition] = weight, running
+    (condition, (most, running)), *others = sorted(best.items(), key=lambda item: -item[1][0])
+    lead = most - (others[0][1][0] if others else 0.0)
+    return _of_process(watch, running, condition, lead)
 
 
 def _condition(watch: Watch, running: Running) -> Condition:

@@ -108,6 +108,19 @@ LOOK_AHEAD = (
     _when("run", "when the run of drafts they begin is acceptable as a whole: a block test", "run"),
 )
 
+HELD = (
+    Feature("number", "drafts of a high number are left to a later pass",
+            "drafts of a low number are left to a later pass", number, 0.0),
+    Feature("sharpness", "likely drafts are left to a later pass", "unlikely drafts are left to a later pass",
+            sharpness, 0.0),
+)  # fmt: skip
+
+HELD_FLAGS = (
+    Feature(
+        "accepted", "accepted drafts are left to a later pass", "rejected drafts are left to a later pass", _signed
+    ),
+)
+
 KEPT_LONGEST = (
     Feature("best-of-two", "the longest of two branches is kept", "as little as if the shortest branch were kept",
             companion("best-of-two")),
@@ -194,6 +207,11 @@ SHARED_VARIATES = (
 
 
 IN_PAIRS = {"in-pairs": "two slots side by side are drawn with the same noise"}
+
+PINNED = {
+    "in-batch": "one variate serves a slot in all sequences of a batch",
+    "in-slot": "one variate serves a slot at all passes of a sequence",
+}
 
 SAME_VARIATES = tuple(
     Feature(name, f"drafts are drawn with the variate {of}", f"drafts avoid what the variate {of} favours",

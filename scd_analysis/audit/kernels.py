@@ -252,6 +252,9 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         same_slot=nowhere,
         diagonal=nowhere,
         entries=Entries(nowhere.token, nowhere.token, None),
+        held=Entries(nowhere.token, nowhere.token, None),
+        held_accepted=np.zeros(drafted.shape, dtype=bool),
+        held_ratio=none,
         passes=Passes(
             base=zeros[:, :1],
             slot_position=np.broadcast_to(place[None, None, :window], (len(tokens), 1, window)),

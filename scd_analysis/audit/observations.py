@@ -187,9 +187,37 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
         "twice": 1 - (1 - probability) ** 2,
         "untested": np.full_like(probability, 0.99),
     }
-    laws = np.stack([1 - probability, probability], axis=-1)
-    companions = {name: np.stack([1 - p, p], axis=-1) for name, p in others.items()}
+    companions = {name: acceptance_law(p) for name, p in others.items()}
+    laws = acceptance_law(probability)
     return observed(commits.accepted.astype(np.int64), laws, noise, known, companions, context)
+
+
+def acceptance_law(probability: Floats) -> Floats:
+    """Law of an accept flag, Float[..., 2]."""
+    return np.stack([1 - probability, probability], axis=-1)
+
+
+def held_drafts(view: View, noise: Floats) -> Batch | None:
+    """Drafts that a pass left to a later one though the commit rule commits them, under their declared laws.
+
+    A decoder may wait, but what it waits for must not be the draft's own doing.
+    """
+    held = view.commits.held
+    if held.probs is None:
+        return None
+    with np.errstate(invalid="ignore"):
+        drawn = (held.iteration >= 0) & (held.probs.max(axis=-1) < 1)
+    return observed(held.token, held.probs, noise, drawn) if drawn.any() else None
+
+
+def held_acceptances(view: View, noise: Floats) -> Batch | None:
+    """Accept flags of such drafts under ``min(1, p/q)``."""
+    commits = view.commits
+    known = (commits.held.iteration >= 0) & ~np.isnan(commits.held_ratio)
+    if not known.any():
+        return None
+    laws = acceptance_law(np.clip(np.where(known, commits.held_ratio, 0), 0, 1))
+    return observed(commits.held_accepted.astype(np.int64), laws, noise, known)
 
 
 def _is_last_slot(commits: Commits) -> Floats:
@@ -217,19 +245,26 @@ def _best_of(tries: int, reached: Floats, probability: Floats) -> Floats:
     return np.asarray(further / -np.expm1(tries * np.log1p(-np.clip(reached, 1e-12, 1 - 1e-12))))
 
 
-def replacements(view: View, noise: Floats) -> Batch | None:
-    """Replacements of rejected drafts under the residual ``(p - q)+``, with what wrong code draws from."""
+def residual_laws(view: View) -> tuple[np.ndarray, Floats] | None:
+    """Where a replacement was committed whose residual is known, Bool[S, N], and the residuals, Float[n, V]."""
     commits, target = view.commits, view.target_probs
-    declared = commits.draft_probs
     if target is None:
         return None
-    if declared is None:  # a point mass is known without its law having been recorded
-        declared = _point_masses(commits, target.shape[-1])
+    declared = _declared(commits, target.shape[-1])
     known = commits.rejected & ~np.isnan(declared).any(axis=-1) & ~np.isnan(target).any(axis=-1)
+    return known, residual(target[known], declared[known])
+
+
+def replacements(view: View, noise: Floats) -> Batch | None:
+    """Replacements of rejected drafts under the residual ``(p - q)+``, with what wrong code draws from."""
+    commits, target, found = view.commits, view.target_probs, residual_laws(view)
+    if found is None or target is None:
+        return None
+    known, null = found
+    declared = _declared(commits, target.shape[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         threshold = np.where(known, commits.target_prob / commits.draft_prob, 0)
     at, final = np.nonzero(known), commits.final[known]
-    null = residual(target[known], declared[known])
     companions = _wrong(target[known], declared[known], commits.draft[known])
     companions["same-variate"] = between(null, threshold[known], np.ones(len(final)))
     companions["last-replacement"] = _by_the_last(null, final, at[0])
@@ -279,7 +314,10 @@ def _wrong(target: Floats, declared: Floats, draft: Longs) -> dict[str, Floats]:
         return {name: part / part.sum(axis=-1, keepdims=True) for name, part in parts.items()}
 
 
-def _point_masses(commits: Commits, vocab_size: int) -> Floats:
+def _declared(commits: Commits, vocab_size: int) -> Floats:
+    """Declared laws, Float[S, N, V]; a point mass is known without its law having been recorded."""
+    if commits.draft_probs is not None:
+        return commits.draft_probs
     point = (np.arange(vocab_size) == commits.draft[..., None]).astype(np.float64)
     return np.where((commits.draft_prob == 1)[..., None], point, np.nan)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scd_analysis.audit import directions, observations, variates
+from scd_analysis.audit import directions, observations, pinned, variates
 from scd_analysis.audit.observations import View
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Batch, Floats
@@ -102,6 +102,11 @@ def repeated(message: str) -> Families:
 def in_pairs(vocab_size: int) -> list[Family]:
     """Bettors on noise that serves two slots, the second of which is an odd one."""
     return [Family("pairs", 1, Blend(directions.IN_PAIRS, only={"in-pairs": ("beside", "odd-slot")}))]
+
+
+def again(vocab_size: int) -> list[Family]:
+    """Bettors on variates that are used again."""
+    return [Family("blend", 1, Blend(directions.PINNED))]
 
 
 PROCESSES = (
@@ -246,4 +251,12 @@ PROCESSES = (
             size=variates.VARIATE_BINS,
         ),
     ),
+    Process("held-drafts", Condition.SELECTION, observations.held_drafts, leaning(directions.HELD)),
+    Process(
+        "held-acceptance", Condition.SELECTION, observations.held_acceptances, leaning(directions.HELD_FLAGS, size=2)
+    ),
+    Process("acceptance-again", Condition.INDEPENDENCE, pinned.acceptances, again),
+    Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again),
+    Process("replacement-again", Condition.INDEPENDENCE, pinned.replacements, again),
+    Process("bonus-again", Condition.INDEPENDENCE, pinned.bonuses, again),
 )

@@ -58,6 +58,10 @@ class Loop:
     def replacement(self, t: int, j: int, k: int, slot: Slot, target: Law, uniform: float, draws: Any) -> int:
         return draws.categorical(self.replace_key(t, j, k), excess(target, slot.law))
 
+    def commits(self, t: int, base: int, after: list[int], targets: list[Law], num_reached: int, draws: Any) -> int:
+        """How many of the positions that the commit rule commits are committed now; may draw again what is not."""
+        return num_reached
+
     def draws(self, seed: int, i: int, num_sequences: int) -> Any:
         """Noise of sequence i."""
         return SampledDraws(seed, i)
@@ -94,21 +98,21 @@ class Loop:
                 if not flag:
                     after[k] = self.replacement(t, base + k, k, slot, target, uniforms[k], draws)
                     break
-            reached = len(accepted)
-            for k in range(reached, len(slots)):
+            for k in range(len(accepted), len(slots)):
                 after[k] = draws.categorical(self.draft_key(t, base + k, k), targets[k])
+            reached = self.commits(t, base, after, targets, len(accepted), draws)
             done += after[:reached]
             bonus = -1
-            if all(accepted) and len(done) < self.num_tokens:
+            if all(accepted) and reached == len(slots) and len(done) < self.num_tokens:
                 bonus = draws.categorical(self.bonus_key(t, len(done)), self.law(tuple(done)))
                 done.append(bonus)
-            passes.append(self._row(base, slots, targets, after, accepted, uniforms, bonus))
+            passes.append(self._row(base, slots, targets, after, accepted, uniforms, bonus, reached))
             kept = zip(after[reached:], targets[reached:], slots[reached:], strict=True)
             slots = [] if bonus >= 0 else [Slot(x, q, slot.token, slot.age + 1) for x, q, slot in kept]
         return np.array(done), passes
 
     def _row(
-        self, base: int, slots: list[Slot], targets: list[Law], after, accepted, uniforms, bonus
+        self, base: int, slots: list[Slot], targets: list[Law], after, accepted, uniforms, bonus, reached
     ) -> dict[str, Any]:
         def filled(values: list[Any], empty: Any) -> np.ndarray:
             return np.array([*values, *[empty] * (self.window - len(values))])
@@ -121,6 +125,7 @@ class Loop:
             "accepted": filled([int(flag) for flag in accepted], 0),
             "uniform": filled(uniforms, 0.5),
             "age": filled([slot.age for slot in slots], 0),
+            "committed": filled([k < reached for k in range(len(slots))], False),
             "bonus_token": bonus,
             "draft_probs": filled([slot.law for slot in slots], none),
             "target_probs": filled(targets, none),
