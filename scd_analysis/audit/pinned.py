@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scd_analysis.audit.observations import View, acceptance_law, between, is_drawn, residual_laws
+from scd_analysis.audit.observations import View, acceptance_law, is_drawn, residual_laws
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observations
 from scd_analysis.evidence.pit import pit_interval
 
@@ -62,10 +62,24 @@ def _pinned(view: View, noise: Floats, at: tuple[Longs, ...], tokens: Longs, law
         for where, shift in ((commits.iteration, 0), (commits.slot, 1))
     )
     width = commits.passes.used.shape[2] + 1
-    ends = pit_interval(laws / laws.sum(axis=-1, keepdims=True), tokens)
     keys = {"in-batch": iteration * width + slot, "in-slot": sequence * width + slot}
-    companions = {name: between(laws, *_narrowed(key, *ends)) for name, key in keys.items()}
-    return observations(at, tokens, laws, noise[at], companions, {})
+    low, high = pit_interval(laws / laws.sum(axis=-1, keepdims=True), tokens)
+    companions = {
+        name: _against_the_rest(_share_inside(low, high, *_narrowed(key, low, high))) for name, key in keys.items()
+    }
+    none = np.zeros(len(tokens), dtype=np.int64)
+    return observations(at, none, _against_the_rest(high - low), noise[at], companions, {})
+
+
+def _against_the_rest(probability: Floats) -> Floats:
+    """Each observation's own token, against all others, Float[n, 2]: a blend reads no more of a law."""
+    return np.stack([probability, 1 - probability], axis=-1)
+
+
+def _share_inside(low: Floats, high: Floats, start: Floats, stop: Floats) -> Floats:
+    """Probability of the tokens at [low, high) for a variate that is uniform on [start, stop), Float[n] each."""
+    overlap = np.minimum(high, stop) - np.maximum(low, start)
+    return np.clip(overlap / np.maximum(stop - start, 1e-12), 0, 1)
 
 
 def _narrowed(key: Longs, low: Floats, high: Floats) -> tuple[Floats, Floats]:
