@@ -169,7 +169,11 @@ def _scalars_of_laws(rows: dict[str, Array], laws: dict[str, Array]) -> dict[str
         derived["draft_prob_of_token"] = of_token["draft_probs"]
         if (impossible := of_token["draft_probs"] <= 0).any():
             first = [int(i) for i in np.argwhere(impossible)[0]]
-            raise InputError(f"draft_probs{[*first, int(token[tuple(first)][0])]} = 0: a draft of probability zero")
+            place = [*first, int(token[tuple(first)][0])]
+            raise InputError(
+                f"draft_probs{place} = 0: a draft of probability zero; if it was recorded as it was drawn, another law "
+                "was declared than the one that drew it"
+            )
     if "target_probs" in laws:
         derived["target_prob_of_token"] = of_token["target_probs"]
         derived["entropy"] = KERNELS["entropy"](laws["target_probs"])

@@ -19,6 +19,10 @@ ROUNDING = 1e-3
 """Relative difference of two recorded probabilities that may be rounding: half precision stays below it."""
 
 
+FEWEST_VARIATES, MOST_BITS = 8, 12
+"""So many variates of full precision are multiples of 2^-12 with probability 2^-96."""
+
+
 @dataclass(frozen=True)
 class Violation:
     """Something that happened and never should.
@@ -68,7 +72,7 @@ def check(commits: Commits, model_probs: Floats | None, offset: int, tolerance: 
     tolerance : float
         Difference of two probabilities up to which two computations of one law are the same.
     """
-    found = [*_of_commits(commits), *_of_verification(commits)]
+    found = [*_of_commits(commits), *_of_verification(commits), *_of_variates(commits, tolerance)]
     if model_probs is not None:
         found += [*_of_target(commits, model_probs, tolerance), *_of_bonus(commits, model_probs)]
     for name, condition, message, where, checked, size in found:
@@ -161,6 +165,20 @@ def _of_verification(commits: Commits) -> Iterator[_Found]:
             rejected,
             None,
         )
+
+
+def _of_variates(commits: Commits, tolerance: float) -> Iterator[_Found]:
+    known = commits.drafted & ~np.isnan(commits.uniform)
+    variates = commits.uniform[known]
+    for bits in range(1, MOST_BITS + 1):
+        if (
+            2.0 ** -(bits + 1) > tolerance
+            and (variates * 2.0**bits % 1 == 0).all()
+            and len(variates) >= FEWEST_VARIATES
+        ):
+            message = f"acceptance variates are multiples of 2^-{bits}, and acceptance probabilities rounded up to one"
+            yield "variates-coarse", Condition.VERIFICATION, message, known, known, None
+            return
 
 
 def _of_target(commits: Commits, model_probs: Floats, tolerance: float) -> Iterator[_Found]:

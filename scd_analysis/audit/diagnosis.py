@@ -26,10 +26,10 @@ DELTA = 0.05
 """Of the interval for a size."""
 
 _CHECKS = (
+    "accepted-changed",  # the law at what follows is then another
     "target-differs",
     "committed-beyond",
     "committed-twice",
-    "accepted-changed",
     "accepted-impossible",
     "rejected-certain",
     "replaced-by-itself",
@@ -37,6 +37,7 @@ _CHECKS = (
     "bonus-impossible",
     "draft-impossible",  # under a coupling, what was wrongly accepted is drafted next
     "windows-share-noise",
+    "variates-coarse",
 )
 _REPEATS = tuple(
     f"variates-repeated-{where}" for where in ("in-pass", "in-batch", "in-slot", "on-diagonal", "for-life")
@@ -56,6 +57,7 @@ _GIVEN_THE_DRAFT = (
     "bonus-again",
     "variates",
     "variates-of-drafts",
+    "variates-of-replacements",
     "variates-shared",
 )
 _HELD = ("held-drafts", "held-acceptance")

@@ -40,6 +40,10 @@ DRAFTS = (
             "drafts lean away from a hand-made coupling", companion("by-hand")),
     Feature("kept", "drafts that are likely enough are kept, and the new law is declared",
             "drafts lean away from those that were kept", companion("kept")),
+    Feature("unlike-previous", "drafts avoid the token before them (a repetition penalty): the plain law is declared",
+            "drafts repeat the token before them too often", companion("unlike-previous")),
+    Feature("without-replacement", "the drafts of a pass are drawn without replacement: the plain law is declared",
+            "drafts repeat those before them too often", companion("without-replacement")),
     Feature("earlier", "drafts lean to the law of two passes before: a draft was carried over under a new law",
             "drafts lean away from the law of two passes before", companion("earlier")),
 )  # fmt: skip
@@ -196,6 +200,11 @@ OF_DRAFTS = (
             "acceptance variates avoid what drew the draft", companion("of-draft")),
     Feature("of-draft-mirrored", "the variate that draws a draft also accepts it, mirrored",
             "acceptance variates avoid the mirror of what drew the draft", companion("of-draft-mirrored")),
+)  # fmt: skip
+
+OF_REPLACEMENTS = (
+    Feature("of-replacement", "the variate that draws a replacement also accepts the next position",
+            "acceptance variates avoid what drew the replacement before", companion("of-replacement")),
 )  # fmt: skip
 
 SHARED_VARIATES = (

@@ -109,12 +109,23 @@ def again(vocab_size: int) -> list[Family]:
     return [Family("blend", 1, Blend(directions.PINNED))]
 
 
+STATED_DRAFTS = (
+    "target",
+    "last-target",
+    "tilted",
+    "by-hand",
+    "kept",
+    "unlike-previous",
+    "without-replacement",
+    "earlier",
+)
+
 PROCESSES = (
     Process(
         "drafts",
         Condition.DECLARED_LAW,
         observations.drafts,
-        leaning(directions.DRAFTS, stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier")),
+        leaning(directions.DRAFTS, stated=STATED_DRAFTS),
     ),
     Process("first-drafts", Condition.DECLARED_LAW, observations.first_drafts, copying(directions.FIRST_DRAFTS)),
     Process("draft-scalars", Condition.DECLARED_LAW, observations.draft_scalars, known_means(directions.SCALARS)),
@@ -192,6 +203,12 @@ PROCESSES = (
         leaning(
             directions.OF_DRAFTS, stated=("of-draft", "of-draft-mirrored"), marginal=False, size=variates.VARIATE_BINS
         ),
+    ),
+    Process(
+        "variates-of-replacements",
+        Condition.INDEPENDENCE,
+        variates.of_replacements,
+        leaning(directions.OF_REPLACEMENTS, stated=("of-replacement",), marginal=False, size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-shared",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from scd_analysis.audit.commits import Drawn
-from scd_analysis.audit.observations import View, between, centred, earlier_position, is_drawn
+from scd_analysis.audit.observations import View, between, centred, earlier_position, is_drawn, residual_laws
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observations, observed
 from scd_analysis.evidence.pit import pit_interval
 
@@ -93,6 +93,23 @@ def of_drafts(view: View, noise: Floats) -> Batch | None:
     companions = {"of-draft": between(flat, low, high), "of-draft-mirrored": between(flat, 1 - high, 1 - low)}
     bins = _bins(commits.uniform[known])
     return observations(np.nonzero(known), bins, flat, noise[known], companions, {})
+
+
+def of_replacements(view: View, noise: Floats) -> Batch | None:
+    """Acceptance variates, given where the replacement just before them lies in its residual."""
+    commits, found = view.commits, residual_laws(view)
+    if found is None or np.isnan(commits.uniform).all():
+        return None
+    replaced, laws = found
+    ends = np.full((2, *replaced.shape), np.nan)
+    ends[:, replaced] = pit_interval(laws, commits.final[replaced])
+    low, high = (earlier_position(end, 1, np.nan) for end in ends)
+    known = commits.drafted & ~np.isnan(commits.uniform) & ~np.isnan(low)
+    if not known.any():
+        return None
+    flat = np.full((int(known.sum()), VARIATE_BINS), 1 / VARIATE_BINS)
+    companions = {"of-replacement": between(flat, low[known], high[known])}
+    return observations(np.nonzero(known), _bins(commits.uniform[known]), flat, noise[known], companions, {})
 
 
 def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:

@@ -58,6 +58,9 @@ class Loop:
     def replacement(self, t: int, j: int, k: int, slot: Slot, target: Law, uniform: float, draws: Any) -> int:
         return draws.categorical(self.replace_key(t, j, k), excess(target, slot.law))
 
+    def redraft(self, t: int, j: int, k: int, after: list[int], target: Law, draws: Any) -> int:
+        return draws.categorical(self.draft_key(t, j, k), target)
+
     def commits(self, t: int, base: int, after: list[int], targets: list[Law], num_reached: int, draws: Any) -> int:
         """How many of the positions that the commit rule commits are committed now; may draw again what is not."""
         return num_reached
@@ -99,7 +102,7 @@ class Loop:
                     after[k] = self.replacement(t, base + k, k, slot, target, uniforms[k], draws)
                     break
             for k in range(len(accepted), len(slots)):
-                after[k] = draws.categorical(self.draft_key(t, base + k, k), targets[k])
+                after[k] = self.redraft(t, base + k, k, after, targets[k], draws)
             reached = self.commits(t, base, after, targets, len(accepted), draws)
             done += after[:reached]
             bonus = -1
@@ -108,7 +111,7 @@ class Loop:
                 done.append(bonus)
             passes.append(self._row(base, slots, targets, after, accepted, uniforms, bonus, reached))
             kept = zip(after[reached:], targets[reached:], slots[reached:], strict=True)
-            slots = [] if bonus >= 0 else [Slot(x, q, slot.token, slot.age + 1) for x, q, slot in kept]
+            slots = [Slot(x, q, slot.token, slot.age + 1) for x, q, slot in kept if bonus < 0]
         return np.array(done), passes
 
     def _row(

@@ -166,6 +166,13 @@ class HoldsByNumber(Loop):
         return min(num_reached, 2)
 
 
+class ReplaceByNext(Loop):
+    """The variate that draws a replacement accepts the next position."""
+
+    def replace_key(self, t, j, k):
+        return self.accept_key(t + 1, j + 1, k)
+
+
 class Recycled(Loop):
     """Lossless: given that it rejected, the variate is uniform above p/q; rescaled, it draws the replacement."""
 
@@ -188,6 +195,7 @@ SLIPS = {
     BonusByAcceptance: (Condition.VERIFICATION, 2_500, "the variate that accepted the last draft"),
     ReplaceByBatch: (Condition.INDEPENDENCE, 400, "in all sequences of a batch"),
     DraftByBatch: (Condition.INDEPENDENCE, 300, ""),
+    ReplaceByNext: (Condition.INDEPENDENCE, 150, "also accepts the next position"),
     BonusByBatch: (Condition.INDEPENDENCE, 1_000, "in all sequences of a batch"),
     AcceptByBatch: (Condition.INDEPENDENCE, 300, "in all sequences of a batch"),
     AcceptBySlotUnrecorded: (Condition.INDEPENDENCE, 300, "at all passes of a sequence"),
