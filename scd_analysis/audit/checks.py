@@ -83,6 +83,24 @@ def check(commits: Commits, model_probs: Floats | None, offset: int, tolerance: 
             yield Violation(name, condition, message, offset + sequence, position, iteration, *counts, size)
 
 
+def of_flags(commits: Commits, wrong: Bools, checked: Bools, offset: int) -> Violation | None:
+    """Make a violation of accept flags Bool[S, N] that contradict their variates."""
+    if not wrong.any():
+        return None
+    message = "an accept flag contradicts the recorded variate that decides it"
+    sequence, position = (int(i) for i in np.argwhere(wrong)[0])
+    return Violation(
+        "flag-against-variate",
+        Condition.VERIFICATION,
+        message,
+        offset + sequence,
+        position,
+        int(commits.iteration[sequence, position]),
+        int(wrong.sum()),
+        int(checked.sum()),
+    )
+
+
 _Found = tuple[str, Condition, str, Bools, Bools, float | None]
 
 
@@ -170,15 +188,14 @@ def _of_verification(commits: Commits) -> Iterator[_Found]:
 def _of_variates(commits: Commits, tolerance: float) -> Iterator[_Found]:
     known = commits.drafted & ~np.isnan(commits.uniform)
     variates = commits.uniform[known]
-    for bits in range(1, MOST_BITS + 1):
-        if (
-            2.0 ** -(bits + 1) > tolerance
-            and (variates * 2.0**bits % 1 == 0).all()
-            and len(variates) >= FEWEST_VARIATES
-        ):
-            message = f"acceptance variates are multiples of 2^-{bits}, and acceptance probabilities rounded up to one"
-            yield "variates-coarse", Condition.VERIFICATION, message, known, known, None
-            return
+    bits = next((b for b in range(MOST_BITS + 1) if (variates * 2.0**b % 1 == 0).all()), None)
+    if bits is None or len(variates) < FEWEST_VARIATES:
+        return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        accept = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
+    raised = np.ceil(accept * 2.0**bits) / 2.0**bits - accept
+    message = f"acceptance variates are multiples of 2^-{bits}, and acceptance probabilities rounded up to one"
+    yield "variates-coarse", Condition.VERIFICATION, message, known & (raised > tolerance), known, None
 
 
 def _of_target(commits: Commits, model_probs: Floats, tolerance: float) -> Iterator[_Found]:

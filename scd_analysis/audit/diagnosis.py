@@ -91,6 +91,8 @@ def diagnose(watch: Watch) -> Diagnosis | None:
     for group in (_GIVEN_THE_DRAFT + chosen, _OF_THE_DRAFT):
         if watch.of(*group) >= ESTABLISHED:
             return _weigh(watch, group)
+    if (contradicted := watch.violations.get("flag-against-variate")) is not None:
+        return _of_check(watch, contradicted)
     return None
 
 

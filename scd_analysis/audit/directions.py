@@ -40,13 +40,15 @@ DRAFTS = (
             "drafts lean away from a hand-made coupling", companion("by-hand")),
     Feature("kept", "drafts that are likely enough are kept, and the new law is declared",
             "drafts lean away from those that were kept", companion("kept")),
-    Feature("unlike-previous", "drafts avoid the token before them (a repetition penalty): the plain law is declared",
-            "drafts repeat the token before them too often", companion("unlike-previous")),
-    Feature("without-replacement", "the drafts of a pass are drawn without replacement: the plain law is declared",
-            "drafts repeat those before them too often", companion("without-replacement")),
     Feature("earlier", "drafts lean to the law of two passes before: a draft was carried over under a new law",
             "drafts lean away from the law of two passes before", companion("earlier")),
 )  # fmt: skip
+
+AVOIDING = {
+    "unlike-previous": "drafts avoid the token before them (a repetition penalty, or drawing without replacement), and "
+    "the plain law is declared",
+    "without-replacement": "the drafts of a pass are drawn without replacement, and the plain law is declared",
+}
 
 FIRST_DRAFTS = tuple(
     Feature(
@@ -76,9 +78,10 @@ def _signed(batch: Batch) -> Floats:
     return np.broadcast_to(np.array([-1.0, 1.0]), batch.target_probs.shape)
 
 
-def _when(name: str, where: str, inner: str | None = None) -> Feature:
+def _when(name: str, where: str, inner: str | None = None, because: str = "") -> Feature:
     values = _signed if inner is None else scaled(_signed, inner)
-    return Feature(name, f"drafts are accepted too often {where}", f"drafts are accepted too rarely {where}", values)
+    often, rarely = f"drafts are accepted too often {where}{because}", f"drafts are accepted too rarely {where}"
+    return Feature(name, often, rarely, values)
 
 
 ACCEPTANCE = (
@@ -107,9 +110,9 @@ ACCEPTANCE = (
 )
 
 LOOK_AHEAD = (
-    _when("later-slot", "behind the first slot: what is rejected there is not committed", "later-slot"),
-    _when("next-accepted", "when the draft after them is acceptable: the commit looks ahead", "next-accepted"),
-    _when("run", "when the run of drafts they begin is acceptable as a whole: a block test", "run"),
+    _when("later-slot", "behind the first slot", "later-slot", ": what is rejected there is not committed"),
+    _when("next-accepted", "when the draft after them is acceptable", "next-accepted", ": the commit looks ahead"),
+    _when("run", "when the run of drafts they begin is acceptable as a whole", "run", ": a block test"),
 )
 
 HELD = (
@@ -135,6 +138,8 @@ KEPT_LONGEST = (
 SAME_VARIATE = (
     Feature("same-variate", "one acceptance variate serves all positions of a pass",
             "acceptance goes against that of earlier positions of the pass", companion("same-variate")),
+    Feature("mirrored-variate", "the variate that accepts a position is one less that of the position before",
+            "acceptance follows that of the position before", companion("mirrored-variate")),
 )  # fmt: skip
 
 
@@ -162,7 +167,10 @@ REPLACEMENT = (
     _leans("same-variate", "with the variate that rejected them"),
 )  # fmt: skip
 
-SAME_REPLACEMENT = (_leans("last-replacement", "with the variate that drew the replacement before it"),)
+SAME_REPLACEMENT = (
+    _leans("last-replacement", "with the variate that drew the replacement before it"),
+    _leans("last-variate", "with the variate that accepted the position before"),
+)
 
 SAME_RACE = (
     Feature("same-race", "a replacement is raced with the noise that drafted the token it replaces",
@@ -174,7 +182,7 @@ BONUS = (
     Feature("row-before", "bonus tokens are drawn from the row before theirs",
             "bonus tokens lean away from the row before theirs", companion("row-before")),
     Feature("sharpness", "bonus tokens are too likely", "bonus tokens are too unlikely", sharpness, 0.0),
-    Feature("uniform", "bonus tokens lean to the uniform law", "improbable tokens are too rare", uniform),
+    Feature("uniform", "bonus tokens lean to the uniform law", "bonus tokens avoid improbable tokens", uniform),
 )  # fmt: skip
 
 LAST_VARIATE = (
@@ -218,7 +226,7 @@ SHARED_VARIATES = (
 IN_PAIRS = {"in-pairs": "two slots side by side are drawn with the same noise"}
 
 PINNED = {
-    "in-batch": "one variate serves a slot in all sequences of a batch",
+    "in-batch": "one variate serves a slot in several sequences of a batch",
     "in-slot": "one variate serves a slot at all passes of a sequence",
 }
 
@@ -232,6 +240,7 @@ SAME_VARIATES = tuple(
         "same-slot": "that their slot had before the window moved",
         "diagonal": "that the slot after had one pass before: its seed adds pass and slot",
         "acceptance": "that accepts the position before",
+        "replacement": "that draws the replacement before",
     }.items()
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Whether windows share noise: what bets within a window cannot see.
 
-Copies of a window, side by side in one call, come out alike no more often than two independent draws do; and windows
-do not come out alike again under another seed.
+Copies of a window in one call come out alike no more often than two independent draws do; and windows do not come out
+alike again under another seed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ SHARES = (0.3, 0.95)
 
 SURE = 30.0
 """Nats: what has a probability below e^-30 is not taken for chance."""
+
+
+def pairings(pairs: int) -> tuple[tuple[Longs, Longs], ...]:
+    """Places in a call, Long[B] each, of windows and of their copies: side by side, half a call apart, mirrored."""
+    number = np.arange(pairs)
+    return (2 * number, 2 * number + 1), (number, number + pairs), (number, 2 * pairs - 1 - number)
 
 
 def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) -> Floats:
@@ -64,7 +70,8 @@ def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools, num_accepted
         How many, where they accept as many.
     """
     after = np.take_along_axis(laws, num_accepted[:, None, None], axis=1)[:, 0]
-    after = np.divide(after, after.sum(axis=1, keepdims=True), out=np.ones_like(after), where=as_many[:, None])
+    total = after.sum(axis=1, keepdims=True)  # zero where a number of accepted drafts is impossible
+    after = np.divide(after, total, out=np.ones_like(after), where=as_many[:, None] & (total > 0))
     chances = (laws**2).sum(axis=(1, 2)), (laws.sum(axis=2) ** 2).sum(axis=1), (after**2).sum(axis=1)
     bets = [_bet(chance, same) for chance, same in zip(chances, (alike, as_many, alike), strict=True)]
     return float(np.logaddexp.reduce(np.concatenate(bets)) - np.log(len(bets) * len(SHARES)))

@@ -26,6 +26,7 @@ from scd_analysis.audit.kernel_noise import (
     log_odds_of_sharing,
     log_probability,
     outcome_laws,
+    pairings,
 )
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.watch import Watch
@@ -71,6 +72,22 @@ def make_windows(
 def _law(weights: Floats) -> Floats:
     law = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
     return np.asarray(law, dtype=np.float64)
+
+
+class _Copies:
+    """A call that holds every window twice, in places ``first`` and ``second``."""
+
+    def __init__(self, windows: tuple[Longs, Floats, Floats], first: Longs, second: Longs) -> None:
+        self.first, self.second = first, second
+        self.order = np.empty(2 * len(first), dtype=np.int64)
+        self.order[first] = self.order[second] = np.arange(len(first))
+        tokens, draft, target = windows
+        self.call = tokens[self.order], draft[self.order], target[self.order]
+
+    def laws(self, has_bonus: bool) -> Floats:
+        """What each window commits, as :func:`outcome_laws`."""
+        tokens, draft, target = self.call
+        return outcome_laws(draft, target, tokens, has_bonus)
 
 
 class KernelJudge(ConditionsJudge[Commits]):
@@ -142,33 +159,44 @@ class KernelJudge(ConditionsJudge[Commits]):
     def _compare_windows(self, pairs: int) -> None:
         """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
-        for_windows, first_seed, *more_seeds = apart.spawn(2 + CALLS)
+        for_windows, *seeds = apart.spawn(1 + 3 * (1 + CALLS))
         windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
-        tokens, draft, target = windows[0].repeat(2, axis=0), windows[1].repeat(2, axis=0), windows[2].repeat(2, axis=0)
-        emitted, accepted = self._verify(tokens, draft, target, _seed(first_seed))
-        again, accepted_again = self._verify(tokens, draft, target, _seed(more_seeds[0]))
-        laws = outcome_laws(draft, target, tokens, bool((emitted[:, -1] >= 0).any()))
+        for i, (first, second) in enumerate(pairings(pairs)):
+            copies = _Copies(windows, first, second)
+            alike = self._alike(copies, [_seed(seed) for seed in seeds[i * (1 + CALLS) : (i + 1) * (1 + CALLS)]])
+            if self._ignores_seed is not None:
+                return
+            if alike:
+                message = "windows of one call share their noise: copies of a window come out alike too often"
+                self.watch.violations[SHARED] = Violation(
+                    SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, alike, pairs
+                )
+                return
+
+    def _alike(self, copies: _Copies, seeds: list[int]) -> int:
+        """How many windows come out like their copies; 0 where chance may have done it."""
+        first, second = copies.first, copies.second
+        emitted, accepted = self._verify(*copies.call, seeds[0])
+        again, accepted_again = self._verify(*copies.call, seeds[1])
+        laws = copies.laws(has_bonus=bool((emitted[:, -1] >= 0).any()))
         if (emitted == again).all() and log_probability(laws, emitted, accepted) < -SURE:
-            same = f"kernel: {len(tokens)} windows come out the same under two seeds"
+            same = f"kernel: {len(emitted)} windows come out the same under two seeds"
             self._ignores_seed = f"{same}: it does not draw from its generator, its seed or a global generator"
-            return
-        alike, as_many = (emitted[::2] == emitted[1::2]).all(axis=1), accepted[::2] == accepted[1::2]
-        if log_odds_of_sharing(laws[::2], alike, as_many, accepted[::2]) <= SURE:
-            return
-        for i, seed in enumerate(more_seeds[1:], 1):  # several, since what a whole call shares may be alike in two
-            mine = np.arange(len(tokens)) // 2 % CALLS == i
-            found = self._verify(tokens, draft, target, _seed(seed))
+            return 0
+        alike, as_many = (emitted[first] == emitted[second]).all(axis=1), accepted[first] == accepted[second]
+        if log_odds_of_sharing(laws[first], alike, as_many, accepted[first]) <= SURE:
+            return 0
+        for i, seed in enumerate(seeds[2:], 1):  # several, since what a whole call shares may be alike in two
+            mine = copies.order % CALLS == i
+            found = self._verify(*copies.call, seed)
             again[mine], accepted_again[mine] = found[0][mine], found[1][mine]
-        alike_apart, as_many_apart = (emitted[::2] == again[1::2]).all(axis=1), accepted[::2] == accepted_again[1::2]
+        alike_apart = (emitted[first] == again[second]).all(axis=1)
+        as_many_apart = accepted[first] == accepted_again[second]
         one_call, two_calls = (
             (alike, as_many, alike & as_many_apart),
             (alike_apart, as_many_apart, alike_apart & as_many),
         )
-        if log_odds_of_one_call(one_call, two_calls) > ESTABLISHED:
-            message = "windows of one call share their noise: copies of a window come out alike too often"
-            self.watch.violations[SHARED] = Violation(
-                SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, int(alike.sum()), pairs
-            )
+        return int(alike.sum()) if log_odds_of_one_call(one_call, two_calls) > ESTABLISHED else 0
 
     def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:
         """Parts that grow with what was seen."""

@@ -15,7 +15,7 @@ import numpy as np
 from scd_analysis.audit.commits import Commits, Drawn
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observed
 from scd_analysis.evidence.batch import observations as batched
-from scd_analysis.evidence.pit import pit_interval, randomised_pit
+from scd_analysis.evidence.pit import between, pit_interval, randomised_pit
 from scd_analysis.evidence.races import second_winner
 from scd_analysis.evidence.rules import residual
 
@@ -197,9 +197,11 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
         "run": np.where(alone, 0, run - probability),
     }
     least, reached = _before(commits, probability)
+    last = np.nan_to_num(_accepted_before(commits), nan=1.0)
     others = {
         "run": np.where(alone, probability, run),
         "same-variate": np.minimum(1, probability / np.maximum(least, 1e-12)),
+        "mirrored-variate": np.clip(probability + last - 1, 0, 1) / np.maximum(last, 1e-12),
         "best-of-two": _best_of(2, reached, probability),
         "best-of-four": _best_of(4, reached, probability),
         "relaxed": np.clip(1.5 * ratio, 0, 1),
@@ -289,7 +291,17 @@ def replacements(view: View, noise: Floats) -> Batch | None:
     companions = _wrong(target[known], declared[known], commits.draft[known])
     companions["same-variate"] = between(null, threshold[known], np.ones(len(final)))
     companions["last-replacement"] = _by_the_last(null, final, at[0])
+    last = _accepted_before(commits)[known]
+    companions["last-variate"] = np.where(np.isnan(last)[:, None], np.nan, between(null, np.zeros(len(last)), last))
     return batched(at, final, null, noise[known], companions, {})
+
+
+def _accepted_before(commits: Commits) -> Floats:
+    """Probability with which the slot before was accepted at the same pass, Float[S, N], NaN for a first slot."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
+    same_pass = (commits.slot > 0) & (earlier_position(commits.iteration, 1, -1) == commits.iteration)
+    return np.where(same_pass, earlier_position(ratio, 1, np.nan), np.nan)
 
 
 def _by_the_last(null: Floats, tokens: Longs, sequence: Longs) -> Floats:
@@ -298,18 +310,6 @@ def _by_the_last(null: Floats, tokens: Longs, sequence: Longs) -> Floats:
     second = np.flatnonzero(sequence[1:] == sequence[:-1]) + 1
     out[second] = between(null[second], *pit_interval(null[second - 1], tokens[second - 1]))
     return out
-
-
-def between(law: Floats, low: Floats, high: Floats) -> Floats:
-    """Return the law of an inverse CDF at a variate that is uniform between ``low`` and ``high``, Float[n] each."""
-    low, high = (np.clip(np.nan_to_num(end.astype(np.float64)), 0, 1)[..., None] for end in (low, high))
-    low = np.minimum(low, 1 - 1e-9)
-    high = np.maximum(high, low + 1e-9)
-    ends = law.cumsum(axis=-1)
-    ends[..., -1] = 1.0
-    ends = np.clip(ends, low, high)
-    starts = np.concatenate([low, ends[..., :-1]], axis=-1)
-    return np.asarray((ends - starts) / (high - low))
 
 
 def _wrong(target: Floats, declared: Floats, draft: Longs) -> dict[str, Floats]:

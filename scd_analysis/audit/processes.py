@@ -50,7 +50,7 @@ class Process:
 
 
 def leaning(
-    features: tuple[Feature, ...], *, stated: tuple[str, ...] = (), marginal: bool = True, size: int | None = None
+    features: tuple[Feature, ...], *, stated: tuple[str, ...] = (), what: str = "", size: int | None = None
 ) -> Families:
     """Bettors along directions.
 
@@ -59,8 +59,8 @@ def leaning(
     features : tuple of Feature
     stated : tuple of str
         Companion laws that are just what a known slip would give.
-    marginal : bool
-        Whether to bet on the observations by themselves too, by the bins of their PIT.
+    what : str
+        What is observed, where to bet on the observations by themselves too, by the bins of their PIT.
     size : int, optional
         Values an observation can have; the vocabulary by default.
     """
@@ -69,8 +69,8 @@ def leaning(
         out = [Family("directed", 3, Directed(features, PRIORS))]
         if stated:
             out.append(Family("blend", 2, Blend({f.name: f.more for f in features if f.name in stated})))
-        if marginal:
-            out += [Family(f"pit-{kind}", 1, PitBins(kind, (4, 16))) for kind in ("rank", "token")]
+        if what:
+            out += [Family(f"pit-{kind}", 1, PitBins(kind, (4, 16), what)) for kind in ("rank", "token")]
         if (size or vocab_size) <= MOST_RIDGE_VOCABULARY:
             out.append(Family("ridge", 2, RidgeTilt(features, 1, PRIORS, by_position=False)))
         return out
@@ -109,23 +109,19 @@ def again(vocab_size: int) -> list[Family]:
     return [Family("blend", 1, Blend(directions.PINNED))]
 
 
-STATED_DRAFTS = (
-    "target",
-    "last-target",
-    "tilted",
-    "by-hand",
-    "kept",
-    "unlike-previous",
-    "without-replacement",
-    "earlier",
-)
-
 PROCESSES = (
     Process(
         "drafts",
         Condition.DECLARED_LAW,
         observations.drafts,
-        leaning(directions.DRAFTS, stated=STATED_DRAFTS),
+        together(
+            leaning(
+                directions.DRAFTS,
+                stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier"),
+                what="drafts",
+            ),
+            lambda vocab_size: [Family("avoiding", 2, Blend(directions.AVOIDING))],
+        ),
     ),
     Process("first-drafts", Condition.DECLARED_LAW, observations.first_drafts, copying(directions.FIRST_DRAFTS)),
     Process("draft-scalars", Condition.DECLARED_LAW, observations.draft_scalars, known_means(directions.SCALARS)),
@@ -133,25 +129,30 @@ PROCESSES = (
         "acceptance",
         Condition.VERIFICATION,
         observations.acceptances,
-        leaning(directions.ACCEPTANCE, stated=("relaxed", "much-relaxed", "root", "twice", "untested"), size=2),
+        leaning(
+            directions.ACCEPTANCE,
+            stated=("relaxed", "much-relaxed", "root", "twice", "untested"),
+            what="accept flags",
+            size=2,
+        ),
     ),
     Process(
         "look-ahead",
         Condition.SELECTION,
         observations.acceptances,
-        leaning(directions.LOOK_AHEAD, stated=("run",), marginal=False, size=2),
+        leaning(directions.LOOK_AHEAD, stated=("run",), size=2),
     ),
     Process(
         "kept-longest",
         Condition.SELECTION,
         observations.acceptances,
-        leaning(directions.KEPT_LONGEST, stated=("best-of-two", "best-of-four"), marginal=False, size=2),
+        leaning(directions.KEPT_LONGEST, stated=("best-of-two", "best-of-four"), size=2),
     ),
     Process(
         "acceptance-shared",
         Condition.INDEPENDENCE,
         observations.acceptances,
-        leaning(directions.SAME_VARIATE, stated=("same-variate",), marginal=False, size=2),
+        leaning(directions.SAME_VARIATE, stated=("same-variate", "mirrored-variate"), size=2),
     ),
     Process(
         "replacement",
@@ -159,6 +160,7 @@ PROCESSES = (
         observations.replacements,
         leaning(
             directions.REPLACEMENT,
+            what="replacements",
             stated=(
                 "from-target",
                 "without-draft",
@@ -175,46 +177,49 @@ PROCESSES = (
         "replacement-noise",
         Condition.INDEPENDENCE,
         observations.replacements,
-        leaning(directions.SAME_RACE, stated=("same-race",), marginal=False),
+        leaning(directions.SAME_RACE, stated=("same-race",)),
     ),
     Process(
         "replacement-shared",
         Condition.INDEPENDENCE,
         observations.replacements,
-        leaning(directions.SAME_REPLACEMENT, stated=("last-replacement",), marginal=False),
+        leaning(directions.SAME_REPLACEMENT, stated=("last-replacement", "last-variate")),
     ),
-    Process("bonus", Condition.VERIFICATION, observations.bonuses, leaning(directions.BONUS, stated=("row-before",))),
+    Process(
+        "bonus",
+        Condition.VERIFICATION,
+        observations.bonuses,
+        leaning(directions.BONUS, stated=("row-before",), what="bonus tokens"),
+    ),
     Process(
         "bonus-variate",
         Condition.VERIFICATION,
         observations.bonuses,
-        leaning(directions.LAST_VARIATE, stated=("last-variate",), marginal=False),
+        leaning(directions.LAST_VARIATE, stated=("last-variate",)),
     ),
     Process(
         "variates",
         Condition.SELECTION,
         variates.variates,
-        leaning(directions.VARIATES, size=variates.VARIATE_BINS),
+        leaning(directions.VARIATES, what="acceptance variates", size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-of-drafts",
         Condition.VERIFICATION,
         variates.of_drafts,
-        leaning(
-            directions.OF_DRAFTS, stated=("of-draft", "of-draft-mirrored"), marginal=False, size=variates.VARIATE_BINS
-        ),
+        leaning(directions.OF_DRAFTS, stated=("of-draft", "of-draft-mirrored"), size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-of-replacements",
         Condition.INDEPENDENCE,
         variates.of_replacements,
-        leaning(directions.OF_REPLACEMENTS, stated=("of-replacement",), marginal=False, size=variates.VARIATE_BINS),
+        leaning(directions.OF_REPLACEMENTS, stated=("of-replacement",), size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-shared",
         Condition.INDEPENDENCE,
         variates.variates,
-        leaning(directions.SHARED_VARIATES, marginal=False, size=variates.VARIATE_BINS),
+        leaning(directions.SHARED_VARIATES, size=variates.VARIATE_BINS),
     ),
     Process(
         "variates-repeated-in-pass",
@@ -251,9 +256,7 @@ PROCESSES = (
         Condition.INDEPENDENCE,
         observations.shared_noise,
         together(
-            leaning(
-                directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot", "diagonal"), marginal=False
-            ),
+            leaning(directions.SHARED_NOISE, stated=("beside", "previous-race", "same-slot", "diagonal")),
             in_pairs,
         ),
     ),
@@ -264,13 +267,20 @@ PROCESSES = (
         leaning(
             directions.SAME_VARIATES,
             stated=tuple(feature.name for feature in directions.SAME_VARIATES),
-            marginal=False,
             size=variates.VARIATE_BINS,
         ),
     ),
-    Process("held-drafts", Condition.SELECTION, observations.held_drafts, leaning(directions.HELD)),
     Process(
-        "held-acceptance", Condition.SELECTION, observations.held_acceptances, leaning(directions.HELD_FLAGS, size=2)
+        "held-drafts",
+        Condition.SELECTION,
+        observations.held_drafts,
+        leaning(directions.HELD, what="drafts that are left to a later pass"),
+    ),
+    Process(
+        "held-acceptance",
+        Condition.SELECTION,
+        observations.held_acceptances,
+        leaning(directions.HELD_FLAGS, what="accept flags of drafts that are left to a later pass", size=2),
     ),
     Process("acceptance-again", Condition.INDEPENDENCE, pinned.acceptances, again),
     Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again),

@@ -1,8 +1,9 @@
 """Laws that a trace did not record, asked of the model again.
 
 A target law of a pass is the model's, given what was committed and drafted then; a draft's declared law, for most
-decoders, the target law of an earlier pass. Which one is told by the draft's recorded probability: a law is taken only
-where it gives the draft just that. What cannot be told stays unknown.
+decoders, the target law of an earlier pass. Which one is told by what was recorded of both laws whatever the draft:
+their total variation and collision probability. The draft's own probability would tell it, too, but only for some
+drafts, and those that it can be told for are no fair sample. What cannot be told stays unknown.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
     Parameters
     ----------
     trace : xarray.Dataset
-        With ``base``, ``draft_token`` and ``draft_prob_of_token``.
+        With ``base``, ``draft_token``, ``draft_prob_of_token``, ``total_variation`` and ``collision_independent``.
     target : Float[S, T, L, V]
         Target laws of every slot.
     tolerance : float
@@ -106,8 +107,8 @@ def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
     Returns
     -------
     Float[S, T, L, V]
-        The point mass or the uniform law of a first draft; else the target law of the latest pass that gives the draft
-        its recorded probability; NaN where none does.
+        The point mass or the uniform law of a first draft, else the target law of the latest pass that fits what was
+        recorded; NaN where none does.
     """
     base = np.nan_to_num(trace["base"].values, nan=-1).astype(np.int64)
     tokens, prob = trace["draft_token"].values, trace["draft_prob_of_token"].values.astype(np.float64)
@@ -115,13 +116,22 @@ def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
     vocab_size = target.shape[-1]
     point = np.arange(vocab_size) == index[..., None]
     out = np.where((prob == 1)[..., None], point.astype(np.float64), np.nan)
-    uniform = np.isnan(out[..., 0]) & (np.abs(prob * vocab_size - 1) < 1e-6) & _is_first(base, tokens.shape[2])
-    out = np.where(uniform[..., None], 1 / vocab_size, out)
+
+    def fits(law: Floats, own: Floats | float) -> Bools:
+        variation, collision = np.maximum(target - law, 0).sum(axis=-1), (target * law).sum(axis=-1)
+        known = {"total_variation": variation, "collision_independent": collision}
+        found = np.isnan(out[..., 0]) & (np.abs(own - prob) <= tolerance)
+        for name, value in known.items():
+            found &= np.abs(value - trace[name].values) <= tolerance
+        return np.asarray(found)
+
+    flat = np.full(vocab_size, 1 / vocab_size)
+    uniform = fits(flat, 1 / vocab_size) & _is_first(base, tokens.shape[2])
+    out = np.where(uniform[..., None], flat, out)
     for back in range(1, DEEPEST + 1):
         laws = _earlier(target, base, back)
         own = np.take_along_axis(laws, index[..., None], axis=-1)[..., 0]
-        fits = np.isnan(out[..., 0]) & (np.abs(own - prob) <= tolerance)
-        out = np.where(fits[..., None], laws, out)
+        out = np.where(fits(laws, own)[..., None], laws, out)
     return out
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from scd_analysis.audit.commits import Drawn
-from scd_analysis.audit.observations import View, between, centred, earlier_position, is_drawn, residual_laws
+from scd_analysis.audit.observations import View, centred, earlier_position, is_drawn, residual_laws
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observations, observed
-from scd_analysis.evidence.pit import pit_interval
+from scd_analysis.evidence.pit import between, pit_interval
 
 VARIATE_BINS = 16
 EQUAL = 2.0**-8
@@ -97,19 +97,24 @@ def of_drafts(view: View, noise: Floats) -> Batch | None:
 
 def of_replacements(view: View, noise: Floats) -> Batch | None:
     """Acceptance variates, given where the replacement just before them lies in its residual."""
-    commits, found = view.commits, residual_laws(view)
-    if found is None or np.isnan(commits.uniform).all():
-        return None
-    replaced, laws = found
-    ends = np.full((2, *replaced.shape), np.nan)
-    ends[:, replaced] = pit_interval(laws, commits.final[replaced])
-    low, high = (earlier_position(end, 1, np.nan) for end in ends)
+    commits = view.commits
+    low, high = _replacement_before(view)
     known = commits.drafted & ~np.isnan(commits.uniform) & ~np.isnan(low)
     if not known.any():
         return None
     flat = np.full((int(known.sum()), VARIATE_BINS), 1 / VARIATE_BINS)
     companions = {"of-replacement": between(flat, low[known], high[known])}
     return observations(np.nonzero(known), _bins(commits.uniform[known]), flat, noise[known], companions, {})
+
+
+def _replacement_before(view: View) -> Floats:
+    """Interval of the variate that drew the replacement at the position before, Float[2, S, N], NaN where none is."""
+    commits, found = view.commits, residual_laws(view)
+    ends = np.full((2, *commits.final.shape), np.nan)
+    if found is not None:
+        replaced, laws = found
+        ends[:, replaced] = pit_interval(laws, commits.final[replaced])
+    return np.stack([earlier_position(end, 1, np.nan) for end in ends])
 
 
 def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:
@@ -130,6 +135,7 @@ def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:
         "same-slot": _interval(commits.same_slot),
         "diagonal": _interval(commits.diagonal),
         "acceptance": np.stack([earlier_position(commits.uniform, 1, np.nan)] * 2),
+        "replacement": _replacement_before(view),
     }
     flat = np.full((*drawn.shape, VARIATE_BINS), 1 / VARIATE_BINS)
     companions = {

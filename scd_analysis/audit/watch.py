@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scd_analysis.audit.checks import Violation, check
+from scd_analysis.audit.checks import ROUNDING, Violation, check, of_flags
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.observations import View
 from scd_analysis.audit.processes import PROCESSES, Process
@@ -21,6 +21,10 @@ from scd_analysis.evidence.portfolio import Portfolio
 
 CLEAR = math.log(20)
 """How much richer in ln E a family must be to be believed over another, nats."""
+
+FEWEST_FLAGS, MOST_CONTRADICTED = 5_000, 0.05
+"""Accept flags of which so few contradict their variates follow them otherwise. Fewer flags are left to the processes,
+which can say why."""
 
 LARGE = 2**20
 """Entries of laws from which processes bet side by side: NumPy lets other threads run while it is busy."""
@@ -91,6 +95,8 @@ class Watch:
         Positions that the commit rule commits and the decoder did not.
     inconsistent : list of int
         Slots whose accept flag disagrees with ``u q < p`` and with ``(1 - u) q < p``, and how many could be compared.
+    contradicted : list of Violation or None
+        The flags that disagree, by either.
     targets : int
         Recorded target probabilities that were compared with the model's.
     seen : Seen
@@ -107,6 +113,7 @@ class Watch:
     waited: int = 0
     inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
     targets: int = 0
+    contradicted: list[Violation | None] = field(default_factory=lambda: [None, None])
     seen: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
@@ -153,12 +160,11 @@ class Watch:
             paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
         path = np.logaddexp.reduce(paths, axis=0) - math.log(len(paths))
         for violation in check(commits, model_probs, offset, self.tolerance):
-            path[violation.sequence - offset :] = np.inf
             known = self.violations.get(violation.name)
             self.violations[violation.name] = violation if known is None else known.merged(violation)
-        if self.violations and min(v.sequence for v in self.violations.values()) < offset:
-            path[:] = np.inf
-        self._compare_flags(commits)
+        self._compare_flags(commits, offset)
+        if self.violations:
+            path[max(min(v.sequence for v in self.violations.values()) - offset, 0) :] = np.inf
         if model_probs is not None:
             self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
@@ -176,16 +182,29 @@ class Watch:
             running.crossed_at = offset + int((path >= self.log_threshold).argmax())
         return path
 
-    def _compare_flags(self, commits: Commits) -> None:
+    def _compare_flags(self, commits: Commits, offset: int) -> None:
         passes = commits.passes
         self.waited += int((passes.reached & ~passes.committed).sum())
         known = commits.drafted & ~np.isnan(commits.uniform + commits.draft_prob + commits.target_prob)
-        u, q, p = (x[known] for x in (commits.uniform, commits.draft_prob, commits.target_prob))
-        accepted = commits.accepted[known]
-        for i, variate in enumerate((u, 1 - u)):
-            clear = np.abs(variate * q - p) > 1e-3 * p
-            self.inconsistent[i] += int((((variate * q < p) != accepted) & clear).sum())
-        self.inconsistent[2] += len(u)
+        for i, variate in enumerate((commits.uniform, 1 - commits.uniform)):
+            with np.errstate(invalid="ignore"):
+                says, target = variate * commits.draft_prob, commits.target_prob
+                wrong = known & ((says < target) != commits.accepted) & (np.abs(says - target) > ROUNDING * target)
+            self.inconsistent[i] += int(wrong.sum())
+            found = of_flags(commits, wrong, known, offset)
+            before = self.contradicted[i]
+            if found is not None:
+                self.contradicted[i] = found if before is None else before.merged(found)
+        self.inconsistent[2] += int(known.sum())
+        self._contradict()
+
+    def _contradict(self) -> None:
+        """Where accept flags follow the recorded variates, but for some, those were not accepted by theirs."""
+        *inconsistent, compared = self.inconsistent
+        fewest = min(inconsistent)
+        violation = self.contradicted[inconsistent.index(fewest)]
+        if violation is not None and compared >= FEWEST_FLAGS and fewest <= MOST_CONTRADICTED * compared:
+            self.violations[violation.name] = violation
 
 
 def names(condition: Condition) -> tuple[str, ...]:

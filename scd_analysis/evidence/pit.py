@@ -69,6 +69,18 @@ def mid_pit(target_probs: Floats, ordering: Ordering = "rank") -> Floats:
     return out
 
 
+def between(law: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the law of an inverse CDF at a variate that is uniform between ``low`` and ``high``, Float[n] each."""
+    low, high = (np.clip(np.nan_to_num(end.astype(np.float64)), 0, 1)[..., None] for end in (low, high))
+    low = np.minimum(low, 1 - 1e-9)
+    high = np.maximum(high, low + 1e-9)
+    ends = law.cumsum(axis=-1)
+    ends[..., -1] = 1.0
+    ends = np.clip(ends, low, high)
+    starts = np.concatenate([low, ends[..., :-1]], axis=-1)
+    return np.asarray((ends - starts) / (high - low))
+
+
 class PitBins:
     """Krichevsky-Trofimov bets on the bin of U, one arm a number of bins.
 
@@ -77,11 +89,14 @@ class PitBins:
     ordering : {"rank", "token"}
     num_bins : tuple of int
         Resolutions.
+    what : str, optional
+        What is observed, where it is not tokens under the target.
     """
 
-    def __init__(self, ordering: Ordering, num_bins: tuple[int, ...]) -> None:
+    def __init__(self, ordering: Ordering, num_bins: tuple[int, ...], what: str | None = None) -> None:
         self._ordering: Ordering = ordering
         self._num_bins = num_bins
+        self._what = what
         self._counts = [DirichletCounts(1, bins) for bins in num_bins]
 
     @property
@@ -103,6 +118,8 @@ class PitBins:
 
     def describe(self, arm: int) -> str:
         """Say what a win means."""
+        if self._what is not None:
+            return f"{self._what} are not spread as their law says ({self._num_bins[arm]} bins of the PIT)"
         order = "probability under the target" if self._ordering == "rank" else "token number"
         return f"tokens ordered by {order} are not spread as the target says ({self._num_bins[arm]} bins of the PIT)"
 

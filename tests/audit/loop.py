@@ -30,6 +30,8 @@ class Loop:
     A subclass is a slip (or another right decoder): it overrides a key, or a part.
     """
 
+    laws = True
+
     def __init__(self, model: Any, window: int) -> None:
         self.vocab_size, self.num_tokens, self.window = model.vocab_size, model.num_tokens, window
 
@@ -58,6 +60,11 @@ class Loop:
     def replacement(self, t: int, j: int, k: int, slot: Slot, target: Law, uniform: float, draws: Any) -> int:
         return draws.categorical(self.replace_key(t, j, k), excess(target, slot.law))
 
+    def first(self, j: int, draws: Any) -> Slot:
+        """The first draft of a position."""
+        flat = (1 / self.vocab_size,) * self.vocab_size
+        return Slot(draws.categorical(("first", j), flat), flat)
+
     def redraft(self, t: int, j: int, k: int, after: list[int], target: Law, draws: Any) -> int:
         return draws.categorical(self.draft_key(t, j, k), target)
 
@@ -73,7 +80,7 @@ class Loop:
         """The subject: a trace with laws."""
         sizes = {"vocab_size": self.vocab_size, "num_tokens": self.num_tokens, "window": self.window}
         runs = [self.run(self.draws(seed, i, num_sequences)) for i in range(num_sequences)]
-        with scd_analysis.TraceWriter(laws=True, decoder=type(self).__name__, **sizes) as trace:
+        with scd_analysis.TraceWriter(laws=self.laws, decoder=type(self).__name__, **sizes) as trace:
             trace.begin_batch(num_sequences)
             for t in range(max(len(passes) for _, passes in runs)):
                 index = [i for i, (_, passes) in enumerate(runs) if t < len(passes)]
@@ -89,9 +96,8 @@ class Loop:
         passes: list[dict[str, Any]] = []
         while len(done) < self.num_tokens:
             t, base = len(passes), len(done)
-            flat = (1 / self.vocab_size,) * self.vocab_size
             while base + len(slots) < self.num_tokens and len(slots) < self.window:
-                slots.append(Slot(draws.categorical(("first", base + len(slots)), flat), flat))
+                slots.append(self.first(base + len(slots), draws))
             tokens = [slot.token for slot in slots]
             targets = [self.law((*done, *tokens[:k])) for k in range(len(slots))]
             accepted, uniforms, after = [], [0.5] * len(slots), list(tokens)

@@ -53,6 +53,18 @@ def one_replacement_a_call(draft_tokens, draft_probs, target_probs, generator):
     return verify(draft_tokens, draft_probs, target_probs, uniform, other)
 
 
+def one_table_for_both_halves(draft_tokens, draft_probs, target_probs, generator):
+    half = torch.rand(-(-len(draft_tokens) // 2), 5, generator=generator, dtype=torch.float64)
+    both = torch.cat([half, half])[: len(draft_tokens)]
+    return verify(draft_tokens, draft_probs, target_probs, both[:, :4], both[:, 4:])
+
+
+def one_table_read_back(draft_tokens, draft_probs, target_probs, generator):
+    half = torch.rand(-(-len(draft_tokens) // 2), 5, generator=generator, dtype=torch.float64)
+    both = torch.cat([half, half.flip(0)])[-len(draft_tokens) :]
+    return verify(draft_tokens, draft_probs, target_probs, both[:, :4], both[:, 4:])
+
+
 def seeded_anew(draft_tokens, draft_probs, target_probs, generator):
     return right(draft_tokens, draft_probs, target_probs, torch.Generator().manual_seed(0))
 
@@ -61,8 +73,17 @@ def judged(function, **options):
     return audit(kernel(function, **options), alpha=1e-7, max_sequences=2_000, progress=False)
 
 
-@pytest.mark.parametrize("batch_size", [8, None])
-@pytest.mark.parametrize("function", [one_variate_a_slot, one_replacement_a_call])
+@pytest.mark.parametrize(
+    ("function", "batch_size"),
+    [
+        (one_variate_a_slot, 8),
+        (one_variate_a_slot, None),
+        (one_replacement_a_call, 8),
+        (one_replacement_a_call, None),
+        (one_table_for_both_halves, None),
+        (one_table_read_back, None),
+    ],
+)
 def test_noise_shared_by_windows_is_found(function, batch_size):
     verdict = judged(function, batch_size=batch_size)
     assert verdict.outcome is Outcome.REFUTED

@@ -149,6 +149,22 @@ class AcceptBySlotUnrecorded(Unrecorded, AcceptBySlot):
     """The generator that is seeded anew, and nobody wrote its variates down."""
 
 
+class AcceptMirrored(Unrecorded):
+    """An odd slot takes one less the variate of the slot before, unrecorded."""
+
+    def acceptance(self, t, j, k, slot, target, draws):
+        uniform = draws.uniform(self.accept_key(t, j - k % 2, k))
+        uniform = 1 - uniform if k % 2 else uniform
+        return uniform * slot.law[slot.token] < target[slot.token], uniform
+
+
+class ReplaceByAccepted(Loop):
+    """The variate that accepted a position draws the replacement behind it."""
+
+    def replace_key(self, t, j, k):
+        return self.accept_key(t, j - 1, k) if k else ("replace", t, j)
+
+
 class HoldsByToken(Loop):
     """Token 0 behind the first slot is not committed but drawn again."""
 
@@ -193,12 +209,14 @@ SLIPS = {
     ReplaceOnce: (Condition.INDEPENDENCE, 500, "the variate that drew the replacement before"),
     AcceptByDraft: (Condition.VERIFICATION, 120, "the variate that draws a draft also accepts it"),
     BonusByAcceptance: (Condition.VERIFICATION, 2_500, "the variate that accepted the last draft"),
-    ReplaceByBatch: (Condition.INDEPENDENCE, 400, "in all sequences of a batch"),
+    ReplaceByBatch: (Condition.INDEPENDENCE, 400, "in several sequences of a batch"),
     DraftByBatch: (Condition.INDEPENDENCE, 300, ""),
     ReplaceByNext: (Condition.INDEPENDENCE, 150, "also accepts the next position"),
-    BonusByBatch: (Condition.INDEPENDENCE, 1_000, "in all sequences of a batch"),
-    AcceptByBatch: (Condition.INDEPENDENCE, 300, "in all sequences of a batch"),
+    BonusByBatch: (Condition.INDEPENDENCE, 1_000, "in several sequences of a batch"),
+    AcceptByBatch: (Condition.INDEPENDENCE, 300, "in several sequences of a batch"),
     AcceptBySlotUnrecorded: (Condition.INDEPENDENCE, 300, "at all passes of a sequence"),
+    AcceptMirrored: (Condition.INDEPENDENCE, 1_000, "one less that of the position before"),
+    ReplaceByAccepted: (Condition.INDEPENDENCE, 1_000, "the variate that accepted the position before"),
     HoldsByToken: (Condition.SELECTION, 1_100, "left to a later pass"),
     Converged: (Condition.VERIFICATION, 1_500, "where they are what they were one pass before"),
 }
