@@ -25,6 +25,9 @@ PRIORS = (10.0, 100.0, 3000.0)
 
 MOST_RIDGE_VOCABULARY = 64
 
+RARELY = 0.25
+"""Weight of what seldom speaks."""
+
 Families = Callable[[int], list[Family]]
 
 
@@ -41,12 +44,15 @@ class Process:
         ``(view, noise) -> Batch``, or None where the trace does not hold what it takes.
     families : callable
         From the model's vocabulary to fresh bettors.
+    weight : float
+        In the mixture of all.
     """
 
     name: str
     condition: Condition
     build: Callable[[View, Floats], Batch | None]
     families: Families
+    weight: float = 1.0
 
 
 def leaning(
@@ -214,6 +220,7 @@ PROCESSES = (
         Condition.INDEPENDENCE,
         variates.of_replacements,
         leaning(directions.OF_REPLACEMENTS, stated=("of-replacement",), size=variates.VARIATE_BINS),
+        RARELY,
     ),
     Process(
         "variates-shared",
@@ -275,15 +282,17 @@ PROCESSES = (
         Condition.SELECTION,
         observations.held_drafts,
         leaning(directions.HELD, what="drafts that are left to a later pass"),
+        RARELY,
     ),
     Process(
         "held-acceptance",
         Condition.SELECTION,
         observations.held_acceptances,
         leaning(directions.HELD_FLAGS, what="accept flags of drafts that are left to a later pass", size=2),
+        RARELY,
     ),
-    Process("acceptance-again", Condition.INDEPENDENCE, pinned.acceptances, again),
-    Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again),
-    Process("replacement-again", Condition.INDEPENDENCE, pinned.replacements, again),
-    Process("bonus-again", Condition.INDEPENDENCE, pinned.bonuses, again),
+    Process("acceptance-again", Condition.INDEPENDENCE, pinned.acceptances, again, RARELY),
+    Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again, RARELY),
+    Process("replacement-again", Condition.INDEPENDENCE, pinned.replacements, again, RARELY),
+    Process("bonus-again", Condition.INDEPENDENCE, pinned.bonuses, again, RARELY),
 )

@@ -97,8 +97,8 @@ class ConditionsJudge(Judge[Part]):
         return min(found, default=None)
 
     def _log_weight(self, running: Running) -> float:
-        own = max(running.portfolio.log_weights)
-        return float(own) + math.log(self.share / len(self.watch.running))
+        own, among = max(running.portfolio.log_weights), self.watch.log_weights[self.watch.running.index(running)]
+        return float(own + among) + math.log(self.share)
 
     def findings(self) -> tuple[Finding, ...]:
         """Checks, then processes with more than a nat."""
@@ -116,10 +116,10 @@ class ConditionsJudge(Judge[Part]):
     def log_weights(self) -> dict[str, float]:
         """Of all arms, by process."""
         out: dict[str, float] = {}
-        for running in self.watch.running:
-            base = math.log(self.share / len(self.watch.running))
+        for running, weight in zip(self.watch.running, self.watch.log_weights, strict=True):
+            base = float(weight) + math.log(self.share)
             pairs = zip(running.portfolio.arms, running.portfolio.log_weights, strict=True)
-            out |= {f"{running.process.name}/{arm}": base + float(weight) for arm, weight in pairs}
+            out |= {f"{running.process.name}/{arm}": base + float(own) for arm, own in pairs}
         return out
 
     def resolutions(self) -> dict[str, float]:

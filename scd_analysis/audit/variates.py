@@ -13,8 +13,8 @@ from scd_analysis.evidence.batch import Batch, Floats, Longs, observations, obse
 from scd_analysis.evidence.pit import between, pit_interval
 
 VARIATE_BINS = 16
-EQUAL = 2.0**-8
-"""Bound on the chance that two independent variates are equal: variates of eight bits or more."""
+MOST_BITS = 32
+"""Binary digits of a variate that are looked at."""
 
 
 class Seen:
@@ -185,11 +185,20 @@ def repeated_for_life(view: View, noise: Floats) -> Batch | None:
     return _repeated(view, view.commits.last_uniform, view.commits.age > 0, noise)
 
 
+def _bits(uniform: Floats) -> Floats:
+    """Binary digits of variates, up to :data:`MOST_BITS`."""
+    scaled = np.nan_to_num(uniform) * 2.0**MOST_BITS
+    number = scaled.astype(np.int64)
+    lowest = np.where(number > 0, number & -number, 2**MOST_BITS)  # zero has no digit
+    return np.where(scaled == number, MOST_BITS - np.log2(lowest), MOST_BITS)
+
+
 def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Batch | None:
     known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
     if not known.any():
         return None
-    laws = np.broadcast_to(np.array([1 - EQUAL, EQUAL]), (*known.shape, 2))
+    chance = 2.0 ** -_bits(view.commits.uniform)  # at most: another variate has as many digits as this one, or more
+    laws = np.stack([1 - chance, chance], axis=-1)
     always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
     equal = (view.commits.uniform == other).astype(np.int64)
     return observed(equal, laws, noise, known, {"repeated": always})

@@ -124,7 +124,13 @@ class Watch:
         """Of the mixture, nats; infinite once something impossible happened."""
         if self.violations:
             return math.inf
-        return float(np.logaddexp.reduce([r.log_e_value for r in self.running]) - math.log(len(self.running)))
+        return float(np.logaddexp.reduce([r.log_e_value for r in self.running] + self.log_weights))
+
+    @property
+    def log_weights(self) -> Floats:
+        """Of the processes in the mixture, nats."""
+        weights = np.array([running.process.weight for running in self.running])
+        return np.log(weights / weights.sum())
 
     def of(self, *names: str) -> float:
         """The largest ln E among processes, ``-inf`` if none is named."""
@@ -158,7 +164,7 @@ class Watch:
         large = target is not None and target.size > LARGE
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
             paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
-        path = np.logaddexp.reduce(paths, axis=0) - math.log(len(paths))
+        path = np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0)
         for violation in check(commits, model_probs, offset, self.tolerance):
             known = self.violations.get(violation.name)
             self.violations[violation.name] = violation if known is None else known.merged(violation)
