@@ -71,6 +71,7 @@ _BY_THE_VARIATES = ("acceptance-shared", "kept-longest")
 
 _OF_THE_DRAFT = (
     "drafts",
+    "drafts-avoiding",
     "first-drafts",
     "draft-scalars",
     "drafts-shared",

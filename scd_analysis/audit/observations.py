@@ -69,7 +69,7 @@ def drafts(view: View, noise: Floats) -> Batch | None:
     commits = view.commits
     if commits.draft_probs is None:
         return None
-    companions = {"target": view.target_probs, **_other_drafts(commits), **_unlike_earlier(commits)}
+    companions = {"target": view.target_probs, **_other_drafts(commits)}
     context = {"old": (commits.age > 1).astype(float)}
     known = {name: law for name, law in companions.items() if law is not None}
     return observed(commits.draft, commits.draft_probs, noise, is_drawn(commits), known, context)
@@ -125,27 +125,6 @@ def _other_drafts(commits: Commits) -> dict[str, Floats]:
         "kept": kept + (1 - kept.sum(axis=-1, keepdims=True)) * last,
         "earlier": earlier,
     }
-
-
-def _unlike_earlier(commits: Commits) -> dict[str, Floats]:
-    """Return declared laws without tokens that lay before a draft when it was drawn."""
-    declared, passes = commits.draft_probs, commits.passes
-    assert declared is not None
-    if passes.used.shape[2] < 2:
-        return {}
-    rows, iteration = np.arange(len(commits))[:, None], np.maximum(commits.iteration - 1, 0)
-    allowed = {name: np.ones(declared.shape) for name in ("unlike-previous", "without-replacement")}
-    for back in range(1, passes.used.shape[2]):
-        there = (commits.drawn_slot >= back) & (commits.iteration > 0)
-        slot = np.where(there, commits.drawn_slot - back, 0)
-        token = np.maximum(passes.after[rows, iteration, slot], 0)[..., None]
-        redrawn = there & passes.used[rows, iteration, slot] & ~passes.committed[rows, iteration, slot]
-        for name, where in {"unlike-previous": there & (back == 1), "without-replacement": redrawn}.items():
-            kept = np.where(where[..., None], 0, np.take_along_axis(allowed[name], token, axis=-1))
-            np.put_along_axis(allowed[name], token, kept, axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = {name: declared * allow for name, allow in allowed.items()}
-        return {name: part / part.sum(axis=-1, keepdims=True) for name, part in parts.items()}
 
 
 def draft_scalars(view: View, noise: Floats) -> Batch | None:

@@ -65,13 +65,13 @@ def _pinned(view: View, noise: Floats, at: tuple[Longs, ...], tokens: Longs, law
     keys = {"in-batch": iteration * width + slot, "in-slot": sequence * width + slot}
     low, high = pit_interval(laws / laws.sum(axis=-1, keepdims=True), tokens)
     companions = {
-        name: _against_the_rest(_share_inside(low, high, *_narrowed(key, low, high))) for name, key in keys.items()
+        name: against_the_rest(_share_inside(low, high, *_narrowed(key, low, high))) for name, key in keys.items()
     }
     none = np.zeros(len(tokens), dtype=np.int64)
-    return observations(at, none, _against_the_rest(high - low), noise[at], companions, {})
+    return observations(at, none, against_the_rest(high - low), noise[at], companions, {})
 
 
-def _against_the_rest(probability: Floats) -> Floats:
+def against_the_rest(probability: Floats) -> Floats:
     """Each observation's own token, against all others, Float[n, 2]: a blend reads no more of a law."""
     return np.stack([probability, 1 - probability], axis=-1)
 

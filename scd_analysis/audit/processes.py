@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scd_analysis.audit import directions, observations, pinned, variates
+from scd_analysis.audit import avoidance, directions, observations, pinned, variates
 from scd_analysis.audit.observations import View
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Batch, Floats
@@ -110,6 +110,11 @@ def in_pairs(vocab_size: int) -> list[Family]:
     return [Family("pairs", 1, Blend(directions.IN_PAIRS, only={"in-pairs": ("beside", "odd-slot")}))]
 
 
+def avoiding(vocab_size: int) -> list[Family]:
+    """Bettors on drafts that avoid others."""
+    return [Family("blend", 1, Blend(directions.AVOIDING))]
+
+
 def again(vocab_size: int) -> list[Family]:
     """Bettors on variates that are used again."""
     return [Family("blend", 1, Blend(directions.PINNED))]
@@ -120,15 +125,13 @@ PROCESSES = (
         "drafts",
         Condition.DECLARED_LAW,
         observations.drafts,
-        together(
-            leaning(
-                directions.DRAFTS,
-                stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier"),
-                what="drafts",
-            ),
-            lambda vocab_size: [Family("avoiding", 2, Blend(directions.AVOIDING))],
+        leaning(
+            directions.DRAFTS,
+            stated=("target", "last-target", "tilted", "by-hand", "kept", "earlier"),
+            what="drafts",
         ),
     ),
+    Process("drafts-avoiding", Condition.DECLARED_LAW, avoidance.drafts, avoiding, RARELY),
     Process("first-drafts", Condition.DECLARED_LAW, observations.first_drafts, copying(directions.FIRST_DRAFTS)),
     Process("draft-scalars", Condition.DECLARED_LAW, observations.draft_scalars, known_means(directions.SCALARS)),
     Process(

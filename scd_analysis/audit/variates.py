@@ -197,7 +197,7 @@ def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Ba
     known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
     if not known.any():
         return None
-    chance = 2.0 ** -_bits(view.commits.uniform)  # at most: another variate has as many digits as this one, or more
+    chance = 2.0 ** -_bits(other)  # at most: a generator that gave these digits has as many, or more
     laws = np.stack([1 - chance, chance], axis=-1)
     always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
     equal = (view.commits.uniform == other).astype(np.int64)
