@@ -195,7 +195,9 @@ class Verdict:
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
-        return "\n".join([*lines, *(f"- {finding.message}" for finding in self.findings)])
+        refuted = self.outcome is Outcome.REFUTED  # else what does not stand would read as a claim
+        told = [finding for finding in self.findings if refuted or finding.significant]
+        return "\n".join([*lines, *(f"- {finding.message}" for finding in told)])
 
 
 def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
