@@ -115,18 +115,18 @@ def test_a_slip_is_found_and_named(slip):
     assert cause in verdict.diagnosis.cause
 
 
-STAND = ledger("audit of traces: right decoders with unusual laws are refuted at 1e-6", 2e-6)
+STAND = ledger("audit of traces: right decoders with unusual laws are refuted at 1e-7", 2e-7)
 
 
 @pytest.mark.slow
 def test_a_law_is_not_told_by_the_drafts_it_fits():
     """Where laws were not recorded: q(x) = 1/V at the drafted token does not make q uniform."""
-    verdict = audit(OddFirst(MODEL, 4), MODEL, max_sequences=3_000, progress=False)
+    verdict = audit(OddFirst(MODEL, 4), MODEL, alpha=1e-7, max_sequences=3_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED, verdict
 
 
 @pytest.mark.slow
 def test_coarse_variates_are_no_fault_where_they_change_nothing():
     model = Greedy(MODEL)
-    verdict = audit(CoarseAndCertain(MODEL, 4), model, max_sequences=500, progress=False)
+    verdict = audit(CoarseAndCertain(MODEL, 4), model, alpha=1e-7, max_sequences=500, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED, verdict

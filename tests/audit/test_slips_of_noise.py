@@ -221,7 +221,7 @@ SLIPS = {
     Converged: (Condition.VERIFICATION, 1_500, "where they are what they were one pass before"),
 }
 FOUND = ledger("audit of traces: a slip of noise is missed or another condition named", 1e-7 * len(SLIPS))
-STAND = ledger("audit of traces: right decoders with unusual noise or commits are refuted at 1e-6", 3e-6)
+STAND = ledger("audit of traces: right decoders with unusual noise or commits are refuted at 1e-7", 3e-7)
 
 
 @pytest.mark.slow
@@ -237,7 +237,7 @@ def test_noise_used_twice_is_found_and_named(slip):
 @pytest.mark.slow
 @pytest.mark.parametrize("right", [Loop, Recycled, HoldsByNumber], ids=lambda right: right.__name__)
 def test_right_decoders_stand(right):
-    verdict = audit(right(MODEL, 3), MODEL, max_sequences=3_000, progress=False)
+    verdict = audit(right(MODEL, 3), MODEL, alpha=1e-7, max_sequences=3_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED, verdict
 
 
