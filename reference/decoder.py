@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from reference.draws import GENERATOR
-from reference.fast.graphs import SHRINK, Passes, replays
+from reference.fast.graphs import Passes, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import SHORT_PROBE, Session, TargetModel, check_model, open_session, raise_bad_laws
@@ -181,7 +181,7 @@ def _decode_batch(
             done, live = np.flatnonzero(finished), live & ~finished
             nfe[row[done]] = made
             tokens.index_copy_(0, on_device(row[done]), state.tokens.index_select(0, on_device(done)))
-            if not passes.replayed or SHRINK * live.sum() <= len(live):
+            if passes.pays_to_leave(len(live), live.sum()):
                 kept = np.flatnonzero(live)
                 row, base, before, live = row[kept], base[kept], before[kept], live[kept]
                 state = _select(state, on_device(kept))
@@ -255,6 +255,7 @@ def make_writer(
         decoder="reference",
         laws=laws_of(record),
         num_sequences=num_sequences,
+        concurrent=record != "laws" or torch.device(device).type != "cpu",  # a pass needs the cores that would write
         method=method.name,
         method_settings=repr(method),
         model=str(getattr(model, "name", type(model).__name__)),

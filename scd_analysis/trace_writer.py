@@ -73,7 +73,9 @@ class TraceWriter:
     num_sequences : int, optional
         How many there will be over all batches, if that is known; room is made for them at once.
     chunk : int
-        Iterations a chunk: what a crash can cost; by default 16, or fewer where a decode cannot take so many.
+        Iterations a chunk: what a crash can cost; by default 16 with laws and 32 without, or N if that is fewer.
+    concurrent : bool
+        Whether the decode goes on while a chunk is written; better not, where it needs all cores and chunks are large.
     overwrite : bool
         Whether an existing trace at ``path`` may be replaced.
     **attributes
@@ -96,10 +98,11 @@ class TraceWriter:
         laws: bool | str = False,
         num_sequences: int | None = None,
         chunk: int | None = None,
+        concurrent: bool = True,
         overwrite: bool = False,
         **attributes: Any,
     ) -> None:
-        chunk = min(16, num_tokens) if chunk is None else chunk
+        chunk = min(16 if laws else 32, num_tokens) if chunk is None else chunk
         given = {"vocab_size": vocab_size, "num_tokens": num_tokens, "window": window, "chunk": chunk}
         sizes = {name: check_integer(value, name) for name, value in given.items()}
         for name, value in sizes.items():
@@ -128,9 +131,8 @@ class TraceWriter:
         self._blocks: list[list[int]] = []
         self._buffer: dict[str, Array] = {}
         self._spare: dict[str, Array] = {}  # written already, to be filled again: fresh memory would cost more
-        self._filled = 0
-        self._iterations = 0
-        self._sequence_chunk = 0
+        self._filled = self._iterations = self._sequence_chunk = 0
+        self._concurrent = concurrent
         self._in_batch = self._failed = self._closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trace")
         self._writing: Future[None] | None = None
@@ -268,15 +270,14 @@ class TraceWriter:
         """
         start, stop, _ = self._blocks[-1]
         self._buffer = self._buffer or self._empty(stop - start)
-        everything = len(index) == stop - start
+        absent = np.setdiff1d(np.arange(stop - start), index)
         used = np.zeros((len(index), self.window), dtype=bool)
         used[:, : rows["draft_token"].shape[1]] = rows["draft_token"] >= 0
         row, slot = np.nonzero(~used)
-        at = slice(None) if everything and (np.diff(index) == 1).all() else index  # the quicker way to copy
+        at = slice(None) if not len(absent) and (np.diff(index) == 1).all() else index  # the quicker way to copy
         for name, buffer in self._buffer.items():
             now, fill = buffer[:, self._filled], -1 if VARIABLES[name].is_integer else np.nan
-            if name not in rows or not everything:
-                now[:] = fill
+            now[absent if name in rows else slice(None)] = fill
             if name in rows and "slot" in VARIABLES[name].dims:
                 now[at, : rows[name].shape[1]] = rows[name]
                 now[index[row], slot] = fill
@@ -323,13 +324,15 @@ class TraceWriter:
         self._settle()
 
     def _hand_over(self) -> None:
-        """Write what is buffered while the decode goes on; wait first for what is still being written."""
+        """Write what is buffered, mostly while the decode goes on; wait first for what is still being written."""
         self._settle()
         buffer, filled, first = self._buffer, self._filled, self._iterations
         self._buffer, self._filled = {}, 0
         if filled:
             self._iterations += filled
             self._writing = self._writer.submit(self._write, buffer, filled, first)
+        if not self._concurrent:
+            self._settle()
 
     def _settle(self) -> None:
         """Wait for the chunk that is being written, and raise what went wrong with it."""
@@ -359,11 +362,10 @@ class TraceWriter:
         if self._closed:
             return
         self._flush()
-        self._closed = True
         if not self._arrays:
-            self._closed = False
             self.begin_batch(1)
-            self._closed, self._blocks = True, [[0, 0, 0]]
+            self._blocks = [[0, 0, 0]]
+        self._closed = True
         iterations = max((block[2] for block in self._blocks), default=0)
         for name, array in self._arrays.items():
             array.resize(self._shape(name, self._blocks[-1][1], iterations))

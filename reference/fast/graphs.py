@@ -15,9 +15,12 @@ from torch import Tensor
 
 from reference.fast.compiling import compile_mode
 
-SHRINK = 4
+_SHRINK_REPLAYED = 4
 """A pass that is replayed keeps its size until so many times fewer sequences are left: to capture it anew takes as long
 as tens of passes."""
+
+_SHRINK = 16 / 15
+"""Of any other pass: to move the state of all who are left takes as long as a few sequences' share of a pass."""
 
 R = TypeVar("R")
 Pass = Callable[[Any, int], tuple[Any, R]]
@@ -81,6 +84,10 @@ class Passes(Generic[R]):
         """The batch has another size now."""
         self._replay: Replay[R] | None = None
         self._warm = False
+
+    def pays_to_leave(self, size: int, live: int) -> bool:
+        """Whether a batch of ``size`` with ``live`` sequences left should go on with these only."""
+        return live * (_SHRINK_REPLAYED if self.replayed else _SHRINK) <= size
 
     def __call__(self, state: Any, reach: int) -> tuple[Any, R]:
         """The next pass."""

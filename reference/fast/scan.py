@@ -132,7 +132,7 @@ def _collision_of_cells(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     q_up_to = q.cumsum(-1)
     q_after = (q_up_to[..., -1:] - q_up_to).clamp_(min=0)
     rate = p.cumsum(-1).mul_(q).addcmul_(q_after, p)  # both races: 1 / (p_up_to / p + q_after / q)
-    return p.mul_(q).div_(rate.masked_fill_(rate == 0, 1)).sum(-1)
+    return p.mul_(q).div_(rate.add_(torch.finfo(rate.dtype).tiny)).sum(-1)  # an empty cell is 0 / tiny
 
 
 def _ratio_cell(target_probs: Tensor, draft_probs: Tensor) -> Tensor:

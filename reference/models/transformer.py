@@ -71,7 +71,10 @@ class KVCache:
 
     def select(self, keep: Tensor) -> None:
         """Keep only the sequences ``keep`` (Long[B'])."""
-        self.entries = self.entries.index_select(2, keep)
+        count = len(keep)
+        for half in self.entries.flatten(0, 1):  # in place, piece by piece: fresh memory would cost more than copies
+            half[:count] = half.index_select(0, keep)
+        self.entries = self.entries[:, :, :count]
 
 
 def _neighbours(frames: int, height: int, width: int) -> Tensor:
