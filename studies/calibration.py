@@ -3,7 +3,8 @@
 Run ``python -m studies.calibration``; the result is written to ``studies/results/calibration.json``. For each audit the
 largest ln E over all sequences is kept, which is optional stopping at its worst: an audit of level alpha refutes iff it
 reaches ln(1/alpha). Ville's inequality bounds the rate by alpha. Models share the seeds of a method, so audits of
-different models are not quite independent, and the intervals of their rates a little too short.
+different models are not quite independent, and the intervals of their rates a little too short. What a trace does not
+hold the audit works out from what it does, so traces that hold less are audited, too.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from scipy import stats
 
 from reference import Method, TabularModel, coupling_mixture, decode, get_method
 from scd_analysis import audit
 from scd_analysis.evidence.pit import randomised_pit
+from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.subjects import recorded
 from studies.store import Rows, save
 
@@ -36,6 +39,14 @@ METHODS: tuple[Method, ...] = (
     coupling_mixture("scd-mc", 0.5),
     replace(get_method("sjd"), name="sjd, left neighbour", initial="left"),
 )
+LAWS = ("draft_probs", "target_probs")
+MISSING: dict[str, tuple[str, ...]] = {
+    "trace": (),
+    "trace without variates": ("uniform",),
+    "trace without laws": LAWS,
+    "trace of tokens and flags": (*LAWS, *SCALARS_OF_LAWS, "uniform", "age"),
+}
+"""Grades of traces, and the variables that they lack."""
 
 
 def tied_model() -> TabularModel:
@@ -60,15 +71,22 @@ def audits(task: tuple[str, int, int, str]) -> dict[str, Any]:
     name, number, count, grade = task
     torch.set_num_threads(1)
     model, method = MODELS[name](), METHODS[number]
-    record = "laws" if grade == "trace" else None
+    record = "laws" if grade in MISSING else None
     out = decode(model, method, 3, count * SEQUENCES, seed=number, record=record, progress=False)
+    trace = None if out.trace is None else without(out.trace, MISSING[grade])
     largest = []
     for i in range(count):
         part = slice(i * SEQUENCES, (i + 1) * SEQUENCES)
-        subject = recorded(out.tokens[part]) if out.trace is None else out.trace.isel(sequence=part)
+        subject = recorded(out.tokens[part]) if trace is None else trace.isel(sequence=part)
         verdict = audit(subject, model, alpha=1e-12, max_sequences=SEQUENCES, seed=i, progress=False)
         largest.append(float(verdict.record["largest_log_e_value"]))
     return {"model": name, "method": method.name, "grade": grade, "largest": largest}
+
+
+def without(trace: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
+    """The trace of a decoder that did not record these: laws are absent, anything else is masked."""
+    masked = {name: trace[name].where(False) for name in names if name not in LAWS}
+    return trace.drop_vars([name for name in names if name in LAWS]).assign(masked)
 
 
 def pit_histogram(name: str, number: int, seed: int) -> np.ndarray:
@@ -97,7 +115,7 @@ def main() -> None:
     """Audit, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=10_020, help="audits of tokens")
-    parser.add_argument("--traces", type=int, default=1_020, help="audits of traces")
+    parser.add_argument("--traces", type=int, default=1_020, help="audits of traces of each kind")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
@@ -105,7 +123,7 @@ def main() -> None:
     cells = len(MODELS) * len(METHODS)
     tasks = [
         (name, number, total // cells, grade)
-        for grade, total in (("samples", args.samples), ("trace", args.traces))
+        for grade, total in {"samples": args.samples, **dict.fromkeys(MISSING, args.traces)}.items()
         for name in MODELS
         for number in range(len(METHODS))
         if not rows.has(name, METHODS[number].name, grade)
@@ -115,7 +133,8 @@ def main() -> None:
             rows.add(row)
     grid = [(name, number) for name in MODELS for number in range(len(METHODS))]
     pit = np.sum([pit_histogram(*cell, seed=1_000 + i) for i, cell in enumerate(grid)], axis=0)
-    by_grade = {g: [x for row in rows.rows if row["grade"] == g for x in row["largest"]] for g in ("samples", "trace")}
+    grades = ("samples", *MISSING)
+    by_grade = {g: [x for row in rows.rows if row["grade"] == g for x in row["largest"]] for g in grades}
     content = {
         "sequences_an_audit": SEQUENCES,
         "models": list(MODELS),

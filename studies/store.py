@@ -72,7 +72,8 @@ class Rows:
         return any(all(row[k] == v for k, v in zip(self._keys, key, strict=True)) for row in self.rows)
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keep a row, and print it."""
+        """Keep a row with the commit that it is of, and print it."""
+        row = {**row, "commit": commit()}
         self.rows.append(row)
         with self._path.open("a") as file:
             file.write(json.dumps(row) + "\n")
