@@ -159,9 +159,7 @@ def main() -> None:
             rows.add(measure(row, args.limit, args.repeats, thresholds[key]))
         if not traced.has(name):
             traced.add(measure_traces(name, args.limit, args.repeats))
-    done = {row["fault"]: row for row in rows.rows}
-    for row in traced.rows:
-        done[row["fault"]] = done[row["fault"]] | row
+    done = traced.beside({row["fault"]: row for row in rows.rows}, "traces")
     efficiency = [row["efficiency"] for row in done.values()]
     save(
         "power",

@@ -134,9 +134,7 @@ def main() -> None:
             rows.add(measure(fault, args.repeats))
     if missing := [fault for fault in chosen if not in_use.has(fault.name)]:
         measure_in_use(missing, in_use)
-    known = {row["fault"]: row for row in rows.rows}
-    for row in in_use.rows:
-        known[row["fault"]] = known.get(row["fault"], {}) | row
+    known = in_use.beside({row["fault"]: row for row in rows.rows}, "in_use")
     content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "repeats": args.repeats}
     content["conditions"] = args.conditions or CONDITIONS
     save("power_digits", QUESTION, {**content, "rows": [known[fault.name] for fault in chosen]})

@@ -71,6 +71,17 @@ class Rows:
         """Whether the row of this key is there."""
         return any(all(row[k] == v for k, v in zip(self._keys, key, strict=True)) for row in self.rows)
 
+    def beside(self, rows: dict[Any, dict[str, Any]], name: str) -> dict[Any, dict[str, Any]]:
+        """Rows of another part of a study, by the only column that names one, with these in them.
+
+        The commit of these is in the column ``{name}_commit``.
+        """
+        out = dict(rows)
+        for row in self.rows:
+            own = {f"{name}_{key}" if key == "commit" else key: value for key, value in row.items()}
+            out[row[self._keys[0]]] = out.get(row[self._keys[0]], {}) | own
+        return out
+
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row with the commit that it is of, and print it."""
         row = {**row, "commit": commit()}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from reference import get_method
+from studies import store
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,3 +142,14 @@ def test_the_seconds_on_a_cuda_device_are_the_stored_result():
     assert "{:.2f} s and {:.3f} s with `scd-mc`".format(*fast) in readme
     many = [f"{1000 * value:.1f} ms" for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(64, *row)]
     assert "{} and {}, {} and {}".format(*many) in readme
+
+
+def test_a_row_keeps_the_commit_that_it_is_of(tmp_path, monkeypatch, capsys):
+    """A study that is resumed after a change holds rows of two commits; each says which."""
+    for name, value, now in (("laws", 1, "aaa"), ("traces", 2, "bbb")):
+        monkeypatch.setattr(store, "commit", lambda now=now: now)
+        store.Rows(name, ("fault",), folder=tmp_path).add({"fault": "stale", name: value})
+    laws, traces = (store.Rows(name, ("fault",), folder=tmp_path) for name in ("laws", "traces"))
+    assert laws.rows == [{"fault": "stale", "laws": 1, "commit": "aaa"}]
+    (row,) = traces.beside({row["fault"]: row for row in laws.rows}, "traces").values()
+    assert row == {"fault": "stale", "laws": 1, "commit": "aaa", "traces": 2, "traces_commit": "bbb"}

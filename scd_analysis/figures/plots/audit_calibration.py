@@ -13,7 +13,13 @@ from scipy import stats
 from scd_analysis.figures.base import Figure, Panels, Settings, no_runs
 from scd_analysis.figures.style import INK, panels, put_letters
 
-GRADES = {"samples": ("tokens only", "#0072B2", "s", "-"), "trace": ("traces", "#E69F00", "o", "--")}
+GRADES = {
+    "samples": ("tokens only", "#0072B2", "s", "-"),
+    "trace": ("traces", "#E69F00", "o", "--"),
+    "trace without variates": ("traces without variates", "#CC79A7", "D", "-."),
+    "trace without laws": ("traces without laws", "#56B4E9", "^", (0, (4, 1))),
+    "trace of tokens and flags": ("traces of tokens and flags", "#000000", "P", ":"),
+}
 
 
 def compute(result: dict[str, Any]) -> pd.DataFrame:
