@@ -359,14 +359,13 @@ def shared_noise(view: View, noise: Floats) -> Batch | None:
         "diagonal": commits.diagonal,
         "previous-race": Drawn(context["previous"], earlier_position(laws, 1, np.nan)),
     }
-    companions = {name: _raced(laws, other) for name, other in races.items() if other.probs is not None}
+    companions = {name: _raced(laws, drawn, other) for name, other in races.items() if other.probs is not None}
     return observed(commits.draft, laws, noise, drawn, companions, context)
 
 
-def _raced(laws: Floats, other: Drawn) -> Floats:
-    """Return the law of a draft whose Gumbel noise has already drawn another, NaN where there is no other."""
+def _raced(laws: Floats, drawn: np.ndarray, other: Drawn) -> Floats:
+    """Return the law of a draft whose Gumbel noise has already drawn another, NaN where there is none, or no other."""
     assert other.probs is not None
-    known = (other.token >= 0) & ~np.isnan(other.probs).any(axis=-1)
-    first = np.where(known[..., None], other.probs, 1 / laws.shape[-1])
-    raced = second_winner(laws, first, np.maximum(other.token, 0))
-    return np.where(known[..., None], raced, np.nan)
+    known, out = drawn & (other.token >= 0) & ~np.isnan(other.probs.sum(axis=-1)), np.full(laws.shape, np.nan)
+    out[known] = second_winner(laws[known], other.probs[known], other.token[known])
+    return out

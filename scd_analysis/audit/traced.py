@@ -30,7 +30,7 @@ SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
 
 SMALLEST_PART, PART_GROWTH = 16, 1 / 8
-PART_BYTES = 2**27
+PART_BYTES = 2**28
 
 
 class ConditionsJudge(Judge[Part]):

@@ -174,11 +174,11 @@ def observations(
     tokens, laws, uniforms : Long[A], Float[A, V], Float[A]
     companions, context : mapping of str to Float[A, V] or array[A]
     """
-    rows = np.flatnonzero(laws[np.arange(len(tokens)), tokens] > 0)
+    possible = laws[np.arange(len(tokens)), tokens] > 0
+    rows = slice(None) if possible.all() else np.flatnonzero(possible)  # laws are long: nothing is copied in vain
     laws = laws[rows]
     laws = laws / laws.sum(axis=-1, keepdims=True)
-    others = {name: law[rows] for name, law in companions.items()}
-    others = {name: np.where(np.isnan(law).any(axis=-1, keepdims=True), laws, law) for name, law in others.items()}
+    others = {name: _with_nulls(law[rows], laws) for name, law in companions.items()}
     return Batch(
         tokens[rows, None],
         laws[:, None],
@@ -188,3 +188,13 @@ def observations(
         sequence=at[0][rows],
         position=at[1][rows, None],
     )
+
+
+def _with_nulls(law: Floats, null: Floats) -> Floats:
+    """Laws, Float[A, V], and the null law where one has a NaN in it."""
+    unknown = np.isnan(law.sum(axis=-1))
+    if not unknown.any():
+        return law
+    out = law.copy()
+    out[unknown] = null[unknown]
+    return out

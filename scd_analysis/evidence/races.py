@@ -11,6 +11,9 @@ import numpy as np
 
 from scd_analysis.evidence.batch import Floats, Longs
 
+_AT_ONCE = 2**15
+"""Entries of a law: what is made of them stays in the cache of a core."""
+
 
 def second_winner(law: Floats, first_law: Floats, first_winner: Longs) -> Floats:
     """Return the law of the second race's winner given the first's.
@@ -35,23 +38,33 @@ def second_winner(law: Floats, first_law: Floats, first_winner: Longs) -> Floats
     Daliri, Musco, Suresh: Coupling without communication and drafter-invariant speculative decoding, 2024
     (arXiv:2408.07978), where ``sum_a q_a Pr[a]`` is computed.
     """
-    winner = first_winner[..., None]
-    own = np.arange(law.shape[-1]) == winner
-    rates = np.where(own, 0.0, law)
+    vocab_size, out = law.shape[-1], np.empty(law.shape)
+    laws, first_laws, filled = (array.reshape(-1, vocab_size) for array in (law, first_law, out))
+    winners, rows = first_winner.reshape(-1), max(1, _AT_ONCE // vocab_size)
+    for start in range(0, len(laws), rows):
+        some = slice(start, start + rows)
+        filled[some] = _second_winner(laws[some], first_laws[some], winners[some])
+    return out
+
+
+def _second_winner(law: Floats, first_law: Floats, winner: Longs) -> Floats:
+    """As :func:`second_winner`, Float[n, V] and Long[n]."""
+    row = np.arange(len(law))
+    rates = law.copy()
+    rates[row, winner] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        start = np.where(rates > 0, first_law / rates, np.inf)
-        limit = np.take_along_axis(first_law / law, winner, axis=-1)  # infinite if the winner cannot win again
-    order = np.argsort(start, axis=-1)
-    opens = np.minimum(np.take_along_axis(start, order, axis=-1), limit)
-    rate = np.take_along_axis(rates, order, axis=-1)
-    slope = np.cumsum(rate, axis=-1)
-    closes = np.concatenate([opens[..., 1:], limit], axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gained = np.where(slope > 0, slope * np.nan_to_num(closes - opens, nan=0.0, posinf=np.inf), 0.0)
-        height = 1 + np.cumsum(gained, axis=-1)  # 1 + H at the end of each piece
-        before = np.concatenate([np.ones_like(height[..., :1]), height[..., :-1]], axis=-1)
-        piece = np.where(slope > 0, (1 / before - 1 / height) / slope, 0.0)
-    after = np.cumsum(np.nan_to_num(piece)[..., ::-1], axis=-1)[..., ::-1]
-    out = np.zeros_like(law)
-    np.put_along_axis(out, order, rate * after, axis=-1)
-    return np.where(own, 1 / height[..., -1:], out)
+        start = first_law / rates
+        start[rates <= 0] = np.inf
+        limit = (first_law[row, winner] / law[row, winner])[:, None]  # infinite if the winner cannot win again
+        order = np.argsort(start, axis=-1) + row[:, None] * law.shape[1]
+        opens, rate = np.minimum(start.take(order), limit), rates.take(order)
+        slope = np.cumsum(rate, axis=-1)
+        gained = slope * np.diff(opens, axis=-1, append=limit)
+        gained[np.isnan(gained) | (slope <= 0)] = 0
+        inverse = 1 / (1 + np.cumsum(gained, axis=-1))  # 1 / (1 + H) at the end of each piece
+        piece = -np.diff(inverse, axis=-1, prepend=1.0) / slope
+    piece[slope <= 0] = 0
+    out = np.empty_like(law)
+    out.put(order, rate * np.cumsum(piece[:, ::-1], axis=-1)[:, ::-1])
+    out[row, winner] = inverse[:, -1]
+    return out

@@ -24,7 +24,7 @@ def test_two_tokens_by_hand():
     np.testing.assert_allclose(out, [[1, 0], [1 / 3, 2 / 3]], atol=1e-15)
 
 
-@pytest.mark.parametrize("size", [2, 3, 7, 40])
+@pytest.mark.parametrize("size", [2, 3, 7, 40, 300])
 def test_rows_are_laws_that_average_to_the_second_law_and_collide_as_known(size):
     rng = np.random.default_rng(size)
     for zeros in (False, True):
