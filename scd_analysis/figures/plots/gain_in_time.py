@@ -13,7 +13,7 @@ from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods
 
 GAIN = "gain"
-PLACES = {"sjd": (-12, -2), "scd-mc": (0, 6), "scd-gs": (-5, -11)}
+PLACES = {"sjd": (-12, -2), "scd-mc": (0, 6), "scd-gs": (4, -9)}
 """Where the window stands beside a mark, in points."""
 
 
