@@ -159,11 +159,12 @@ class KernelJudge(ConditionsJudge[Commits]):
     def _compare_windows(self, pairs: int) -> None:
         """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
-        for_windows, *seeds = apart.spawn(1 + 3 * (1 + CALLS))
+        ways = pairings(pairs)
+        for_windows, *seeds = apart.spawn(1 + len(ways) * (1 + CALLS))
         windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
-        for i, (first, second) in enumerate(pairings(pairs)):
-            copies = _Copies(windows, first, second)
-            alike = self._alike(copies, [_seed(seed) for seed in seeds[i * (1 + CALLS) : (i + 1) * (1 + CALLS)]])
+        for i, way in enumerate(ways):
+            own = seeds[i * (1 + CALLS) : (i + 1) * (1 + CALLS)]
+            alike = self._alike(_Copies(windows, *way), [_seed(seed) for seed in own])
             if self._ignores_seed is not None:
                 return
             if alike:
