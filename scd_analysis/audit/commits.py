@@ -115,8 +115,8 @@ class Commits:
     total_variation, collision : Float[S, N]
         Between the two laws.
     uniform, last_uniform, slot_uniform, diagonal_uniform : Float[S, N]
-        The acceptance variate; one pass before, the position's own, and other positions' in the same slot and in the
-        slot after it.
+        The acceptance variate; one pass before, the position's own, and those that decided earlier positions in the
+        same slot and in the slot after it.
     next_ratio, run_ratio : Float[S, N]
         Of the same pass: p/q of the draft in the slot after, and the product of p/q from here to the end of the run of
         nondecreasing p; what a rule would look at that commits by later drafts. NaN where there is no such slot.
@@ -198,7 +198,7 @@ def read_commits(trace: xr.Dataset) -> Commits:
     drawn = _moved(passes, index, back=1)
     beside = _moved(passes, index, back=1, left=1)
     same_slot, diagonal = (_before(passes, drawn, after) for after in (0, 1))
-    earlier = _moved(passes, index, back=2)
+    earlier, decided = _moved(passes, index, back=2), np.where(passes.reached, part["uniform"], np.nan)
     (draft_probs,) = _laws(trace, "draft_probs", index)
     entered = _entry_index(passes, index, part["draft_prob_of_token"])
     held = _first_index(passes, passes.reached & ~passes.committed, index)
@@ -223,8 +223,8 @@ def read_commits(trace: xr.Dataset) -> Commits:
         collision=index.take(part["collision_independent"], np.nan),
         uniform=index.take(part["uniform"], np.nan),
         last_uniform=drawn.take(part["uniform"], np.nan),
-        slot_uniform=_before(passes, index, 0).take(part["uniform"], np.nan),
-        diagonal_uniform=_before(passes, index, 1).take(part["uniform"], np.nan),
+        slot_uniform=_before(passes, index, 0).take(decided, np.nan),
+        diagonal_uniform=_before(passes, index, 1).take(decided, np.nan),
         next_ratio=index.take(_shift(ratio), np.nan),
         run_ratio=index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan),
         draft_probs=draft_probs,
@@ -362,11 +362,11 @@ def _moved(passes: Passes, index: _Index, back: int, left: int = 0) -> _Index:
 
 
 def _before(passes: Passes, index: _Index, after: int) -> _Index:
-    """The slot ``after`` each, one pass before; only where it held another position."""
+    """The slot ``after`` each, one pass before; only where it held an earlier position."""
     rows, own = np.arange(len(passes.base))[:, None], np.arange(index.slot.shape[1])
     iteration, slot = index.iteration - 1, index.slot + after
     there = index.found & (iteration >= 0) & (slot < passes.used.shape[2])
-    there &= passes.slot_position[rows, np.maximum(iteration, 0), np.clip(slot, 0, passes.used.shape[2] - 1)] != own
+    there &= passes.slot_position[rows, np.maximum(iteration, 0), np.clip(slot, 0, passes.used.shape[2] - 1)] < own
     return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
 
 

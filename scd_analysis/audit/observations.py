@@ -161,7 +161,7 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
         return None
     ratio = np.where(known, ratio, 0)
     probability = np.clip(ratio, 0, 1)
-    alone = np.isnan(commits.next_ratio)
+    alone = _is_alone(commits, known)
     following, run = (np.clip(np.nan_to_num(r, posinf=1), 0, 1) for r in (commits.next_ratio, commits.run_ratio))
     context = {
         "first-slot": (commits.slot == 0).astype(float),
@@ -192,6 +192,17 @@ def acceptances(view: View, noise: Floats) -> Batch | None:
     companions = {name: acceptance_law(p) for name, p in others.items()}
     laws = acceptance_law(probability)
     return observed(commits.accepted.astype(np.int64), laws, noise, known, companions, context)
+
+
+def _is_alone(commits: Commits, known: np.ndarray) -> np.ndarray:
+    """Where a slot is judged by itself, Bool[S, N]: nothing is known of the slot after it.
+
+    That is so of all, if it is of one that was rejected inside the window: what lies behind a rejection may not have
+    been recorded, or not been drafted, so that something being there says what the flag is.
+    """
+    alone = np.isnan(commits.next_ratio)
+    hidden = known & ~commits.accepted & alone & (_is_last_slot(commits) == 0)
+    return np.ones_like(alone) if hidden.any() else alone
 
 
 def acceptance_law(probability: Floats) -> Floats:

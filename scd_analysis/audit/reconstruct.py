@@ -117,16 +117,17 @@ def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
     point = np.arange(vocab_size) == index[..., None]
     out = np.where((prob == 1)[..., None], point.astype(np.float64), np.nan)
 
-    def fits(law: Floats, own: Floats | float) -> Bools:
+    def fits(law: Floats, own: Floats | float, among: Bools | bool = True) -> Bools:
         variation, collision = np.maximum(target - law, 0).sum(axis=-1), (target * law).sum(axis=-1)
         known = {"total_variation": variation, "collision_independent": collision}
-        found = np.isnan(out[..., 0]) & (np.abs(own - prob) <= tolerance)
+        found = np.isnan(out[..., 0]) & among
         for name, value in known.items():
             found &= np.abs(value - trace[name].values) <= tolerance
-        return np.asarray(found)
+        wrong = found & ~(np.abs(own - prob) <= tolerance)  # another law of the same two numbers, here and elsewhere
+        return np.asarray(found & ~wrong.any())
 
     flat = np.full(vocab_size, 1 / vocab_size)
-    uniform = fits(flat, 1 / vocab_size) & _is_first(base, tokens.shape[2])
+    uniform = fits(flat, 1 / vocab_size, _is_first(base, tokens.shape[2]))
     out = np.where(uniform[..., None], flat, out)
     for back in range(1, DEEPEST + 1):
         laws = _earlier(target, base, back)

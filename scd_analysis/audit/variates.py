@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scd_analysis.audit.commits import Drawn
+from scd_analysis.audit.commits import Drawn, Passes
 from scd_analysis.audit.observations import View, centred, earlier_position, is_drawn, residual_laws
 from scd_analysis.evidence.batch import Batch, Floats, Longs, observations, observed
 from scd_analysis.evidence.pit import between, pit_interval
@@ -15,6 +15,9 @@ from scd_analysis.evidence.pit import between, pit_interval
 VARIATE_BINS = 16
 MOST_BITS = 32
 """Binary digits of a variate that are looked at."""
+
+MOSTLY, FEWEST_LEFT = 0.99, 16
+"""Share of the slots left uncommitted, and how many at least, that show that drafts follow verification."""
 
 
 class Seen:
@@ -181,8 +184,21 @@ def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
 
 
 def repeated_for_life(view: View, noise: Floats) -> Batch | None:
-    """Whether it equals that of the same position at the pass before."""
+    """Whether it equals that of the same position at the pass before, where that one made the draft.
+
+    It decided nothing yet; but what verification says of a slot is its next draft under maximal coupling.
+    """
+    if not _drafts_follow(view.commits.passes):
+        return None
     return _repeated(view, view.commits.last_uniform, view.commits.age > 0, noise)
+
+
+def _drafts_follow(passes: Passes) -> bool:
+    """Whether the drafts that stay are those that were accepted, as far as slots say that were not committed."""
+    left, kept = passes.used & ~passes.committed, passes.after == passes.draft
+    accepted, rejected = left & passes.accepted, left & ~passes.accepted
+    enough = min(accepted.sum(), rejected.sum()) >= FEWEST_LEFT
+    return bool(enough and kept[accepted].mean() >= MOSTLY and (~kept[rejected]).mean() >= MOSTLY)
 
 
 def _bits(uniform: Floats) -> Floats:

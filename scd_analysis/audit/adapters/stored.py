@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
@@ -87,7 +86,7 @@ class Traced:
     vocab_size, num_tokens : int
         As recorded.
     num_available : int
-        Finished sequences; the audit stops there by itself.
+        Sequences of finished batches; the audit stops there by itself.
     """
 
     def __init__(self, source: str | Path | xr.Dataset) -> None:
@@ -97,12 +96,9 @@ class Traced:
         validate(opened)
         if not opened.sizes["sequence"] or not opened.sizes["iteration"]:
             raise InputError("trace: holds no sequence")
-        finished = _finished(opened)
-        self._trace = opened if finished.all() else opened.isel(sequence=finished)
+        self.num_available = _finished(opened)
+        self._trace = opened.isel(sequence=slice(self.num_available))
         self.vocab_size, self.num_tokens = int(opened.attrs["vocab_size"]), int(opened.attrs["num_tokens"])
-        self.num_available = int(finished.sum())
-        if not self.num_available:
-            raise InputError(f"trace: none of its {len(finished)} sequences is finished")
         self._shelf = Shelf(self.num_available)
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> xr.Dataset:
@@ -116,10 +112,26 @@ class Traced:
         return self._trace.isel(sequence=self._shelf.take(num_sequences))
 
 
-def _finished(trace: xr.Dataset) -> npt.NDArray[np.bool_]:
-    """Where tokens were recorded, or commits reach the end."""
+def _finished(trace: xr.Dataset) -> int:
+    """How many sequences lie before the first batch with one that is not finished.
+
+    Those that are finished in such a batch were the quickest, which is a choice by what was accepted.
+    """
     reached = (trace["base"] + trace["num_committed"]).max("iteration") >= trace.sizes["position"]
-    return np.asarray(trace["tokens"].notnull().all("position").values | reached.values)
+    missing = np.flatnonzero(~(trace["tokens"].notnull().all("position").values | reached.values))
+    if not len(missing):
+        return int(trace.sizes["sequence"])
+    batches = trace.attrs.get("blocks", [])
+    if not batches or batches[-1][1] != trace.sizes["sequence"]:  # some of its sequences: which batches they are of?
+        batches = [[0, trace.sizes["sequence"]]]
+    start, stop = next((first, last) for first, last, *_ in batches if first <= missing[0] < last)
+    if not start:
+        raise InputError(
+            f"trace: sequence {missing[0]} is not finished, and those of its batch ({start} to {stop - 1}) that are "
+            "were the quickest, which says nothing of the others; where its tokens are known, pass tokens= to "
+            "finish_batch"
+        )
+    return int(start)
 
 
 def trace(source: str | Path | xr.Dataset) -> Traced:
@@ -128,13 +140,13 @@ def trace(source: str | Path | xr.Dataset) -> Traced:
     Parameters
     ----------
     source : path or xarray.Dataset
-        As written by :class:`scd_analysis.TraceWriter`; sequences that were not finished are left out.
+        As written by :class:`scd_analysis.TraceWriter`; it is read up to the first batch that was not finished.
 
     Raises
     ------
     TraceError
         If it is not a trace, or contradicts itself.
     InputError
-        If no sequence is finished.
+        If no batch is finished.
     """
     return Traced(source)

@@ -1,0 +1,138 @@
+"""Decoders and recordings that are unusual and right are not refuted."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from reference import TabularModel, decode
+from scd_analysis import InputError, Outcome, audit
+from scd_analysis.audit.reconstruct import declared
+from scd_analysis.subjects import trace
+from tests.audit.loop import Loop
+from tests.statistics import ledger
+
+MODEL = TabularModel.random(vocab_size=3, num_tokens=6, concentration=0.7, seed=4)
+
+
+class NoisyCopies:
+    """A token is the last one, mostly."""
+
+    vocab_size, num_tokens = 4, 8
+
+    def next_token_probs(self, tokens):
+        kernel = torch.full((4, 4), 0.05, dtype=torch.float64) + 0.8 * torch.eye(4, dtype=torch.float64)
+        first = torch.full((len(tokens), 1, 4), 0.25, dtype=torch.float64)
+        return torch.cat([first, kernel[tokens]], dim=1)
+
+
+class VerifiedOnly(Loop):
+    """What lies behind a rejection is not recorded, as if it had not been drafted yet."""
+
+    def _row(self, base, slots, targets, after, accepted, uniforms, bonus, reached):
+        row = super()._row(base, slots, targets, after, accepted, uniforms, bonus, reached)
+        row["draft_token"][len(accepted) :] = -1
+        return row
+
+
+class OneVariateForLife(Loop):
+    """A position keeps its acceptance variate, which decides once and makes no draft."""
+
+    def __init__(self, model, window):
+        super().__init__(model, window)
+        self.waiting = {}
+
+    def accept_key(self, t, j, k):
+        return ("accept", j)
+
+    def redraft(self, t, j, k, after, target, draws):
+        self.waiting[k] = float(draws.uniform(self.accept_key(t, j, k)))
+        return super().redraft(t, j, k, after, target, draws)
+
+    def _row(self, base, slots, targets, after, accepted, uniforms, bonus, reached):
+        uniforms = [u if k < len(accepted) else self.waiting[k] for k, u in enumerate(uniforms)]
+        return super()._row(base, slots, targets, after, accepted, uniforms, bonus, reached)
+
+
+class RoundedRecord(Loop):
+    """Variates are recorded in bfloat16, behind the decision."""
+
+    def _row(self, base, slots, targets, after, accepted, uniforms, bonus, reached):
+        rounded = torch.tensor(uniforms, dtype=torch.bfloat16).double().tolist()
+        return super()._row(base, slots, targets, after, accepted, rounded, bonus, reached)
+
+
+class WaitsForTheThirdPass(Loop):
+    """Commits at every third pass only; races with noise that a position keeps."""
+
+    def redraft(self, t, j, k, after, target, draws):
+        waits = [-math.log(1 - draws.uniform(("race", j, x))) / p if p else math.inf for x, p in enumerate(target)]
+        return int(np.argmin(waits))
+
+    def commits(self, t, base, after, targets, num_reached, draws):
+        return num_reached if t % 3 == 2 else 0
+
+
+RIGHT = {
+    VerifiedOnly: (MODEL, 400),
+    OneVariateForLife: (MODEL, 300),
+    RoundedRecord: (MODEL, 200),
+    WaitsForTheThirdPass: (NoisyCopies(), 600),
+}
+STAND = ledger("audit of traces: unusual and right decoders are refuted at 1e-8", 1e-8 * len(RIGHT))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", RIGHT, ids=lambda decoder: decoder.__name__)
+def test_an_unusual_decoder_that_is_right_is_not_refuted(decoder):
+    """Every one of them was refuted once, within half as many sequences at 1e-6."""
+    model, most = RIGHT[decoder]
+    verdict = audit(decoder(model, 4), model, alpha=1e-8, max_sequences=most, progress=False)
+    assert verdict.outcome is not Outcome.REFUTED, verdict
+
+
+def killed(batch_size, passes=3):
+    """A decode of 200 sequences, and the same one killed in its last batch."""
+    whole = decode(MODEL, "sjd", 3, 200, batch_size=batch_size, progress=False).trace
+    last, late = np.arange(200) >= 200 - batch_size, np.arange(whole.sizes["iteration"]) >= passes
+    there = xr.DataArray(~(last[:, None] & late), dims=("sequence", "iteration"))
+    cut = whole.assign({name: values.where(there) for name, values in whole.items() if "iteration" in values.dims})
+    reached = (cut.base + cut.num_committed).max("iteration") >= MODEL.num_tokens
+    return whole, cut.assign(tokens=whole.tokens.where(reached), nfe=whole.nfe.where(reached))
+
+
+def test_the_quickest_sequences_of_a_batch_are_not_judged():
+    """A killed run finished those whose drafts were accepted."""
+    whole, cut = killed(200)
+    assert 0 < int(cut.nfe.notnull().sum()) < 200
+    assert trace(whole).num_available == 200
+    with pytest.raises(InputError, match="were the quickest"):
+        trace(cut)
+
+
+def test_batches_before_the_one_that_was_killed_are_judged():
+    assert trace(killed(50)[1]).num_available == 150
+
+
+TARGET, ONE, OTHER = np.array([0.2, 0.4, 0.4]), np.array([0.2, 0.6, 0.2]), np.array([0.2, 0.2, 0.6])
+
+
+@pytest.mark.parametrize(("law", "found"), [(ONE, True), (OTHER, False)])
+def test_a_law_is_not_told_by_the_token_where_two_have_the_same_numbers(law, found):
+    """Both laws have total variation .2 and collision .36 with the target; the earlier pass gave the first of them."""
+    draft = np.array([[0, 0], [0, 2]])
+    slots = ("sequence", "iteration", "slot")
+    numbers = {"total_variation": 0.2, "collision_independent": float(TARGET @ law)}
+    recorded = xr.Dataset(
+        {
+            "base": (slots[:2], np.zeros((2, 2))),
+            "draft_token": (slots, draft[..., None]),
+            "draft_prob_of_token": (slots, np.array([[np.nan, law[0]], [np.nan, law[2]]])[..., None]),
+            **{name: (slots, np.full((2, 2, 1), value)) for name, value in numbers.items()},
+        }
+    )
+    target = np.stack([np.stack([ONE, TARGET])] * 2)[:, :, None]
+    second = declared(recorded, target, 1e-6)[:, 1, 0]
+    np.testing.assert_allclose(second, np.stack([law] * 2) if found else np.full((2, 3), np.nan))
