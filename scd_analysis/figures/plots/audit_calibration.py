@@ -53,7 +53,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         ax.plot(none["x"], none["high"], marker="v", color="white", markeredgecolor=color, linestyle="", zorder=3)
     ax.set(xscale="log", yscale="log", xlabel="level of the audit, α", ylabel="lossless decoders refuted (share)")
     ax.set_title("refuted at some time, at most α")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right", fontsize=6)
     ax, pit = axes["pit"], frame[frame["kind"] == "pit"]
     noise = 1.96 * np.sqrt(len(pit) / float(pit["n"].iloc[0]))
     ax.axhspan(1 - noise, 1 + noise, color="#d9d9d9", label="95% of noise")
