@@ -20,8 +20,8 @@ ROUNDING = 1e-3
 
 
 FEWEST_VARIATES, MOST_BITS = 8, 12
-"""At least so many, and at least 2^(b - 2), that are all multiples of 2^-b: full ones recorded in bfloat16, where half are
-of 2^-8 and all but one in 32 of 2^-12, are so with a probability below 1e-9."""
+"""At least so many, and at least 2^(b - 2), that are all multiples of 2^-b: full ones recorded in bfloat16, where half
+are of 2^-8 and all but one in 32 of 2^-12, are so with a probability below 1e-9."""
 
 
 @dataclass(frozen=True)
