@@ -6,7 +6,8 @@ import numpy as np
 
 from scd_analysis.evidence.directed import Directed, DirectedByPosition
 from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
-from scd_analysis.evidence.features import features, features_of_long_sequences
+from scd_analysis.evidence.features import features, features_of_long_sequences, sharpness_by_place
+from scd_analysis.evidence.openings import Openings
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.repeats import Repeats
@@ -20,8 +21,15 @@ FEW_TOKENS = 16
 """Up to here each position learns for itself; beyond it there are too many parameters for the evidence."""
 
 LONG_PRIOR_TOKENS = (300.0,)
-LONG_PRIOR_SEQUENCES = (30.0,)
 """Of directions along which a long sequence tells much: evidence comes soon or not at all."""
+
+LONG_RIDGE_PRIOR_TOKENS = (3000.0,)
+"""Of all of them together, each of which tells less."""
+
+OPENING_SHARE = 8
+"""The first of so many parts of a sequence."""
+
+TILTS = (0.4, 0.8, 1.6)
 
 MOST_RIDGE_VOCABULARY = 256
 """Beyond it a joint tilt along all directions takes longer than all other bettors together."""
@@ -75,13 +83,15 @@ def standard_portfolio(
 def of_long_sequences(vocab_size: int, num_tokens: int, grid_width: int | None) -> list[Family]:
     """Build the bettors on the beginnings of sequences and rows, which the standard portfolio has for long ones."""
     directions = features_of_long_sequences(grid_width)
-    first = tuple(feature for feature in directions if feature.name == "first-token")
+    first = next(feature for feature in directions if feature.name == "first-token")
+    opening = max(2, num_tokens // OPENING_SHARE)
     families = [
         Family("long-directed", 4, Directed(directions, LONG_PRIOR_TOKENS)),
-        Family("long-position", 3, DirectedByPosition(first, min(num_tokens, FEW_TOKENS), LONG_PRIOR_SEQUENCES)),
+        Family("opening-more", 8, Openings(first, opening, TILTS)),
+        Family("opening-less", 1, Openings(first, opening, tuple(-tilt for tilt in TILTS))),
     ]
     if vocab_size <= MOST_RIDGE_VOCABULARY:
-        everywhere = tuple(feature for feature in features() if feature.name == "sharpness")
-        tilt = RidgeTilt(directions + everywhere, num_tokens, LONG_PRIOR_TOKENS, by_position=False)
+        together = directions + sharpness_by_place(grid_width)
+        tilt = RidgeTilt(together, num_tokens, LONG_RIDGE_PRIOR_TOKENS, by_position=False)
         families.append(Family("long-ridge", 4, tilt))
     return families

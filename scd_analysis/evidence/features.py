@@ -140,6 +140,24 @@ def _row_starts(batch: Batch) -> Floats:
     return np.broadcast_to(chosen.astype(np.float64), batch.tokens.shape)
 
 
+def _mid_rows(batch: Batch) -> Floats:
+    """The middle half of every row but the first; nowhere without rows."""
+    num_tokens, width = batch.tokens.shape[1], batch.grid_width or batch.tokens.shape[1]
+    position = np.arange(num_tokens)
+    column = position % width
+    chosen = (position >= width) & (column >= width // 4) & (column < width - width // 4)
+    return np.broadcast_to(chosen.astype(np.float64), batch.tokens.shape)
+
+
+def _from_to(first: int, stop: int) -> Callable[[Batch], Floats]:
+    def chosen(batch: Batch) -> Floats:
+        out = np.zeros(batch.tokens.shape)
+        out[:, first:stop] = 1
+        return out
+
+    return chosen
+
+
 def _after(ordering: Ordering) -> Scaled:
     """Repeat the PIT of the token before: what a decoder does that uses the same noise twice."""
     pit = MidPit(ordering)
@@ -209,6 +227,22 @@ def features_of_long_sequences(grid_width: int | None = None) -> tuple[Feature, 
                     "laws at the start of a row are flatter than the target's", Scaled(sharpness, _row_starts), 0.0),
         ]  # fmt: skip
     return tuple(listed)
+
+
+def sharpness_by_place(grid_width: int | None = None) -> tuple[Feature, ...]:
+    """List sharpness where it can differ from what it is elsewhere: together, since each alone is small."""
+    places = [
+        ("", "", lambda batch: np.ones(batch.tokens.shape)),
+        ("-at-once", "the first three ", _from_to(0, 3)),
+        ("-soon", "the next three ", _from_to(3, 6)),
+    ]
+    if grid_width:
+        places.append(("-mid-row", "mid-row ", _mid_rows))
+    return tuple(
+        Feature(f"sharpness{suffix}", f"{words}laws are sharper than the target's",
+                f"{words}laws are flatter than the target's", Scaled(sharpness, where), 0.0)
+        for suffix, words, where in places
+    )  # fmt: skip
 
 
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:

@@ -11,6 +11,8 @@ from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats, make_batch
 from scd_analysis.evidence.bettor import earlier_occurrences
 from scd_analysis.evidence.catalogue import FEW_TOKENS, of_long_sequences, standard_portfolio
+from scd_analysis.evidence.features import features
+from scd_analysis.evidence.openings import Openings
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.tabulated import tabulate
@@ -63,7 +65,7 @@ def test_long_sequences_have_bettors_of_their_own() -> None:
     """And a first row that leans to its first token is found by them."""
     for num_tokens, there in ((FEW_TOKENS, False), (FEW_TOKENS + 1, True)):
         names = {family.name for family in standard_portfolio(4, num_tokens).members}
-        assert (names & {"long-directed", "long-position", "long-ridge"} != set()) is there
+        assert (names & {"long-directed", "opening-more", "opening-less", "long-ridge"} != set()) is there
     rng = np.random.default_rng(0)
     tokens, laws = rng.integers(4, size=(200, 32)), np.full((200, 32, 4), 0.25)
     portfolio = standard_portfolio(4, 32)
@@ -75,8 +77,23 @@ def test_long_sequences_have_bettors_of_their_own() -> None:
     portfolio.bet(make_batch(leaning, laws, rng.random(tokens.shape)))
     assert portfolio.log_e_value > np.log(1e6)
     best = max(portfolio.families(), key=lambda family: family.log_e_value)
-    assert best.name.startswith("long-")
+    assert best.name.startswith(("long-", "opening-"))
     assert "first token comes again too often" in best.message
+
+
+def test_an_opening_that_avoids_its_first_token_is_found() -> None:
+    """By the other arm; and only a token that is known beforehand can be bet on so."""
+    rng = np.random.default_rng(0)
+    tokens, laws = rng.integers(4, size=(200, 32)), np.full((200, 32, 4), 0.25)
+    tokens[:, 2] = (tokens[:, 0] + 1 + tokens[:, 2] % 3) % 4
+    portfolio = standard_portfolio(4, 32)
+    portfolio.bet(make_batch(tokens, laws, rng.random(tokens.shape)))
+    best = max(portfolio.families(), key=lambda family: family.log_e_value)
+    assert best.name == "opening-less"
+    assert best.message == "a sequence's first token comes again too rarely, most at position 2"
+    assert best.log_e_value > np.log(1e6)
+    with pytest.raises(TypeError, match="'sharpness': its values must be an AtToken"):
+        Openings(features()[0], 4, (1.0,))
 
 
 def test_pit_arms_are_exact_martingales(dyadic: Tables) -> None:
