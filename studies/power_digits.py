@@ -27,7 +27,8 @@ QUESTION = "images until faulty decoders of digits are refuted, against the test
 ALPHA = 1e-2
 GRID = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 NULL_RUNS, RUNS = 400, 40
-
+AUDITED = 2048
+"""Images that an audit may see."""
 
 CONDITIONS = [condition.value for condition in Condition]
 
@@ -84,7 +85,7 @@ def mean_stop(subjects: list[Any], model: Any) -> tuple[float, float]:
 def measure(fault: Fault, repeats: int) -> dict[str, Any]:
     """Audits of one fault."""
     model = model_of(Rule(fault.name, None, fault))
-    pool = pool_of(fault)
+    pool = pool_of(fault, repeats * AUDITED)
     traced = fault.decode(model, WINDOW, 256, 1, "laws").trace
     assert traced is not None
     cut = 256 // repeats
@@ -102,10 +103,10 @@ def measure(fault: Fault, repeats: int) -> dict[str, Any]:
     }
 
 
-def pool_of(fault: Fault) -> np.ndarray:
-    """Images that the audits and the tests in use both see."""
+def pool_of(fault: Fault, count: int) -> np.ndarray:
+    """The first images of a faulty decoder: audits and tests in use see the same."""
     model = model_of(Rule(fault.name, None, fault))
-    return np.asarray(fault.decode(model, WINDOW, GRID[-1], 0).tokens.numpy())
+    return np.asarray(fault.decode(model, WINDOW, count, 0).tokens.numpy())
 
 
 def measure_in_use(missing: list[Fault], rows: Rows) -> None:
@@ -114,7 +115,7 @@ def measure_in_use(missing: list[Fault], rows: Rows) -> None:
     right = decode(model, "sjd", WINDOW, 4 * GRID[-1], seed=7, record=None, progress=False).tokens.numpy()
     limits = thresholds(right, model.vocab_size)
     for fault in missing:
-        needed = sizes_in_use(pool_of(fault), right, model.vocab_size, limits)
+        needed = sizes_in_use(pool_of(fault, GRID[-1]), right, model.vocab_size, limits)
         rows.add({"fault": fault.name, "in_use": needed, "beyond": GRID[-1]})
 
 
@@ -135,7 +136,8 @@ def main() -> None:
     if missing := [fault for fault in chosen if not in_use.has(fault.name)]:
         measure_in_use(missing, in_use)
     known = in_use.beside({row["fault"]: row for row in rows.rows}, "in_use")
-    content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "repeats": args.repeats}
+    content = {"model": "digits", "window": WINDOW, "alpha": ALPHA, "grid": GRID, "audited": AUDITED}
+    content["repeats"] = args.repeats
     content["conditions"] = args.conditions or CONDITIONS
     save("power_digits", QUESTION, {**content, "rows": [known[fault.name] for fault in chosen]})
 
