@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from reference.draws import GENERATOR
-from reference.fast.graphs import Passes, replays
+from reference.fast.graphs import Passes, more_at_once, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
 from reference.models.base import SHORT_PROBE, Session, TargetModel, check_model, open_session, raise_bad_laws
@@ -96,7 +96,7 @@ def decode(
     out_path : path, optional
         Directory or ``.zip`` to which the trace is streamed; in memory by default.
     batch_size : int, optional
-        Sequences decoded at a time; by default, as many as a modest amount of memory holds.
+        Sequences decoded at a time; by default, as many as a modest amount of memory holds (replayed: eight times).
     progress : bool, optional
         Whether to show a bar on standard error; by default, if that is a terminal.
 
@@ -129,7 +129,8 @@ def decode(
         move(place)
     law_dtype = check_model(model, place, num_tokens=SHORT_PROBE)
     settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
-    size = batch_size or max(1, _LAW_ENTRIES // ((settings.window + 1) * settings.vocab_size))
+    entries = _LAW_ENTRIES * (more_at_once(model, place) if record in (None, "scalars") else 1)
+    size = batch_size or max(1, entries // ((settings.window + 1) * settings.vocab_size))
     writer = (
         make_writer(settings, model, record, window, num_sequences, place, out_path) if record is not None else None
     )

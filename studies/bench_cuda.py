@@ -30,7 +30,10 @@ from studies.store import save
 from studies.timing import compiling, in_turns, ratios
 
 SHAPES = ((16, 64, 65536), (1, 64, 65536), (64, 32, 1024))
-SETTINGS = (("ar", 1), *((name, window) for window in (16, 32, 64) for name in bench_decode.METHODS))
+Settings = tuple[tuple[str, int], ...]
+FILLED = 512
+"""Sequences that keep a card busy."""
+SETTINGS: Settings = (("ar", 1), *((name, window) for window in (16, 32, 64) for name in bench_decode.METHODS))
 
 
 def laws(rounds: int, seed: int, device: torch.device) -> list[dict[str, Any]]:
@@ -64,12 +67,12 @@ def held(name: str, vocab_size: int, device: torch.device) -> float:
     return peak / (8 * 16 * vocab_size * 4)
 
 
-def gains(num_sequences: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows of :mod:`studies.bench_decode`; a first round warms up."""
+def gains(sizes: dict[int, int], rounds: int, device: torch.device, settings: Settings = SETTINGS) -> Any:
+    """Rows of :mod:`studies.bench_decode`, by batch and sequences; a first round warms up."""
     model, rows = load_model("photos"), []
-    for batch, count in ((1, 2), (num_sequences, num_sequences)):
+    for batch, count in sizes.items():
         for turn in range(-1, rounds):
-            for name, window in SETTINGS:
+            for name, window in settings:
                 found = bench_decode.gain(model, name, window, count, batch, device)
                 if turn >= 0:
                     rows.append({"method": name, "window": window, "batch": batch, "round": turn, "n": count} | found)
@@ -113,9 +116,11 @@ def main() -> None:
 
     size, rounds = args.num_sequences, args.rounds
     for way, mode in (("launched", "never"), ("replayed", "auto")):
-        keep(f"gains, {way}", mode, lambda: gains(size, rounds, device))
+        keep(f"gains, {way}", mode, lambda: gains({1: 2, size: size}, rounds, device))
         keep(f"recording, {way}", mode, lambda: recording(size, rounds, device))
         keep(f"throughput, {way}", mode, lambda: bench_decode.throughput(device))
+    few = tuple(setting for setting in SETTINGS if setting[1] in (1, 32))
+    keep("gains, filled", "auto", lambda: gains({FILLED: FILLED}, rounds, device, few))
     photos = load_model("photos")
     keep("parts", "never", lambda: bench_decode.split(photos, "scd-mc", 32, size, 1, device))
     keep("held", "never", lambda: {name: held(name, 65536, device) for name in bench_decode.METHODS})

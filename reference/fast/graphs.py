@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reference.fast.compiling import compile_mode
+from reference.models.base import TargetModel, open_session
 
 _SHRINK_REPLAYED = 4
 """A pass that is replayed keeps its size until so many times fewer sequences are left: to capture it anew takes as long
@@ -22,6 +23,9 @@ as tens of passes."""
 _SHRINK = 16 / 15
 """Of any other pass: to move the state of all who are left takes as long as a few sequences' share of a pass."""
 
+_MORE_REPLAYED = 8
+"""Times the sequences in a batch, where passes are replayed: they take hardly longer."""
+
 R = TypeVar("R")
 Pass = Callable[[Any, int], tuple[Any, R]]
 
@@ -29,6 +33,11 @@ Pass = Callable[[Any, int], tuple[Any, R]]
 def replays(session: object, device: torch.device) -> bool:
     """Whether passes of a session are replayed there."""
     return device.type == "cuda" and getattr(session, "replayable", False) and compile_mode() != "never"
+
+
+def more_at_once(model: TargetModel, device: torch.device) -> int:
+    """How many times more sequences than elsewhere a batch should hold there."""
+    return _MORE_REPLAYED if device.type == "cuda" and replays(open_session(model, 1, device), device) else 1
 
 
 class Replay(Generic[R]):
