@@ -129,8 +129,8 @@ def test_the_seconds_on_a_cuda_device_are_the_stored_result():
     result = json.loads((ROOT / "studies" / "results" / "bench_cuda.json").read_text())
     readme = " ".join((ROOT / "README.md").read_text().split())
 
-    def seconds(batch, method, window):
-        for way in ("launched", "replayed"):
+    def seconds(batch, method, window, ways=("launched", "replayed")):
+        for way in ways:
             (row,) = (
                 r for r in result[f"gains, {way}"] if (r["batch"], r["method"], r["window"]) == (batch, method, window)
             )
@@ -142,6 +142,8 @@ def test_the_seconds_on_a_cuda_device_are_the_stored_result():
     assert "{:.2f} s and {:.3f} s with `scd-mc`".format(*fast) in readme
     many = [f"{1000 * value:.1f} ms" for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(64, *row)]
     assert "{} and {}, {} and {}".format(*many) in readme
+    filled = [value for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(512, *row, ways=("filled",))]
+    assert "of 512, replayed, {:.1f} ms and {:.1f} ms".format(*(1000 * value for value in filled)) in readme
 
 
 def test_a_row_keeps_the_commit_that_it_is_of(tmp_path, monkeypatch, capsys):
