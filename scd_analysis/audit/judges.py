@@ -108,8 +108,11 @@ class Judge(ABC, Generic[Part]):
         """What the winning bettors say, largest evidence first."""
 
     @abstractmethod
-    def resolutions(self) -> dict[str, float]:
-        """Total variation found with power 0.99, by direction."""
+    def resolutions(self) -> dict[str, dict[str, float]]:
+        """Total variation found with power 0.99, by what it is of and by direction.
+
+        Each of what it is of speaks for the law by itself: the finest one counts.
+        """
 
     @abstractmethod
     def log_weights(self) -> dict[str, float]:

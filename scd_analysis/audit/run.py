@@ -179,7 +179,7 @@ def _open(
         raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
     grid_width = None if target is None else target.grid_width
     watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance, grid_width)
-    return TraceJudge(evidence, watch, draws, first, log_threshold, limit)
+    return TraceJudge(evidence, watch, draws, first, log_threshold, limit, until_certain=max_sequences is None)
 
 
 def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
@@ -201,8 +201,9 @@ def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
 
 
 def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
-    resolutions = judge.resolutions()
-    worst = max(resolutions.values(), default=1.0)
+    found = {of: (max(by.values(), default=1.0), by) for of, by in judge.resolutions().items()}
+    finest = min(found, key=lambda of: found[of][0])
+    worst, resolutions = found[finest]
     outcome = Outcome.REFUTED if judge.refuted else Outcome.NOT_REFUTED if worst <= wanted else Outcome.INCONCLUSIVE
     return Verdict(
         outcome=outcome,
@@ -212,7 +213,7 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         num_tokens=judge.seen * judge.num_tokens,
         resolution=worst,
         findings=judge.findings(),
-        record=_record(judge, alpha, resolutions, wanted, seed),
+        record=_record(judge, alpha, resolutions, RESOLUTION_MEANING[finest], wanted, seed),
         conditions=judge.conditions(),
         diagnosis=judge.diagnosis(),
         certificate=judge.certificate(),
@@ -220,7 +221,9 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
     )
 
 
-def _record(judge: Judge[Any], alpha: float, resolutions: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
+def _record(
+    judge: Judge[Any], alpha: float, resolutions: dict[str, float], meaning: str, wanted: float, seed: int
+) -> dict[str, Any]:
     taken, why = judge.taken
     return {
         "grade": judge.grade,
@@ -231,7 +234,7 @@ def _record(judge: Judge[Any], alpha: float, resolutions: dict[str, float], want
         "batch_plan": judge.plan,
         "largest_log_e_value": judge.largest,
         "resolution_wanted": wanted,
-        "resolution_meaning": RESOLUTION_MEANING.get(taken, RESOLUTION_MEANING[judge.grade]),
+        "resolution_meaning": meaning,
         "resolutions": resolutions,
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,

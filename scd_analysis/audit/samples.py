@@ -134,10 +134,10 @@ class SampleEvidence:
         """Where the bets on sequences that come again stand."""
         return next(family for family in self.portfolio.families() if family.name == "repeats")
 
-    def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, float]:
+    def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, dict[str, float]]:
         """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""
         if self.certain:
-            return {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}
+            return {"token for token": {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}}
         weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
         directed = next(weight for arm, weight in weights.items() if arm.startswith("directed:"))
         tokens = seen * self.target.num_tokens
@@ -147,7 +147,7 @@ class SampleEvidence:
         if joint:
             cells = self.target.vocab_size**self.target.num_tokens
             out["every cell at once"] = every_cell(log_threshold, float(joint[0]), seen, cells, CONCENTRATIONS)
-        return out
+        return {"samples": out}
 
 
 class SampleJudge(Judge[Batch]):
@@ -209,7 +209,7 @@ class SampleJudge(Judge[Batch]):
         """See :class:`SampleEvidence`."""
         return self.evidence.findings()
 
-    def resolutions(self) -> dict[str, float]:
+    def resolutions(self) -> dict[str, dict[str, float]]:
         """See :class:`SampleEvidence`."""
         return self.evidence.resolutions(self.log_threshold, self.seen)
 

@@ -122,10 +122,11 @@ class ConditionsJudge(Judge[Part]):
             out |= {f"{running.process.name}/{arm}": base + float(own) for arm, own in pairs}
         return out
 
-    def resolutions(self) -> dict[str, float]:
+    def resolutions(self) -> dict[str, dict[str, float]]:
         """Total variation of one observation of each condition, along one direction."""
         reports = self.conditions()
-        return {report.condition.value: report.resolution for report in reports if report.resolution is not None}
+        found = {report.condition.value: report.resolution for report in reports if report.resolution is not None}
+        return {self.grade: found}
 
 
 class TraceJudge(ConditionsJudge[xr.Dataset]):
@@ -141,6 +142,8 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         Already drawn, to see what the subject returns.
     log_threshold, limit
         See :class:`Judge`.
+    until_certain : bool
+        Whether one batch is enough where every target law is a point mass.
     """
 
     grade = "trace"
@@ -153,9 +156,11 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         first: xr.Dataset | None,
         log_threshold: float,
         limit: int,
+        *,
+        until_certain: bool = False,
     ) -> None:
         super().__init__(watch, log_threshold, limit)
-        self._evidence, self._draws, self._first = evidence, draws, first
+        self._evidence, self._draws, self._first, self._until_certain = evidence, draws, first, until_certain
         self.vocab_size, self.num_tokens = draws.sizes
         self._reconstruction = None if evidence is None else Reconstruction(evidence.target, watch.tolerance)
         if evidence is None:
@@ -176,6 +181,12 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def most_at_once(self) -> int:
         """Traces are lazy, and loaded in parts."""
         return 2**15 if self._evidence is None else self._evidence.target.sequences_at_once
+
+    def step(self) -> None:
+        """As of any judge; tokens that can only be the right ones are seen to be in one batch."""
+        super().step()
+        if self._until_certain and self._evidence is not None and self._evidence.certain:
+            self.limit = self._looked_at
 
     def draw(self, size: int) -> xr.Dataset:
         """Draw a trace."""
@@ -216,6 +227,13 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if not commits.drafted.any():
             none = "nothing was drafted"
             self.not_tested |= {condition: none for condition in Condition if condition not in self.not_tested}
+
+    def resolutions(self) -> dict[str, dict[str, float]]:
+        """Of the conditions, and of the finished sequences."""
+        own = super().resolutions()
+        if self._evidence is None:
+            return own
+        return own | self._evidence.resolutions(self.log_threshold, self.seen, math.log(SAMPLES_SHARE))
 
     def findings(self) -> tuple[Finding, ...]:
         """Those of the conditions, then those of the sequences."""

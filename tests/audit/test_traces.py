@@ -13,7 +13,10 @@ from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.target import Target
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
+from scd_analysis.schema import SCALARS_OF_LAWS
+from scd_analysis.subjects import recorded as recorded_tokens
 from scd_analysis.subjects import trace
+from tests.statistics import ledger
 
 MODEL = TabularModel.random(3, 5, 0.7, seed=0)
 
@@ -62,6 +65,35 @@ def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):
     live = audit(lambda m, n, s: decode(m, "scd-mc", 3, n, s, "laws"), MODEL, max_sequences=100, progress=False)
     assert live.outcome is Outcome.INCONCLUSIVE
     assert live.record["grade"] == "trace"
+
+
+STANDS = ledger("traces of tokens and flags, and their tokens: right ones are not refuted at 1e-8", 4e-8)
+
+
+@pytest.mark.parametrize(("num_sequences", "outcome"), [(1000, Outcome.INCONCLUSIVE), (4000, Outcome.NOT_REFUTED)])
+def test_what_the_tokens_of_a_trace_resolve_counts_where_its_conditions_say_little(num_sequences, outcome):
+    """Without laws, variates and ages only bonus tokens are judged: a fifth of what the sequences are."""
+    whole = decode(MODEL, "scd-mc", 3, num_sequences, seed=2, record="laws").trace.load()
+    bare = whole.drop_vars(["draft_probs", "target_probs"])
+    bare = bare.assign({name: bare[name] * np.nan for name in (*SCALARS_OF_LAWS, "uniform", "age")})
+    verdict = audit(bare, MODEL, STANDS / 4, progress=False)
+    tokens = audit(recorded_tokens(whole["tokens"].values), MODEL, STANDS / 4, progress=False)
+    assert verdict.outcome is tokens.outcome is outcome
+    assert tokens.resolution < verdict.resolution < 1.2 * tokens.resolution  # their bets have a quarter of the weight
+    assert by_condition(verdict)[Condition.VERIFICATION].resolution > 2 * verdict.resolution
+    assert "laws of whole sequences" in verdict.record["resolution_meaning"]
+
+
+def test_a_trace_of_tokens_that_are_certain_is_seen_in_one_batch():
+    rng = np.random.default_rng(0)
+    certain = TabularModel([np.eye(3)[rng.integers(3, size=3**k)] for k in range(5)])
+    stands = audit(lambda m, n, s: decode(m, "sjd", 3, n, s, "laws"), certain, progress=False)
+    assert (stands.outcome, stands.num_sequences) == (Outcome.NOT_REFUTED, 64)
+    assert stands.resolution == pytest.approx(1 - 0.01 ** (1 / 64))
+    falls = audit(lambda m, n, s: decode(MODEL, "sjd", 3, n, s, "laws"), certain, progress=False)  # the twin
+    assert (falls.outcome, falls.num_sequences) == (Outcome.REFUTED, 1)
+    more = audit(lambda m, n, s: decode(m, "sjd", 3, n, s, "laws"), certain, max_sequences=100, progress=False)
+    assert more.num_sequences == 100
 
 
 def by_condition(verdict):
