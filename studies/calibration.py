@@ -63,6 +63,7 @@ MODELS = {
     "flat": lambda: TabularModel.random(4, 3, 5.0, seed=3),
     "zeros": lambda: TabularModel.random(3, 4, 0.7, seed=2, zeros=0.3),
     "ties": tied_model,
+    "long": lambda: TabularModel.random(2, 18, 0.7, seed=5, grid=(3, 6)),
 }
 
 
@@ -114,8 +115,8 @@ def rates(largest: list[float], grade: str) -> list[dict[str, Any]]:
 def main() -> None:
     """Audit, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=10_020, help="audits of tokens")
-    parser.add_argument("--traces", type=int, default=1_020, help="audits of traces of each kind")
+    parser.add_argument("--samples", type=int, default=12_024, help="audits of tokens")
+    parser.add_argument("--traces", type=int, default=1_224, help="audits of traces of each kind")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
