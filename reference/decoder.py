@@ -96,7 +96,7 @@ def decode(
     out_path : path, optional
         Directory or ``.zip`` to which the trace is streamed; in memory by default.
     batch_size : int, optional
-        Sequences decoded at a time; by default, as many as a modest amount of memory holds (replayed: eight times).
+        Sequences decoded at a time; by default, as many as a modest amount of memory holds (replayed: four times).
     progress : bool, optional
         Whether to show a bar on standard error; by default, if that is a terminal.
 
@@ -130,7 +130,8 @@ def decode(
     law_dtype = check_model(model, place, num_tokens=SHORT_PROBE)
     settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
     entries = _LAW_ENTRIES * (more_at_once(model, place) if record in (None, "scalars") else 1)
-    size = batch_size or max(1, entries // ((settings.window + 1) * settings.vocab_size))
+    most = max(1, entries // ((settings.window + 1) * settings.vocab_size))
+    size = batch_size or -(-num_sequences // -(-num_sequences // most))  # no batch is much smaller than the others
     writer = (
         make_writer(settings, model, record, window, num_sequences, place, out_path) if record is not None else None
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
@@ -57,7 +58,7 @@ def tied_model() -> TabularModel:
     return TabularModel([kinds[rng.integers(len(kinds), size=3**k)] for k in range(4)])
 
 
-MODELS = {
+MODELS: dict[str, Callable[[], TabularModel]] = {
     "peaked": lambda: TabularModel.random(2, 5, 0.3, seed=1),
     "usual": lambda: TabularModel.random(3, 4, 0.7, seed=2),
     "flat": lambda: TabularModel.random(4, 3, 5.0, seed=3),

@@ -23,7 +23,7 @@ as tens of passes."""
 _SHRINK = 16 / 15
 """Of any other pass: to move the state of all who are left takes as long as a few sequences' share of a pass."""
 
-_MORE_REPLAYED = 8
+_MORE_REPLAYED = 4
 """Times the sequences in a batch, where passes are replayed: they take hardly longer."""
 
 R = TypeVar("R")

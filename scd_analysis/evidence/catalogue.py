@@ -30,6 +30,7 @@ OPENING_SHARE = 8
 """The first of so many parts of a sequence."""
 
 TILTS = (0.4, 0.8, 1.6)
+"""Nats, of a token that comes again too often in an opening; as many less, for one that does so too rarely."""
 
 MOST_RIDGE_VOCABULARY = 256
 """Beyond it a joint tilt along all directions takes longer than all other bettors together."""

@@ -148,6 +148,21 @@ def test_a_sequence_does_not_depend_on_its_batch_or_on_recording(grid_model, met
         assert torch.equal(other.nfe, many.nfe[:count]), options
 
 
+@pytest.mark.parametrize(("options", "sizes"), [({}, [26, 26]), ({"batch_size": 51}, [51, 1])])
+def test_batches_are_of_one_size_unless_it_is_asked_for(grid_model, options, sizes, monkeypatch):
+    """A small one would take almost as many passes as a large one."""
+    opened, open_session = [], grid_model.open_session
+
+    def noted(batch, place):
+        opened.append(batch)
+        return open_session(batch, place)
+
+    monkeypatch.setattr(grid_model, "open_session", noted)
+    monkeypatch.setattr(reference.decoder, "_LAW_ENTRIES", 51 * 5 * grid_model.vocab_size)
+    decode(grid_model, "sjd", window=4, num_sequences=52, record=None, **options)
+    assert opened == sizes
+
+
 def test_seeds_differ_and_repeat(grid_model):
     a, b, c = (decode(grid_model, "sjd", num_sequences=40, seed=s, record=None).tokens for s in (0, 0, 1))
     assert torch.equal(a, b)
