@@ -16,7 +16,7 @@ import torch
 
 from reference import decode
 from reference.broken import Fault, faults
-from scd_analysis import Outcome, audit
+from scd_analysis import Outcome, Verdict, audit
 from scd_analysis.conditions import Condition
 from scd_analysis.subjects import recorded
 from studies import rivals
@@ -27,8 +27,8 @@ QUESTION = "images until faulty decoders of digits are refuted, against the test
 ALPHA = 1e-2
 GRID = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 NULL_RUNS, RUNS = 400, 40
-AUDITED = 2048
-"""Images that an audit may see."""
+AUDITED, MOST_AUDITS = 2048, 32
+"""Images that an audit may see, and audits of a fault's tokens."""
 
 CONDITIONS = [condition.value for condition in Condition]
 
@@ -75,11 +75,21 @@ def sizes_in_use(
     return needed
 
 
-def mean_stop(subjects: list[Any], model: Any) -> tuple[float, float]:
+def mean_stop(verdicts: list[Verdict]) -> tuple[float, float]:
     """Mean sequences until an audit refutes (the limit where it does not), and the share that do."""
-    verdicts = [audit(subject, model, ALPHA, seed=i, progress=False) for i, subject in enumerate(subjects)]
     refuted = np.mean([v.outcome is Outcome.REFUTED for v in verdicts])
     return float(np.mean([v.num_sequences for v in verdicts])), float(refuted)
+
+
+def audits_of_tokens(pool: np.ndarray, model: Any) -> list[Verdict]:
+    """Audits one after another, each of the images that the one before left."""
+    verdicts: list[Verdict] = []
+    start = 0
+    while start + AUDITED <= len(pool) and len(verdicts) < MOST_AUDITS:
+        subject = recorded(pool[start : start + AUDITED])
+        verdicts.append(audit(subject, model, ALPHA, seed=len(verdicts), progress=False))
+        start += verdicts[-1].num_sequences
+    return verdicts
 
 
 def measure(fault: Fault, repeats: int) -> dict[str, Any]:
@@ -89,13 +99,16 @@ def measure(fault: Fault, repeats: int) -> dict[str, Any]:
     traced = fault.decode(model, WINDOW, 256, 1, "laws").trace
     assert traced is not None
     cut = 256 // repeats
-    samples, samples_refuted = mean_stop([recorded(part) for part in np.array_split(pool, repeats)], model)
+    by_tokens = audits_of_tokens(pool, model)
+    samples, samples_refuted = mean_stop(by_tokens)
+    parts = [traced.isel(sequence=slice(i * cut, (i + 1) * cut)) for i in range(repeats)]
     traces, traces_refuted = mean_stop(
-        [traced.isel(sequence=slice(i * cut, (i + 1) * cut)) for i in range(repeats)], model
+        [audit(part, model, ALPHA, seed=i, progress=False) for i, part in enumerate(parts)]
     )
     return {
         "fault": fault.name,
         "condition": fault.condition.value,
+        "samples_audits": len(by_tokens),
         "samples_mean": samples,
         "samples_refuted": samples_refuted,
         "trace_mean": traces,
@@ -125,11 +138,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     parser.add_argument("--conditions", nargs="*", help="only faults that break one of these")
+    parser.add_argument("--faults", nargs="*", help="only these")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = Rows("power_digits", ("fault",), fresh=args.fresh)
     in_use = Rows("power_digits_in_use", ("fault",), fresh=args.fresh)
     chosen = [f for f in faults().values() if _is_fast(f) and f.condition.value in (args.conditions or CONDITIONS)]
+    chosen = [f for f in chosen if args.faults is None or f.name in args.faults]
     for fault in chosen:
         if not rows.has(fault.name):
             rows.add(measure(fault, args.repeats))
