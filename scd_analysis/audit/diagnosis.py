@@ -42,6 +42,9 @@ _CHECKS = (
 _REPEATS = tuple(
     f"variates-repeated-{where}" for where in ("in-pass", "in-batch", "in-slot", "on-diagonal", "for-life")
 )
+_REPEATED = "variates-repeated-in-sequence"
+"""What of these are alike within a sequence shows there, too."""
+
 _GIVEN_THE_DRAFT = (
     "acceptance",
     "acceptance-shared",
@@ -75,7 +78,9 @@ _OF_THE_DRAFT = (
     "first-drafts",
     "draft-scalars",
     "drafts-shared",
+    "drafts-shared-apart",
     "drafts-of-one-variate",
+    "drafts-of-one-variate-apart",
     "drafts-again",
 )
 
@@ -86,26 +91,31 @@ def diagnose(watch: Watch) -> Diagnosis | None:
         if name in watch.violations:
             return _of_check(watch, watch.violations[name])
     repeated = max((watch.named(name) for name in _REPEATS), key=lambda r: r.log_e_value)
-    if repeated.log_e_value >= ESTABLISHED:
-        return _of_process(watch, repeated, repeated.process.condition, math.inf)
-    chosen = _HELD if watch.of(*_HELD) > watch.of("drafts") else ()
+    for running in (repeated, watch.named(_REPEATED)):
+        if running.log_e_value >= ESTABLISHED:
+            return _of_process(watch, running, running.process.condition, math.inf)
+    chosen, excluded = _HELD if watch.of(*_HELD) > watch.of("drafts") else (), _excluded(watch)
     for group in (_GIVEN_THE_DRAFT + chosen, _OF_THE_DRAFT):
-        if watch.of(*group) >= ESTABLISHED:
-            return _weigh(watch, group)
+        names = tuple(name for name in group if name not in excluded)
+        if watch.of(*names) >= ESTABLISHED:
+            return _weigh(watch, names)
     if (contradicted := watch.violations.get("flag-against-variate")) is not None:
         return _of_check(watch, contradicted)
     return None
 
 
+def _excluded(watch: Watch) -> tuple[str, ...]:
+    """Processes that say nothing of their own, as the variates are there or as flags do not follow them."""
+    if watch.flags_follow_variates:
+        return ("acceptance-shared", "acceptance-again")  # the variates are there to be looked at themselves
+    return _BY_THE_VARIATES if watch.inconsistent[2] > 0 else ()
+
+
 def _weigh(watch: Watch, group: tuple[str, ...]) -> Diagnosis:
     """Compare the conditions by their strongest process within a group."""
     best: dict[Condition, tuple[float, Running]] = {}
-    against = watch.inconsistent[2] > 0 and not watch.flags_follow_variates
-    excluded = _BY_THE_VARIATES if against else ()
-    if watch.flags_follow_variates:
-        excluded = ("acceptance-shared", "acceptance-again")  # the variates are there to be looked at themselves
     for running in watch.running:
-        if running.process.name in group and running.process.name not in excluded:
+        if running.process.name in group:
             condition = _condition(watch, running)
             weight = running.log_e_value / (2 if running.process.name in _AGAIN else 1)
             if condition not in best or weight > best[condition][0]:
@@ -118,6 +128,8 @@ def _weigh(watch: Watch, group: tuple[str, ...]) -> Diagnosis:
 def _condition(watch: Watch, running: Running) -> Condition:
     """Of which condition a process speaks here."""
     if running.process.name == "acceptance" and _was_chosen(watch):
+        return Condition.SELECTION
+    if running.process.name == "replacement" and watch.waited:
         return Condition.SELECTION
     return running.process.condition
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scd_analysis.audit import apart as distant
 from scd_analysis.audit import avoidance, directions, observations, pinned, variates
 from scd_analysis.audit.observations import View
 from scd_analysis.conditions import Condition
@@ -113,6 +114,11 @@ def in_pairs(vocab_size: int) -> list[Family]:
 def avoiding(vocab_size: int) -> list[Family]:
     """Bettors on drafts that avoid others."""
     return [Family("blend", 1, Blend(directions.AVOIDING))]
+
+
+def apart(vocab_size: int) -> list[Family]:
+    """Bettors on noise that comes again."""
+    return [Family("blend", 1, Blend(distant.MESSAGES, shares=(0.3, 0.9)))]
 
 
 def again(vocab_size: int) -> list[Family]:
@@ -256,6 +262,13 @@ PROCESSES = (
         repeated("acceptance variates of two sequences are equal: they share a seed"),
     ),
     Process(
+        "variates-repeated-in-sequence",
+        Condition.INDEPENDENCE,
+        variates.repeated_in_sequence,
+        repeated("acceptance variates of two positions of a sequence are equal"),
+        RARELY,
+    ),
+    Process(
         "variates-repeated-for-life",
         Condition.VERIFICATION,
         variates.repeated_for_life,
@@ -298,4 +311,6 @@ PROCESSES = (
     Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again, RARELY),
     Process("replacement-again", Condition.INDEPENDENCE, pinned.replacements, again, RARELY),
     Process("bonus-again", Condition.INDEPENDENCE, pinned.bonuses, again, RARELY),
+    Process("drafts-shared-apart", Condition.INDEPENDENCE, distant.races, apart, RARELY),
+    Process("drafts-of-one-variate-apart", Condition.INDEPENDENCE, distant.inverse_cdfs, apart, RARELY),
 )

@@ -68,7 +68,7 @@ def variates(view: View, noise: Floats) -> Batch | None:
     known = commits.drafted & ~np.isnan(commits.uniform)
     if not known.any():
         return None
-    bins = _bins(commits.uniform)
+    bins = bins_of(commits.uniform)
     laws = np.full((*bins.shape, VARIATE_BINS), 1 / VARIATE_BINS)
     with np.errstate(divide="ignore", invalid="ignore"):
         accept = np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
@@ -94,7 +94,7 @@ def of_drafts(view: View, noise: Floats) -> Batch | None:
     low, high = pit_interval(commits.draft_probs[known], commits.draft[known])
     flat = np.full((len(low), VARIATE_BINS), 1 / VARIATE_BINS)
     companions = {"of-draft": between(flat, low, high), "of-draft-mirrored": between(flat, 1 - high, 1 - low)}
-    bins = _bins(commits.uniform[known])
+    bins = bins_of(commits.uniform[known])
     return observations(np.nonzero(known), bins, flat, noise[known], companions, {})
 
 
@@ -107,7 +107,7 @@ def of_replacements(view: View, noise: Floats) -> Batch | None:
         return None
     flat = np.full((int(known.sum()), VARIATE_BINS), 1 / VARIATE_BINS)
     companions = {"of-replacement": between(flat, low[known], high[known])}
-    return observations(np.nonzero(known), _bins(commits.uniform[known]), flat, noise[known], companions, {})
+    return observations(np.nonzero(known), bins_of(commits.uniform[known]), flat, noise[known], companions, {})
 
 
 def _replacement_before(view: View) -> Floats:
@@ -146,7 +146,7 @@ def of_inverse_cdfs(view: View, noise: Floats) -> Batch | None:
         for name, (first, last) in others.items()
         if not np.isnan(first).all()
     }
-    return observed(_bins(low + noise * (high - low)), flat, noise, drawn, companions)
+    return observed(bins_of(low + noise * (high - low)), flat, noise, drawn, companions)
 
 
 def _interval(other: Drawn) -> Floats:
@@ -157,7 +157,8 @@ def _interval(other: Drawn) -> Floats:
     return np.where(other.token >= 0, ends, np.nan)
 
 
-def _bins(uniform: Floats) -> Longs:
+def bins_of(uniform: Floats) -> Longs:
+    """Bin of every variate, of :data:`VARIATE_BINS`."""
     return np.clip((np.nan_to_num(uniform) * VARIATE_BINS).astype(np.int64), 0, VARIATE_BINS - 1)
 
 
@@ -181,6 +182,21 @@ def repeated_on_diagonal(view: View, noise: Floats) -> Batch | None:
 def repeated_in_batch(view: View, noise: Floats) -> Batch | None:
     """Whether it equals that of another sequence, for the same position."""
     return _repeated(view, view.other_variates, np.ones(view.other_variates.shape, dtype=bool), noise)
+
+
+def repeated_in_sequence(view: View, noise: Floats) -> Batch | None:
+    """Whether it equals that of any earlier position of the sequence."""
+    commits = view.commits
+    known = commits.drafted & ~np.isnan(commits.uniform)
+    if not known.any():
+        return None
+    order = np.argsort(np.where(known, commits.uniform, np.nan), axis=1, kind="stable")  # of equal ones, earlier first
+    ordered = np.take_along_axis(np.where(known, commits.uniform, np.nan), order, axis=1)
+    equal = np.zeros(known.shape, dtype=np.int64)
+    np.put_along_axis(equal, order[:, 1:], (ordered[:, 1:] == ordered[:, :-1]).astype(np.int64), axis=1)
+    each = np.where(known, 2.0 ** -_bits(commits.uniform), 0)
+    chance = np.minimum(np.cumsum(each, axis=1) - each, 1)
+    return _repetitions(equal, chance, noise, known)
 
 
 def repeated_for_life(view: View, noise: Floats) -> Batch | None:
@@ -214,7 +230,10 @@ def _repeated(view: View, other: Floats, where: np.ndarray, noise: Floats) -> Ba
     if not known.any():
         return None
     chance = 2.0 ** -_bits(other)  # at most: a generator that gave these digits has as many, or more
+    return _repetitions((view.commits.uniform == other).astype(np.int64), chance, noise, known)
+
+
+def _repetitions(equal: Longs, chance: Floats, noise: Floats, known: np.ndarray) -> Batch:
     laws = np.stack([1 - chance, chance], axis=-1)
     always = np.broadcast_to(np.array([0.0, 1.0]), laws.shape)
-    equal = (view.commits.uniform == other).astype(np.int64)
     return observed(equal, laws, noise, known, {"repeated": always})
