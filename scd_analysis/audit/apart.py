@@ -16,10 +16,10 @@ from scd_analysis.evidence.races import second_winner
 
 DISTANCES = range(2, 9)
 ENTRIES = 64
-"""Of larger vocabularies only every so manieth position is looked at, so that all take as long as one of this size."""
+"""Of a larger vocabulary V one position in V / 64 is looked at: races of all would take as long as everything else."""
 
 MESSAGES = {f"apart-{d}": f"a draft is drawn with the noise of the position {d} before" for d in DISTANCES} | {
-    "apart-window": "a draft is drawn with the noise that its place in the window's ring had for the position before",
+    "apart-window": "a draft is drawn with the noise of the position a window before: its ring is not filled anew",
     "apart-row": "a draft is drawn with the noise of the position above it",
 }
 
