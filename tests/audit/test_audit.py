@@ -18,7 +18,7 @@ from scd_analysis.subjects import ancestral, recorded
 from tests.evidence.decoders import Longs, Tables, decode, random_tables
 from tests.statistics import ledger
 
-FALSE_ALARMS = ledger("audit: lossless subjects are not refuted at 1e-6", 1e-5)  # ten audits
+FALSE_ALARMS = ledger("audit: lossless subjects are not refuted", 6.4e-6)  # six audits at 1e-6, four at 1e-7
 FINDS = ledger(
     "audit: planted faults are refuted and named", 4e-6
 )  # four audits, several times their mean stopping time
@@ -39,7 +39,7 @@ def subject_with(fault: str | None = None, *, coupled: bool = True) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", [ancestral, subject_with(), subject_with(coupled=False)])
 def test_lossless_subject_is_not_refuted(tables: Tables, subject: Any) -> None:
-    verdict = audit(subject, tables, max_sequences=4_000)
+    verdict = audit(subject, tables, 1e-7, max_sequences=4_000)
     assert verdict.outcome is Outcome.NOT_REFUTED
     assert verdict.num_sequences == 4_000
     assert verdict.num_tokens == 16_000
@@ -137,7 +137,7 @@ def test_torch_model_and_subject(tables: Tables) -> None:
     def subject(model: Any, num_sequences: int, seed: int) -> Any:
         return torch.from_numpy(decode(tables, num_sequences, np.random.default_rng(seed)))
 
-    assert audit(subject, Model(), max_sequences=2_000).outcome is Outcome.NOT_REFUTED
+    assert audit(subject, Model(), 1e-7, max_sequences=2_000).outcome is Outcome.NOT_REFUTED
 
 
 def test_import_is_light() -> None:
