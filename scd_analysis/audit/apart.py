@@ -44,8 +44,8 @@ def races(view: View, noise: Floats) -> Batch | None:
 
 
 def inverse_cdfs(view: View, noise: Floats) -> Batch | None:
-    """Where drafts lie in their declared laws, and where they would with the variate of another."""
-    declared = view.commits.draft_probs
+    """Where drafts lie in their declared laws, and where they would with another's variate, of the same pass."""
+    declared, iteration = view.commits.draft_probs, view.commits.iteration
     if declared is None:
         return None
     drawn = _is_redrawn(view)
@@ -58,6 +58,8 @@ def inverse_cdfs(view: View, noise: Floats) -> Batch | None:
     flat, companions = np.full((len(low), VARIATE_BINS), 1 / VARIATE_BINS), {}
     for name, back in _distances(view).items():
         there, before = _before(drawn, at, back)
+        same = iteration[before] == iteration[at][there]  # committed together, so redrawn together
+        there[there], before = same, (before[0][same], before[1][same])
         law = np.full(flat.shape, np.nan)
         law[there] = between(flat[there], lows[before], highs[before])
         companions[name] = law

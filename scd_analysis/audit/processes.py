@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scd_analysis.audit import apart as distant
-from scd_analysis.audit import avoidance, directions, observations, pinned, variates
+from scd_analysis.audit import apart, avoidance, directions, observations, pinned, variates
 from scd_analysis.audit.observations import View
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Batch, Floats
@@ -116,9 +115,9 @@ def avoiding(vocab_size: int) -> list[Family]:
     return [Family("blend", 1, Blend(directions.AVOIDING))]
 
 
-def apart(vocab_size: int) -> list[Family]:
-    """Bettors on noise that comes again."""
-    return [Family("blend", 1, Blend(distant.MESSAGES, shares=(0.3, 0.9)))]
+def further_away(vocab_size: int) -> list[Family]:
+    """Bettors on noise that comes again at some distance."""
+    return [Family("blend", 1, Blend(apart.MESSAGES, shares=(0.3, 0.9)))]
 
 
 def again(vocab_size: int) -> list[Family]:
@@ -311,6 +310,6 @@ PROCESSES = (
     Process("drafts-again", Condition.INDEPENDENCE, pinned.drafts, again, RARELY),
     Process("replacement-again", Condition.INDEPENDENCE, pinned.replacements, again, RARELY),
     Process("bonus-again", Condition.INDEPENDENCE, pinned.bonuses, again, RARELY),
-    Process("drafts-shared-apart", Condition.INDEPENDENCE, distant.races, apart, RARELY),
-    Process("drafts-of-one-variate-apart", Condition.INDEPENDENCE, distant.inverse_cdfs, apart, RARELY),
+    Process("drafts-shared-apart", Condition.INDEPENDENCE, apart.races, further_away, RARELY),
+    Process("drafts-of-one-variate-apart", Condition.INDEPENDENCE, apart.inverse_cdfs, further_away, RARELY),
 )

@@ -72,7 +72,7 @@ STANDS = ledger("traces of tokens and flags, and their tokens: right ones are no
 
 @pytest.mark.parametrize(("num_sequences", "outcome"), [(1000, Outcome.INCONCLUSIVE), (4000, Outcome.NOT_REFUTED)])
 def test_what_the_tokens_of_a_trace_resolve_counts_where_its_conditions_say_little(num_sequences, outcome):
-    """Without laws, variates and ages only bonus tokens are judged: a fifth of what the sequences are."""
+    """Without laws, variates and ages little but bonus tokens can be judged."""
     whole = decode(MODEL, "scd-mc", 3, num_sequences, seed=2, record="laws").trace.load()
     bare = whole.drop_vars(["draft_probs", "target_probs"])
     bare = bare.assign({name: bare[name] * np.nan for name in (*SCALARS_OF_LAWS, "uniform", "age")})
