@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.checks import Violation
 from scd_analysis.audit.commits import Commits, Drawn, Entries, Passes, run_ratio
-from scd_analysis.audit.diagnosis import ESTABLISHED
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
 from scd_analysis.audit.kernel_noise import (

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from scd_analysis.audit.bets import ESTABLISHED, PRIORS
 from scd_analysis.audit.commits import PASSES_AT_ONCE, Commits, read_commits
-from scd_analysis.audit.diagnosis import CLEAR_LEAD, ESTABLISHED, diagnose
+from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
-from scd_analysis.audit.processes import PRIORS
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding

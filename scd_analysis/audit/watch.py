@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scd_analysis.audit.bets import Bets, Process, Rank
 from scd_analysis.audit.checks import ROUNDING, Violation, check, of_flags
 from scd_analysis.audit.commits import Commits
-from scd_analysis.audit.observations import View
-from scd_analysis.audit.processes import PROCESSES, Process
-from scd_analysis.audit.variates import Seen
-from scd_analysis.conditions import Condition
+from scd_analysis.audit.conditions import PROCESSES
+from scd_analysis.audit.observations.repeated import EarlierVariates
+from scd_analysis.audit.observations.view import View
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
@@ -60,6 +60,10 @@ class Running:
         standing = max(self.portfolio.families(), key=lambda family: family.log_e_value)
         return standing.best_arm, standing.message
 
+    def is_led_by(self, bets: Bets) -> bool:
+        """Whether its best arm is one of these bets, by itself."""
+        return self.best[0].split(":")[1:2] in [[bet.name] for bet in bets]
+
     @property
     def cause(self) -> str:
         """What its richest family says; where that mixes directions, another that is nearly as rich says it plainer."""
@@ -99,7 +103,7 @@ class Watch:
         The flags that disagree, by either.
     targets : int
         Recorded target probabilities that were compared with the model's.
-    seen : Seen
+    seen : EarlierVariates
         Acceptance variates so far.
     """
 
@@ -114,7 +118,7 @@ class Watch:
     inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
     targets: int = 0
     contradicted: list[Violation | None] = field(default_factory=lambda: [None, None])
-    seen: Seen = field(default_factory=Seen)
+    seen: EarlierVariates = field(default_factory=EarlierVariates)
 
     def __post_init__(self) -> None:
         self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
@@ -132,13 +136,13 @@ class Watch:
         weights = np.array([running.process.weight for running in self.running])
         return np.log(weights / weights.sum())
 
-    def of(self, *names: str) -> float:
-        """The largest ln E among processes, ``-inf`` if none is named."""
-        return max((r.log_e_value for r in self.running if r.process.name in names), default=-math.inf)
+    def of(self, process: Process) -> Running:
+        """A process under way."""
+        return next(running for running in self.running if running.process is process)
 
-    def named(self, name: str) -> Running:
-        """One process."""
-        return next(r for r in self.running if r.process.name == name)
+    def ranked(self, *ranks: Rank) -> list[Running]:
+        """Processes of these ranks that say something of their own."""
+        return [r for r in self.running if r.process.rank in ranks and r.process.speaks(self)]
 
     @property
     def flags_follow_variates(self) -> bool:
@@ -211,8 +215,3 @@ class Watch:
         violation = self.contradicted[inconsistent.index(fewest)]
         if violation is not None and compared >= FEWEST_FLAGS and fewest <= MOST_CONTRADICTED * compared:
             self.violations[violation.name] = violation
-
-
-def names(condition: Condition) -> tuple[str, ...]:
-    """Processes that watch a condition."""
-    return tuple(process.name for process in PROCESSES if process.condition is condition)

@@ -28,14 +28,14 @@ class Batch:
         The target law of each token given the tokens before it, float64, normalised.
     uniforms : Float[S, N]
         Independent variates in [0, 1) that randomise the PIT; drawn by the caller, apart from the subject's.
-    companions : mapping of str to Float[S, N, V]
+    companions : mapping of any key to Float[S, N, V]
         Other laws that a faulty decoder could have used in place of the target's, each a function of the tokens before
         the position only, such as ``"stale-1"``: the law that does not know the last token.
     cells : Long[S] or None
         The number of each sequence among all V**N, first token most significant; None where they cannot be counted.
     grid_width : int or None
         Tokens in a row, where the tokens are an image read row by row.
-    context : mapping of str to Float[S, N] or Long[S, N]
+    context : mapping of any key to Float[S, N] or Long[S, N]
         What else is known before a token is drawn, such as the noise of an earlier position; for directions that use
         it.
     position : Long[S, N] or None
@@ -49,10 +49,10 @@ class Batch:
     tokens: Longs
     target_probs: Floats
     uniforms: Floats
-    companions: Mapping[str, Floats] = field(default_factory=dict)
+    companions: Mapping[Any, Floats] = field(default_factory=dict)
     cells: Longs | None = None
     grid_width: int | None = None
-    context: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    context: Mapping[Any, npt.NDArray[Any]] = field(default_factory=dict)
     position: Longs | None = None
     sequence: Longs | None = None
     known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -97,7 +97,7 @@ def make_batch(
     tokens: Longs,
     target_probs: Floats,
     uniforms: Floats,
-    companions: Mapping[str, Floats] | None = None,
+    companions: Mapping[Any, Floats] | None = None,
     cells: Longs | None = None,
     grid_width: int | None = None,
 ) -> Batch:
@@ -127,8 +127,8 @@ def observed(
     laws: Floats,
     uniforms: Floats,
     active: npt.NDArray[np.bool_],
-    companions: Mapping[str, Floats] | None = None,
-    context: Mapping[str, npt.NDArray[Any]] | None = None,
+    companions: Mapping[Any, Floats] | None = None,
+    context: Mapping[Any, npt.NDArray[Any]] | None = None,
 ) -> Batch:
     """Make a batch of observations that are there at some places only: one row an observation, in order.
 
@@ -162,8 +162,8 @@ def observations(
     tokens: Longs,
     laws: Floats,
     uniforms: Floats,
-    companions: Mapping[str, Floats],
-    context: Mapping[str, npt.NDArray[Any]],
+    companions: Mapping[Any, Floats],
+    context: Mapping[Any, npt.NDArray[Any]],
 ) -> Batch:
     """As :func:`observed`, with A observations already picked out.
 
@@ -172,7 +172,7 @@ def observations(
     at : tuple of Long[A], Long[A]
         Sequence and position of each, in order.
     tokens, laws, uniforms : Long[A], Float[A, V], Float[A]
-    companions, context : mapping of str to Float[A, V] or array[A]
+    companions, context : mapping of any key to Float[A, V] or array[A]
     """
     possible = laws[np.arange(len(tokens)), tokens] > 0
     rows = slice(None) if possible.all() else np.flatnonzero(possible)  # laws are long: nothing is copied in vain

@@ -6,7 +6,8 @@ nothing is learned, so nothing is paid for learning, and which companion wins sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,51 +17,62 @@ SHARES = (0.02, 0.1, 0.35, 0.7, 0.95)
 """Close enough that no share in between grows much slower than its own bet would."""
 
 
+@dataclass(frozen=True)
+class Alternative:
+    """A law that is bet on by itself.
+
+    Attributes
+    ----------
+    name, message : str
+        As in the names of arms, and what it means that it wins.
+    key : hashable
+        Of the companion law in the batch, or of a token in its context (Long[S, N], -1 where there is none) that is
+        taken for certain.
+    only : hashable or None
+        Of a flag in the context (Bool[S, N]): bet on only where it is set.
+    """
+
+    name: str
+    message: str
+    key: Hashable
+    only: Hashable = None
+
+
 class Blend:
     """Bet ``1 - w + w c(x) / p(x)`` on every token, one arm a companion c and share w.
 
     Parameters
     ----------
-    companions : mapping of str to str
-        Names of companion laws, or of tokens in the context (Long[S, N], -1 where there is none) that are taken for
-        certain, and what it means that they win.
+    alternatives : sequence of Alternative
     shares : tuple of float
         The grid of w, below one, so that no bet loses everything.
-    only : mapping of str to (str, str)
-        Names above that are another's companion law, bet on only where a flag of the context (Bool[S, N]) is set.
     """
 
-    def __init__(
-        self,
-        companions: Mapping[str, str],
-        shares: tuple[float, ...] = SHARES,
-        only: Mapping[str, tuple[str, str]] | None = None,
-    ) -> None:
-        self._companions, self._shares, self._only = companions, np.asarray(shares), only or {}
+    def __init__(self, alternatives: Sequence[Alternative], shares: tuple[float, ...] = SHARES) -> None:
+        self._alternatives, self._shares = tuple(alternatives), np.asarray(shares)
 
     @property
     def arms(self) -> tuple[str, ...]:
         """Name each companion and share."""
-        return tuple(f"blend:{name}:{share:g}" for name in self._companions for share in self._shares)
+        return tuple(f"blend:{one.name}:{share:g}" for one in self._alternatives for share in self._shares)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token; a companion that the batch lacks is the null law itself."""
-        return np.concatenate([self._growth(batch, name) for name in self._companions], axis=1)
+        return np.concatenate([self._growth(batch, one) for one in self._alternatives], axis=1)
 
-    def _growth(self, batch: Batch, name: str) -> Floats:
-        law, flag = self._only.get(name, (name, ""))
-        if law in batch.companions:
-            companion = np.take_along_axis(batch.companions[law], batch.tokens[..., None], axis=-1)[..., 0]
-        elif law in batch.context:
-            token = batch.context[law]
+    def _growth(self, batch: Batch, one: Alternative) -> Floats:
+        if one.key in batch.companions:
+            companion = np.take_along_axis(batch.companions[one.key], batch.tokens[..., None], axis=-1)[..., 0]
+        elif one.key in batch.context:
+            token = batch.context[one.key]
             companion = np.where(token >= 0, token == batch.tokens, batch.token_probs)
         else:
             return np.zeros((len(batch), len(self._shares)))
         ratio = companion / batch.token_probs
-        if flag:
-            ratio = np.where(batch.context[flag], ratio, 1)
+        if one.only is not None:
+            ratio = np.where(batch.context[one.only], ratio, 1)
         return np.asarray(np.log1p(self._shares * (ratio[..., None] - 1)).sum(axis=1))
 
     def describe(self, arm: int) -> str:
         """Say what the companion stands for."""
-        return list(self._companions.values())[arm // len(self._shares)]
+        return self._alternatives[arm // len(self._shares)].message

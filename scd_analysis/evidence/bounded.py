@@ -12,6 +12,9 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
@@ -21,45 +24,60 @@ from scd_analysis.evidence.directed import LARGEST_STAKE
 PRIORS = (10.0, 100.0, 3000.0)
 
 
-class KnownMeans:
-    """Bet that values depart from their stated means, always in one direction.
+@dataclass(frozen=True)
+class Mean:
+    """A number in [0, 1] whose mean is known.
 
-    The batch's context holds, for each name, the values ``name`` and their means ``name-mean``, Float[S, N] in [0, 1];
-    where the batch is not active both are zero.
+    Attributes
+    ----------
+    name : str
+    more, less : str
+        What it means that it is too high, and too low.
+    value, mean : hashable
+        Keys of the number and of its mean in the context of a batch, Float[S, N]; both are zero where nothing was seen.
+    """
+
+    name: str
+    more: str
+    less: str
+    value: Hashable
+    mean: Hashable
+
+
+class KnownMeans:
+    """Bet that numbers depart from their means, always in one direction.
 
     Parameters
     ----------
-    messages : mapping of str to tuple of str
-        For each name, what it means that its values are too high, and too low.
+    means : sequence of Mean
     """
 
-    def __init__(self, messages: dict[str, tuple[str, str]]) -> None:
-        self._messages, self._priors = messages, np.asarray(PRIORS)
-        self._score = dict.fromkeys(messages, 0.0)
-        self._square = dict.fromkeys(messages, 0.0)
+    def __init__(self, means: Sequence[Mean]) -> None:
+        self._means, self._priors = tuple(means), np.asarray(PRIORS)
+        self._score, self._square = [0.0] * len(means), [0.0] * len(means)
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Name each value and prior."""
-        return tuple(f"mean:{name}:{c:g}" for name in self._messages for c in self._priors)
+        """Name each number and prior."""
+        return tuple(f"mean:{one.name}:{c:g}" for one in self._means for c in self._priors)
 
     def bet(self, batch: Batch) -> Floats:
-        """Bet on every value, in order."""
-        return np.concatenate([self._growth(batch, name) for name in self._messages], axis=1)
+        """Bet on every number, in order."""
+        return np.concatenate([self._growth(batch, i) for i in range(len(self._means))], axis=1)
 
-    def _growth(self, batch: Batch, name: str) -> Floats:
-        mean = batch.context[f"{name}-mean"].ravel()
-        score = batch.context[name].ravel() - mean
-        total, square = before(score, self._score[name]), before(score * score, self._square[name])
+    def _growth(self, batch: Batch, i: int) -> Floats:
+        mean = batch.context[self._means[i].mean].ravel()
+        score = batch.context[self._means[i].value].ravel() - mean
+        total, square = before(score, self._score[i]), before(score * score, self._square[i])
         theta = total[:, None] / (square[:, None] + self._priors / 4)
         low = -LARGEST_STAKE / np.maximum(1 - mean, 1e-9)
         high = LARGEST_STAKE / np.maximum(mean, 1e-9)
         bets = np.log1p(np.clip(theta, low[:, None], high[:, None]) * score[:, None])
-        self._score[name] += float(score.sum())
-        self._square[name] += float((score * score).sum())
+        self._score[i] += float(score.sum())
+        self._square[i] += float((score * score).sum())
         return np.asarray(bets.reshape(*batch.tokens.shape, -1).sum(axis=1))
 
     def describe(self, arm: int) -> str:
-        """Say which way the values lean."""
-        name = list(self._messages)[arm // len(self._priors)]
-        return self._messages[name][self._score[name] < 0]
+        """Say which way the number leans."""
+        i = arm // len(self._priors)
+        return self._means[i].less if self._score[i] < 0 else self._means[i].more

@@ -8,7 +8,7 @@ vocabularies are large.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,19 +190,19 @@ def _at(position: int, inner: Values) -> Scaled:
     return Scaled(inner, only)
 
 
-def companion(name: str) -> Callable[[Batch], Floats]:
-    """Lean to a companion law; nowhere, where the batch has none of that name."""
-    return lambda batch: contrast(batch, batch.companions.get(name, batch.target_probs))
+def companion(key: Hashable) -> Callable[[Batch], Floats]:
+    """Lean to a companion law; nowhere, where the batch has none by that key."""
+    return lambda batch: contrast(batch, batch.companions.get(key, batch.target_probs))
 
 
-def token_of(name: str) -> AtToken:
+def token_of(key: Hashable) -> AtToken:
     """One where v is the token that the context gives, Long[S, N], negative where there is none."""
-    return AtToken(lambda batch: batch.context[name])
+    return AtToken(lambda batch: batch.context[key])
 
 
-def scaled(inner: Values, name: str) -> Scaled:
+def scaled(inner: Values, key: Hashable) -> Scaled:
     """Scale a direction by a number of the context, Float[S, N] in [-1, 1]."""
-    return Scaled(inner, lambda batch: batch.context[name])
+    return Scaled(inner, lambda batch: batch.context[key])
 
 
 def features_of_long_sequences(grid_width: int | None = None) -> tuple[Feature, ...]:

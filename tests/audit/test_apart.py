@@ -10,11 +10,14 @@ from reference import TabularModel, decode, get_method, kernel, load_model
 from reference.draws import exponentials, uniform_pairs
 from reference.verification import Check, ModifiedRejection, Verification
 from scd_analysis import Outcome, audit
+from scd_analysis.audit.conditions.declared_law import DRAFTS
+from scd_analysis.audit.conditions.independence import USED_AGAIN
 from scd_analysis.audit.diagnosis import diagnose
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from tests.statistics import ledger
 
+ACCEPTANCE_AGAIN = USED_AGAIN[0]
 MODEL = TabularModel.random(3, 8, 0.5, seed=0)
 STANDS = ledger("noise further away: the decoder without the slip is not refuted at 1e-8", 3e-8)
 FINDS = ledger("noise further away: the slip is refuted and named", 6e-7)
@@ -110,9 +113,9 @@ def test_replacements_that_are_held_back_are_a_matter_of_selection():
 def test_what_is_set_aside_does_not_open_the_way_for_something_else():
     """Variates that are recorded can be looked at themselves: what only seems to use them twice says nothing."""
     watch = Watch(3, np.random.default_rng(0), np.log(1e6), 1e-4)
-    watch.named("acceptance-again").portfolio.log_wealth += 40
+    watch.of(ACCEPTANCE_AGAIN).portfolio.log_wealth += 40
     assert diagnose(watch).condition is Condition.INDEPENDENCE
     watch.inconsistent = [0, 50, 100]  # flags follow the variates
     assert diagnose(watch) is None
-    watch.named("drafts").portfolio.log_wealth += 30
+    watch.of(DRAFTS).portfolio.log_wealth += 30
     assert diagnose(watch).condition is Condition.DECLARED_LAW

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 
 from scd_analysis.evidence.batch import observed
-from scd_analysis.evidence.blend import Blend
-from scd_analysis.evidence.bounded import KnownMeans
+from scd_analysis.evidence.blend import Alternative, Blend
+from scd_analysis.evidence.bounded import KnownMeans, Mean
 from scd_analysis.evidence.certificate import mean_bounds
 from scd_analysis.evidence.resolution import one_observation
+
+Z = Mean("z", "too high", "too low", "z", "z-mean")
 
 
 def test_a_blend_has_expectation_one_and_grows_as_fast_as_the_truth_allows():
     """Null (1/2, 1/2), companion (3/4, 1/4): by hand ln(1 + .2 (1.5 - 1)) for token 0."""
     laws, companion = np.full((2, 1, 2), 0.5), np.tile([0.75, 0.25], (2, 1, 1))
     batch = observed(np.array([[0], [1]]), laws, np.zeros((2, 1)), np.ones((2, 1), bool), {"c": companion})
-    growth = Blend({"c": "said", "absent": "not there"}, (0.02, 0.2, 0.95)).bet(batch)
+    growth = Blend(
+        [Alternative("c", "said", "c"), Alternative("absent", "not there", "absent")], (0.02, 0.2, 0.95)
+    ).bet(batch)
     np.testing.assert_allclose(np.exp(growth).mean(0), 1, atol=1e-12)  # both tokens, each of probability one half
     np.testing.assert_allclose(growth[0, 1], np.log(1.1), atol=1e-12)
     assert (growth[:, 3:] == 0).all()
@@ -25,7 +29,7 @@ def test_a_blend_bets_on_a_token_of_the_context_and_only_where_it_is_told_to():
     laws, ones = np.tile([0.25, 0.75], (4, 1, 1)), np.ones((4, 1), bool)
     context = {"copied": np.array([[0], [0], [-1], [0]]), "flag": np.array([[True], [True], [True], [False]])}
     batch = observed(np.array([[0], [1], [0], [0]]), laws, np.zeros((4, 1)), ones, context=context)
-    blend = Blend({"copied": "said", "flagged": "said"}, (0.5,), only={"flagged": ("copied", "flag")})
+    blend = Blend([Alternative("copied", "said", "copied"), Alternative("flagged", "said", "copied", "flag")], (0.5,))
     won, lost = np.log(1 + 0.5 * (4 - 1)), np.log(0.5)
     np.testing.assert_allclose(blend.bet(batch), [[won, won], [lost, lost], [0, 0], [won, 0]], atol=1e-12)
     np.testing.assert_allclose(0.25 * np.exp(won) + 0.75 * np.exp(lost), 1)
@@ -41,10 +45,10 @@ def test_known_means_learn_a_shift_and_nothing_from_none():
         none = np.zeros((400, 1), dtype=int)
         return observed(none, ones, values, none == 0, context=context)
 
-    bettor = KnownMeans({"z": ("too high", "too low")})
+    bettor = KnownMeans([Z])
     assert bettor.bet(batch(0.15)).sum(0).max() > 15
     assert bettor.describe(0) == "too high"
-    assert KnownMeans({"z": ("too high", "too low")}).bet(batch(0.0)).sum(0).max() < 3
+    assert KnownMeans([Z]).bet(batch(0.0)).sum(0).max() < 3
 
 
 def test_the_first_known_mean_is_not_bet_on():
@@ -52,7 +56,7 @@ def test_the_first_known_mean_is_not_bet_on():
     batch = observed(
         np.zeros((1, 1), int), np.ones((1, 1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool), context=context
     )
-    assert (KnownMeans({"z": ("a", "b")}).bet(batch) == 0).all()
+    assert (KnownMeans([Z]).bet(batch) == 0).all()
 
 
 def test_impossible_and_inactive_observations_are_left_out():

@@ -26,18 +26,29 @@ def main(arguments: list[str]) -> int:
         gone = stored.differences(known.get(name), found, 0)
         differing += bool(gone)
         verdicts[name] = found
-        print(f"{'differs' if gone else 'as before':9} {time.perf_counter() - begun:6.2f} s  {name}", *(() if update else gone[:8]), sep="\n   ")
+        said = f"{'differs' if gone else 'as before':9} {time.perf_counter() - begun:6.2f} s  {name}"
+        _say(said, *(() if update else gone[:8]))
     if not names or "texts" in names:
         texts = printed()
         gone = [] if update else stored.differences(stored.load("texts"), texts, 0)
         differing += bool(gone)
-        print(*(gone or ["texts as before"]), sep="\n   ")
+        _say(*(gone or ["texts as before"]))
         if update:
             stored.save("texts", texts)
     if update:
         stored.save("verdicts", verdicts)
         return 0
     return min(differing, 1)
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n   ".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n   ".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 def _stored() -> dict[str, object]:

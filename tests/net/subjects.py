@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,12 @@ def _sequences() -> tuple[list[list[int]], list[list[list[float]]]]:
     return tokens.tolist(), laws.log().tolist()
 
 
-def _recorded(name: str, rows: Iterator[dict[str, Any]], suffix: str = ".jsonl") -> None:
+def _recorded(name: str, tokens: list[list[int]], laws: list[list[list[float]]]) -> None:
     def make() -> Verdict:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"run{suffix}"
-            path.write_text("\n".join(map(json.dumps, rows)))
+            path = Path(folder) / "run.jsonl"
+            rows = zip(tokens, laws, strict=True)
+            path.write_text("\n".join(json.dumps({"tokens": own, "logprobs": law}) for own, law in rows))
             return _judged(path, None, None)
 
     _add(name, make)
@@ -163,10 +164,9 @@ def _recorded(name: str, rows: Iterator[dict[str, Any]], suffix: str = ".jsonl")
 
 def _of_files() -> None:
     tokens, laws = _sequences()
-    _recorded("recorded file with its laws", ({"tokens": t, "logprobs": w} for t, w in zip(tokens, laws, strict=True)))
-    flat = (np.asarray(laws) * 0.5).tolist()
-    flat = (np.asarray(flat) - np.logaddexp.reduce(flat, axis=-1, keepdims=True)).tolist()
-    _recorded("recorded file with flatter laws", ({"tokens": t, "logprobs": w} for t, w in zip(tokens, flat, strict=True)))
+    _recorded("recorded file with its laws", tokens, laws)
+    flat = np.asarray(laws) * 0.5
+    _recorded("recorded file with flatter laws", tokens, (flat - np.logaddexp.reduce(flat, -1, keepdims=True)).tolist())
 
 
 def _of_generate() -> None:
