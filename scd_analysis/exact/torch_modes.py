@@ -34,7 +34,6 @@ _VALUE_FREE = frozenset(
         "sym_numel",
         "sym_stride",
         "is_same_size",
-        "resize_as_",
         "set_",
         "size",
         "stride",
@@ -45,11 +44,24 @@ _VALUE_FREE = frozenset(
 )
 
 
-_draws: dict[Any, bool] = {}  # by operation; a plain dict, because this is asked before every operation
+_PLAIN, _DRAWS, _COMPOSITE = 0, 1, 2
+
+_kinds: dict[Any, int] = {}  # by operation; a plain dict, because this is asked before every operation
+
+
+def _kind_of(func: Any) -> int:
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return _COMPOSITE
+    return _DRAWS if torch.Tag.nondeterministic_seeded in func.tags else _PLAIN
 
 
 class DispatchMode(TorchDispatchMode):
-    """Draws, and operations on tensors that hold variates; everything else passes untouched."""
+    """Draws, and operations on tensors that hold variates; everything else passes untouched.
+
+    An operation that is made of others (``to``, ``reshape``, ``dropout``) comes here whole under
+    ``torch.inference_mode``, where autograd does not take it apart; it is taken apart here, so that each is seen in
+    its parts in every mode.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -60,10 +72,15 @@ class DispatchMode(TorchDispatchMode):
         run = context.current()  # modes belong to a thread, so this run does too
         if run is None:
             return func(*args, **kwargs)
-        draws = _draws.get(func)
-        if draws is None:
-            draws = _draws[func] = torch.Tag.nondeterministic_seeded in func.tags
-        if draws and drawing() is not None and not _is_deterministic(func, args, kwargs):
+        kind = _kinds.get(func)
+        if kind is None:
+            kind = _kinds[func] = _kind_of(func)
+        if types:
+            return NotImplemented  # a subclass takes the operation apart itself, and its parts come here
+        if kind == _COMPOSITE:
+            with self:
+                return func.decompose(*args, **kwargs)
+        if kind == _DRAWS and drawing() is not None and not _is_deterministic(func, args, kwargs):
             return drawn(run, func, args, kwargs)
         shadow = run.shadow
         if shadow is None or not (shadow.touches(args) or (kwargs and shadow.touches(tuple(kwargs.values())))):
@@ -87,8 +104,10 @@ def _holds(run: Run, values: Any) -> bool:
 def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
     """Do an operation on tensors that may hold variates."""
     name = schema(func).name
-    if name in _VALUE_FREE or schema(func).is_view:
+    if name in _VALUE_FREE:
         return func(*args, **kwargs)
+    if schema(func).is_view:
+        return _viewed(run, func, name, args, kwargs)
     if run.postponed and name in LOOKS and "out" not in kwargs:
         seen = looks(run, func, args, kwargs)
         if seen is not None:
@@ -103,6 +122,15 @@ def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
         rest = {key: value for key, value in kwargs.items() if key != "out"}
         return copy_out(run, followed(run, _without_out(func), args, rest), target)
     return _handled(run, func, name, args, kwargs)
+
+
+def _viewed(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """Do what is declared to share memory, and see that it does."""
+    out = func(*args, **kwargs)
+    shadow = shadow_of(run)
+    if not all(shadow.knows(tensor) for tensor in tensors_in(out)) and _holds(run, args):
+        refuse(name, "its result does not share the memory in which the variates are")
+    return out
 
 
 def _handled(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:

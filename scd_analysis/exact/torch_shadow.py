@@ -71,8 +71,11 @@ class Shadow:
         if key in self._shared:
             refuse("writing a variate", "NumPy sees this tensor's memory too")
         if key not in self._flat:
+            if not storage.resizable():
+                refuse("writing a variate", "NumPy or another library sees this tensor's memory too; clone it before")
             entries = storage.nbytes() // tensor.element_size()
-            self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
+            with torch.inference_mode(False):  # else it could not be written to outside that mode
+                self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
         flat = self._flat[key][0]
         return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
@@ -163,7 +166,7 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     for place in places:
         values[place] = run.terms[numbers[place]].draw()
         numbers[place] = 0
-    with quietly():
+    with quietly(), torch.inference_mode():  # the only mode in which tensors that were made in it may be written to
         tensor.detach().copy_(torch.tensor(values, dtype=tensor.dtype).view(tensor.shape))
         ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
 
