@@ -116,6 +116,17 @@ def _bernoulli(run: Run, given: dict[str, Any]) -> torch.Tensor:
     return torch.tensor(values, dtype=source.dtype, device=source.device).reshape(source.shape)
 
 
+def _native_dropout(run: Run, given: dict[str, Any]) -> Any:
+    """Dropout as autograd does it: the result, and the mask of what was kept."""
+    source, kept = given["input"], 1 - float(given["p"])
+    mask = torch.empty(source.shape, dtype=torch.bool, device=source.device)
+    _overwrite(run, mask, [float(_chance(run, kept)) for _ in range(source.numel())])
+    terms = read_terms(run, source)
+    out = torch.zeros_like(source)
+    chosen = [term / kept if keep else 0.0 for term, keep in zip(terms, read_terms(run, mask), strict=True)]
+    return _overwrite(run, out, chosen), mask
+
+
 def _bernoulli_inplace(run: Run, given: dict[str, Any]) -> torch.Tensor:
     target, p = given["self"], given["p"]
     if isinstance(p, torch.Tensor):
@@ -125,7 +136,7 @@ def _bernoulli_inplace(run: Run, given: dict[str, Any]) -> torch.Tensor:
     return _overwrite(run, target, [float(_chance(run, chance)) for chance in chances])
 
 
-def _overwrite(run: Run, target: torch.Tensor, values: Sequence[float]) -> torch.Tensor:
+def _overwrite(run: Run, target: torch.Tensor, values: Sequence[Any]) -> torch.Tensor:
     write_terms(run, target, range(target.numel()), list(values))
     return target
 
@@ -192,6 +203,7 @@ _HANDLERS: dict[str, Callable[[Run, dict[str, Any]], torch.Tensor]] = {
     "exponential_": _exponential,
     "bernoulli": _bernoulli,
     "bernoulli_": _bernoulli_inplace,
+    "native_dropout": _native_dropout,
     "multinomial": _multinomial,
     "randint": _randint,
     "randint_like": _randint,

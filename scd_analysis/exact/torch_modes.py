@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,6 +37,7 @@ _VALUE_FREE = frozenset(
         "sym_stride",
         "is_same_size",
         "set_",
+        "detach_",
         "size",
         "stride",
         "numel",
@@ -45,6 +48,8 @@ _VALUE_FREE = frozenset(
 
 
 _PLAIN, _DRAWS, _COMPOSITE = 0, 1, 2
+
+OTHER_THREAD = "it is done with variates on another thread, whose order is not known"
 
 _kinds: dict[Any, int] = {}  # by operation; a plain dict, because this is asked before every operation
 
@@ -69,13 +74,13 @@ class DispatchMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        run = context.current()  # modes belong to a thread, so this run does too
+        run = context.current()
         if run is None:
             return func(*args, **kwargs)
         kind = _kinds.get(func)
         if kind is None:
             kind = _kinds[func] = _kind_of(func)
-        if types:
+        if types and _own_dispatch(types):
             return NotImplemented  # a subclass takes the operation apart itself, and its parts come here
         if kind == _COMPOSITE:
             with self:
@@ -85,7 +90,26 @@ class DispatchMode(TorchDispatchMode):
         shadow = run.shadow
         if shadow is None or not (shadow.touches(args) or (kwargs and shadow.touches(tuple(kwargs.values())))):
             return func(*args, **kwargs)
+        if run.thread != threading.get_ident():
+            refuse(schema(func).name, OTHER_THREAD)
         return followed(run, func, args, kwargs)
+
+
+def seen_on_threads(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what another thread will call: modes belong to a thread, and variates are not to be read there as numbers."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if context.current() is None:
+            return function(*args, **kwargs)
+        with DispatchMode():  # type: ignore[no-untyped-call]
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _own_dispatch(types: Any) -> bool:
+    own = torch._C._disabled_torch_dispatch_impl
+    return any(getattr(kind, "__torch_dispatch__", own) is not own for kind in types)
 
 
 def _is_deterministic(func: Any, args: Any, kwargs: Any) -> bool:

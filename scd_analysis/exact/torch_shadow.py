@@ -7,12 +7,13 @@ so they share the shadow; nothing about the tensor's type, device or layout chan
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
-from scd_analysis.exact.context import active, quietly, refuse
+from scd_analysis.exact.context import active, current, quietly, refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
 
@@ -211,9 +212,11 @@ def raw_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
 
 def random_ids(tensor: torch.Tensor) -> torch.Tensor | None:
     """Give the shadow of ``tensor`` in the run being replayed, postponed draws made; None when nothing is random."""
-    run = active()
+    run = current()
     if run is None or run.shadow is None:
         return None
+    if run.thread != threading.get_ident():
+        return refuse("looking at a tensor", "another thread does it") if run.shadow.knows(tensor) else None
     settle(run, tensor)
     return run.shadow.ids(tensor)
 
