@@ -148,6 +148,8 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
     flat, width = _concrete(run, weights, "multinomial"), weights.shape[-1]
     if any(not math.isfinite(weight) or weight < 0 for weight in flat):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not given["replacement"] and count > width:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     draw = categorical if given["replacement"] or count == 1 else None
     rows: list[Any] = []
     for start in range(0, len(flat), width):
@@ -156,16 +158,27 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
             law = normalised(row, run.walk.rational)
         except LawError:
             raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)") from None
-        if draw is None and sum(weight > 0 for weight in row) < count:
-            raise RuntimeError(
-                "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"
-            )
         if draw:
             rows += [Undrawn(lambda law=law: draw(run, law)) for _ in range(count)]  # type: ignore[misc]
         else:
-            rows += without_replacement(run, law, count)
+            possible = sum(weight > 0 for weight in law)
+            rows += _filled_up(weights, without_replacement(run, law, min(count, possible)), count)
     out = torch.empty((*weights.shape[:-1], count), dtype=torch.int64, device=weights.device)
     return fill_undrawn(run, out, rows) if draw else _overwrite(run, out, rows)
+
+
+def _filled_up(weights: torch.Tensor, drawn: list[int], count: int) -> list[int]:
+    """Fill up with categories of weight zero where too few have any, those that PyTorch takes.
+
+    PyTorch takes the ``count`` largest of weight over exponential noise; which of the zeros those are depends on the
+    order of the others only.
+    """
+    if len(drawn) == count:
+        return drawn
+    times = torch.zeros(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    for place, index in enumerate(drawn):
+        times[index] = len(drawn) - place
+    return times.topk(count).indices.tolist()  # type: ignore[no-any-return]
 
 
 def _randint(run: Run, given: dict[str, Any]) -> torch.Tensor:

@@ -96,7 +96,7 @@ class DispatchMode(TorchDispatchMode):
 
 
 def seen_on_threads(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap what another thread will call: modes belong to a thread, and variates are not to be read there as numbers."""
+    """Wrap what another thread will call: modes belong to a thread, and variates are no numbers there either."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if context.current() is None:
@@ -181,6 +181,8 @@ def _lost(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         refuse(name, f"it is not followed on variates ({error})")
     shadow = shadow_of(run)
     outputs = list(tensors_in(out))
+    if any(tensor.is_nested or tensor.layout != torch.strided for tensor in outputs):
+        refuse(name, "variates are followed in tensors of the ordinary layout only")
     if outputs and all(shadow.knows(tensor) for tensor in outputs):
         return out
     if not outputs or any(not tensor.dtype.is_floating_point for tensor in outputs):

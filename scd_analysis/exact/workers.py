@@ -12,7 +12,6 @@ from typing import Any
 import cloudpickle
 import torch
 from joblib import Parallel, delayed
-
 from joblib.parallel import SequentialBackend, get_active_backend
 
 from scd_analysis.errors import CannotEnumerate, InputError
@@ -113,7 +112,7 @@ def processes_wanted(workers: int) -> bool:
         return False
     if getattr(backend, "uses_threads", False):  # only backends of threads have it, and joblib asks so too
         raise InputError(
-            f"workers = {workers}: joblib was told to use threads ({type(backend).__name__}), and draws are intercepted "
+            f"workers = {workers}: joblib uses threads here ({type(backend).__name__}), but draws are intercepted "
             'in a whole process; choose processes, as by joblib.parallel_config(backend="loky"), or pass workers=1'
         )
     return True

@@ -61,22 +61,6 @@ def test_a_mass_floor_is_reported() -> None:
     assert law.unexplored_mass > 1e-3
 
 
-def test_several_processes_give_the_same_law() -> None:
-    alone, together = exact_law(seven_coins), exact_law(seven_coins, workers=2)
-    assert together.branches == alone.branches == 128
-    assert together.total_variation(alone) < 1e-15
-    assert_exact(together, binomial(7, 0.3))
-
-
-def test_a_refusal_in_a_process_arrives() -> None:
-    def sampler() -> Any:
-        u = torch.rand(8)
-        return bool(u[0] * u[1] < 0.5) if all((u[2:] < 0.5).tolist()) else 0
-
-    with pytest.raises(CannotEnumerate, match="product of two variates"):
-        exact_law(sampler, workers=2)
-
-
 def test_a_loop_has_budgets_too() -> None:
     tables = rational_tables(3, 3, seed=5)
     decoder = Decoder(tables, 3, 3, 3, "scd-mc")
