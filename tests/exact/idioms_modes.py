@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing._internal.two_tensor import TwoTensor
 
-from tests.exact.idioms import COIN, F64, HALF, PROBS, has, u64
+from tests.exact.idioms import COIN, F64, HALF, has, u64
 
 NORMAL = torch.zeros(3, dtype=F64)
 with torch.inference_mode():
@@ -19,11 +19,6 @@ with torch.inference_mode():
 
 class Subclass(torch.Tensor):
     """Without a dispatch of its own."""
-
-
-@has(COIN)
-def tensor_of_tensor() -> Any:
-    return bool(torch.tensor(u64(1))[0] < 0.3)
 
 
 @has(COIN)
@@ -280,11 +275,6 @@ def requires() -> Any:
 @has(COIN)
 def param() -> Any:
     return bool(torch.nn.Parameter(u64(1)) < 0.3)
-
-
-@has(COIN)
-def typed_storage() -> Any:
-    return bool(u64(1).storage()[0] < 0.3)
 
 
 @has({False: 1 - 0.3 * 0.3, True: 0.09})

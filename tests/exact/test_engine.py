@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scd_analysis.errors import InputError, LawError, UnknownNameError
-from scd_analysis.exact import CannotEnumerate, assert_exact, exact_law, exact_target_law
+from scd_analysis.exact import assert_exact, exact_law, exact_target_law
 from tests.exact.test_kernels import Table, jacobi_decode
 from tests.exact.tiny_decoder import Decoder, rational_tables, target_law
 
