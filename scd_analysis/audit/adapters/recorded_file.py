@@ -44,6 +44,9 @@ __all__ = ["SUFFIXES", "RecordedFile", "RecordedTarget", "recorded_file"]
 LEAST_REST = 1e-6
 """Probability that is left for what is not listed, at least: log-probabilities in float32 are not known any better."""
 
+MOST_AT_ONCE = 2**22
+"""Probabilities that one sequence may take."""
+
 Sequence = tuple[Longs, Floats]
 """Tokens, or ranks, Long[N], with their laws, Float[N, V]."""
 
@@ -188,6 +191,7 @@ def _target(rows: list[Row], tolerance: float) -> RecordedTarget | None:
     else:
         _check_not_the_drawn_alone(rows)
         told_apart = _told_apart(rows)
+        _check_width(rows, told_apart + 1)
     apart = check_agreement(rows, tolerance, told_apart)
     check_left_to_chance(rows)
     sequences = [(row.tokens, row.laws) if row.laws is not None else _ranked(row, told_apart) for row in rows]
@@ -217,11 +221,11 @@ def _told_apart(rows: list[Row]) -> int:
     for row in rows:
         if row.top is None:
             continue
-        for j in range(len(row.tokens)):
-            if row.top.is_whole(j):
-                whole = max(whole, row.top.size(j))
-            else:
-                sizes.setdefault(row.top.size(j), f"{row.where}: top_logprobs[{j}]")
+        own, is_whole = row.top.sizes, row.top.is_whole()
+        whole = max(whole, int(own[is_whole].max(initial=1)))
+        for size in np.unique(own[~is_whole]).tolist():
+            j = int(np.flatnonzero((own == size) & ~is_whole)[0])
+            sizes.setdefault(size, f"{row.where}: top_logprobs[{j}]")
     if not sizes:
         return whole
     least, most = min(sizes), max(sizes)
@@ -233,17 +237,26 @@ def _told_apart(rows: list[Row]) -> int:
     return least
 
 
+def _check_width(rows: list[Row], width: int) -> None:
+    """Refuse laws that would not fit, before they are laid out: one long list makes all of them as wide."""
+    longest, total = max(len(row.tokens) for row in rows), sum(len(row.tokens) for row in rows)
+    if longest * width > MOST_AT_ONCE or total * width > MOST_NUMBERS:
+        raise InputError(
+            f"{rows[0].where}: with {width - 1:,} listed tokens, laws of {longest:,} tokens a row, {total:,} in all, "
+            "do not fit in memory; list fewer"
+        )
+
+
 def _ranked(row: Row, listed: int) -> Sequence:
     """Replace each token by its rank among the ``listed`` most probable, or ``listed``."""
     if row.top is None:
         raise AssertionError(f"{row.where}: has no lists")
-    ranks = np.full(len(row.tokens), listed)
+    position, rank = row.top.position, row.top.rank
+    kept = rank < listed
     laws = np.zeros((len(row.tokens), listed + 1))  # a whole law of fewer tokens leaves the ranks that it lacks at zero
-    for j, token in enumerate(row.tokens.tolist()):
-        ids, probs = (part[:listed] for part in row.top.at(j))
-        found = np.flatnonzero(ids == token)
-        if len(found):
-            ranks[j] = found[0]
-        laws[j, : len(probs)] = probs
-        laws[j, listed] = max(1 - math.fsum(probs), LEAST_REST)
+    laws[position[kept], rank[kept]] = row.top.probs[kept]
+    laws[:, listed] = np.maximum(1 - laws.sum(axis=1), LEAST_REST)
+    ranks = np.full(len(row.tokens), listed)
+    drawn = kept & (row.top.ids == row.tokens[position])
+    ranks[position[drawn]] = rank[drawn]
     return ranks, laws / laws.sum(axis=1, keepdims=True)

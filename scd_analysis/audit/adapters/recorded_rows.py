@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scd_analysis.common.foreign_json import shown
 from scd_analysis.errors import InputError, LawError
@@ -42,13 +43,24 @@ class Listed:
         own = slice(int(self.starts[position]), int(self.starts[position + 1]))
         return self.ids[own], self.probs[own]
 
-    def size(self, position: int) -> int:
-        """How many are listed there."""
-        return int(self.starts[position + 1] - self.starts[position])
+    @property
+    def sizes(self) -> Longs:
+        """Return Long[N], how many are listed."""
+        return np.diff(self.starts)
 
-    def is_whole(self, position: int) -> bool:
-        """Whether nothing is left for other tokens."""
-        return math.fsum(self.at(position)[1]) >= 1 - LAW_TOLERANCE
+    @property
+    def position(self) -> Longs:
+        """Return Long[M], where each entry belongs."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.sizes)
+
+    @property
+    def rank(self) -> Longs:
+        """Return Long[M], the place of each entry in its list."""
+        return np.arange(len(self.ids)) - self.starts[self.position]
+
+    def is_whole(self) -> npt.NDArray[np.bool_]:
+        """Return Bool[N]: whether nothing is left for other tokens."""
+        return np.add.reduceat(self.probs, self.starts[:-1]) >= 1 - LAW_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -90,11 +102,8 @@ class Row:
             return np.asarray(self.laws[np.arange(len(self.tokens)), self.tokens])
         if self.top is None:
             raise AssertionError(f"{self.where}: has no laws")
-        out = np.zeros(len(self.tokens))
-        for j, token in enumerate(self.tokens.tolist()):
-            ids, probs = self.top.at(j)
-            out[j] = probs[ids == token].sum()
-        return out
+        drawn = self.top.ids == self.tokens[self.top.position]
+        return np.bincount(self.top.position[drawn], self.top.probs[drawn], minlength=len(self.tokens))
 
 
 def read_row(where: str, values: dict[str, Any]) -> Row:
@@ -152,28 +161,47 @@ def _most_probable(value: Any, ids: Any, where: str, length: int) -> Listed:
     if ids is not None:
         _check_length(ids, length, f"{where}: top_tokens")
     lists = [_one_list(law, None if ids is None else ids[j], j, name) for j, law in enumerate(value)]
-    starts = np.cumsum([0, *(len(tokens) for tokens, _ in lists)])
-    return Listed(starts, *(np.concatenate(parts) for parts in zip(*lists, strict=True)))
+    starts = np.cumsum([0, *(len(listed) for listed, _ in lists)])
+    position = np.repeat(np.arange(length), np.diff(starts))
+    try:
+        tokens = _whole([x for listed, _ in lists for x in listed], name)
+        logs = _logs([x for _, numbers in lists for x in numbers], name)
+    except InputError:
+        for j, (listed, numbers) in enumerate(lists):  # which of them?
+            _whole(listed, f"{name}[{j}]: tokens")
+            _logs(numbers, f"{name}[{j}]")
+        raise
+    order = np.lexsort((tokens, -logs, position))
+    found = Listed(starts, tokens[order], np.exp(logs[order]))
+    _check_lists(found, name)
+    return found
 
 
-def _one_list(law: Any, ids: Any, j: int, name: str) -> tuple[Longs, Floats]:
+def _check_lists(found: Listed, name: str) -> None:
+    """Refuse a token that is listed twice, and probabilities above one in sum."""
+    order = np.lexsort((found.ids, found.position))
+    same = (np.diff(found.ids[order]) == 0) & (np.diff(found.position[order]) == 0)
+    for k in np.flatnonzero(same):
+        raise LawError(f"{name}[{found.position[order][k]}]: names a token twice")
+    totals = np.add.reduceat(found.probs, found.starts[:-1])
+    for j in np.flatnonzero(totals > 1 + LAW_TOLERANCE):
+        raise LawError(f"{name}[{j}]: sums to {totals[j]:.6g}, which is above 1")
+
+
+def _one_list(law: Any, ids: Any, j: int, name: str) -> tuple[list[Any], list[Any]]:
+    """Take one position's tokens and numbers apart."""
     place = f"{name}[{j}]"
     if isinstance(law, dict):
-        tokens, numbers = _whole([_key(key, place) for key in law], f"{place}: tokens"), list(law.values())
+        tokens, numbers = [_key(key, place) for key in law], list(law.values())
     elif ids is None:
         raise InputError(f"{place}: which tokens these are is not said; give top_tokens too")
     elif not isinstance(ids, list) or not isinstance(law, list) or len(ids) != len(law):
         raise InputError(f"{place} and top_tokens[{j}] are not lists of one length")
     else:
-        tokens, numbers = _whole(ids, f"{place}: tokens"), law
-    logs = _logs(numbers, place)
-    total = math.fsum(np.exp(logs))
-    if len(set(tokens.tolist())) < len(tokens):
-        raise LawError(f"{place}: names a token twice")
-    if total > 1 + LAW_TOLERANCE:
-        raise LawError(f"{place}: sums to {total:.6g}, which is above 1")
-    order = np.lexsort((tokens, -logs))
-    return tokens[order], np.exp(logs[order])
+        tokens, numbers = ids, law
+    if not tokens:
+        raise InputError(f"{place}: tokens = []: expected a list of whole numbers")
+    return tokens, numbers
 
 
 def _check_length(value: Any, length: int, name: str) -> None:
