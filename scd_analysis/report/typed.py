@@ -122,7 +122,7 @@ def _member(kind: type[Enum], value: Any, name: str) -> Enum:
 def _float(value: Any, name: str) -> float:
     if isinstance(value, str) and value in ("inf", "-inf"):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise InputError(f"{name} = {shown(value)}: must be a number")
     if not -LARGEST <= value <= LARGEST and abs(value) != math.inf:
         raise InputError(f"{name} = {shown(value)}: is beyond {LARGEST:g}")
