@@ -76,6 +76,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"the key {shown(twice)} comes twice in one object")
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {shown(key)} comes twice in one object")
+            seen.add(key)
     return values

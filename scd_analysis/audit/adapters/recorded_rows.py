@@ -103,7 +103,9 @@ class Row:
         if self.top is None:
             raise AssertionError(f"{self.where}: has no laws")
         drawn = self.top.ids == self.tokens[self.top.position]
-        return np.bincount(self.top.position[drawn], self.top.probs[drawn], minlength=len(self.tokens))
+        out = np.zeros(len(self.tokens))
+        out[self.top.position[drawn]] = self.top.probs[drawn]
+        return out
 
 
 def read_row(where: str, values: dict[str, Any]) -> Row:
