@@ -169,17 +169,15 @@ def _check_folder(path: Path | None, name: str) -> None:
 
 
 def _report_verdict(source: Path, as_json: bool) -> None:
-    try:
-        verdict = json.loads(source.read_text())
-        rows = {
-            key: verdict[key] for key in ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"source = {source}: not a verdict ({error})") from None
+    from scd_analysis.report.load import load_verdict
+
+    verdict = load_verdict(source)
     if as_json:
-        _print_json(verdict)
-    else:
-        _print_table(f"verdict {source}", rows)
+        sys.stdout.write(verdict.to_json() + "\n")
+        return
+    shown = ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
+    rows = {name: getattr(verdict, name) for name in shown} | {"outcome": verdict.outcome.name}
+    _print_table(f"verdict {source}", rows)
 
 
 def _report_trace(source: Path, as_json: bool) -> None:

@@ -59,7 +59,7 @@ ERRORS = [
     (["trace", "sjd", "--model", "mine:absent", "--out", "a.zarr"], "model='mine:absent' is not known"),
     (["trace", "sjd", "--model", "mine:model", "--window", "0", "--out", "a.zarr"], "window = 0"),
     (["report", "absent.zarr"], "no such file"),
-    (["report", "absent.json"], "not a verdict"),
+    (["report", "absent.json"], "there is no such file"),
     (["audit", "mine", "--model", "mine:model"], "write it as module:attribute"),
     (["audit", "mine:leaves", "--model", "mine:model"], "raised SystemExit"),
     (["audit", "leaving:x"], "cannot be imported: SystemExit: 0"),

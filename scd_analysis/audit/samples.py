@@ -18,6 +18,7 @@ from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
 from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.validate import LAW_TOLERANCE
 
 FALSE_DISCOVERY_RATE = 0.05
 CERTIFICATE_DELTA = 0.05
@@ -147,6 +148,8 @@ class SampleEvidence:
         if joint:
             cells = self.target.vocab_size**self.target.num_tokens
             out["every cell at once"] = every_cell(log_threshold, float(joint[0]), seen, cells, CONCENTRATIONS)
+        if self.target.laws_apart > LAW_TOLERANCE:
+            out["laws that differ after the same tokens"] = self.target.laws_apart
         return {"samples": out}
 
 

@@ -37,6 +37,9 @@ class Target:
         If the model lacks a part of the contract.
     """
 
+    laws_apart = 0.0
+    """Total variation within which a law is known, where it was recorded more than once."""
+
     def __init__(self, model: Any) -> None:
         self.vocab_size = _positive(model, "vocab_size")
         self.num_tokens = _positive(model, "num_tokens")
