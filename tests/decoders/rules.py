@@ -130,7 +130,9 @@ def as_traced(rule, model, *, window=3, declared="point-mass"):
             trace.begin_batch(num_sequences)
             for t in range(max(map(len, rows))):
                 index = [i for i, made in enumerate(rows) if t < len(made)]
-                trace.append(sequence=index, **{name: np.stack([rows[i][t][name] for i in index]) for name in rows[0][0]})
+                trace.append(
+                    sequence=index, **{name: np.stack([rows[i][t][name] for i in index]) for name in rows[0][0]}
+                )
             trace.finish_batch(tokens=np.array(tokens), nfe=[len(made) for made in rows])
         return scd_analysis.open_trace(trace.store)
 

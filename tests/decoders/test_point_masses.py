@@ -1,4 +1,4 @@
-"""Drafts whose laws a decoder does not know: as point masses, exact rules stand, and the slips of these rules do not."""
+"""Drafts whose laws a decoder does not know: as point masses, exact rules stand, and slips of these rules do not."""
 
 import numpy as np
 import pytest
