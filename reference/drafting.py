@@ -2,8 +2,8 @@
 
 A rule sees one sweep of the window and returns a :class:`Draft`. Exactness asks one thing of it: given everything drawn
 at earlier positions, its tokens must have the law it declares (condition *declared-law*). To add a rule, write a frozen
-dataclass with ``draft`` and the two flags, and hand ``Method("name", rule)`` to :func:`reference.decode`. With its plain
-form, ``draft_one``, its exact law can be written out, too.
+dataclass with ``draft`` and the two flags, and hand ``Method("name", rule)`` to :func:`reference.decode`. With its
+plain form, ``draft_one``, its exact law can be written out, too.
 """
 
 from __future__ import annotations
