@@ -137,8 +137,8 @@ class GuidedModel:
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Guided laws; see :class:`reference.models.base.TargetModel`."""
-        logs = [_log(read_laws(m, tokens)) for m in (self.conditional, self.unconditional)]
-        return guide(*logs, self.scale).softmax(-1)
+        first = _log(read_laws(self.conditional, tokens))  # before the other is asked, which may use the same memory
+        return guide(first, _log(read_laws(self.unconditional, tokens)), self.scale).softmax(-1)
 
     def open_session(self, num_sequences: int, device: torch.device) -> Session:
         """Start a batch of both models."""
