@@ -18,6 +18,10 @@ LAW_TOLERANCE = 1e-4
 """How far from one a law's sum may be: float32 softmax over 65,536 entries stays within 1e-5."""
 
 
+_FLOATS = ("torch.float16", "torch.float32", "torch.float64")
+"""Types of tensors that NumPy has, too."""
+
+
 def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
     """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
 
@@ -27,7 +31,7 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.ND
         If ``value`` cannot be converted; integers are not made by cutting fractions off.
     """
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu().numpy() if str(value.dtype) != "torch.bfloat16" else value.float().cpu().numpy()
+        value = _of_tensor(value, name)
     try:
         array = np.asarray(value)
         if array.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
@@ -37,6 +41,21 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.ND
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} is not an array of numbers: {error}") from None
+
+
+def _of_tensor(value: Any, name: str) -> npt.NDArray[Any]:
+    """Return what a tensor of any layout, type and device holds, if it holds numbers."""
+    try:
+        value = value.detach()
+        if str(value.layout) != "torch.strided":
+            value = value.to_dense()
+        if value.is_floating_point() and str(value.dtype) not in _FLOATS:
+            value = value.float()
+        return np.asarray(value.cpu().resolve_conj().resolve_neg().numpy())
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:  # on the device "meta", quantised, fake
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        kind = f"{value.dtype} on {value.device}, {value.layout}"
+        raise InputError(f"{name} is a tensor ({kind}) that cannot be read: {first_line}") from None
 
 
 def _check_whole(array: npt.NDArray[Any], name: str) -> None:

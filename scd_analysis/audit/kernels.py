@@ -37,14 +37,25 @@ from scd_analysis.validate import check_tokens
 
 SHARED = "windows-share-noise"
 
+_TAKEN = "the subject is a verification function, tried on windows and laws made up by the audit"
+_POINT_MASS = "; its drafts are declared as point masses"
+
 CONCENTRATIONS = (0.1, 0.5, 1.0, 5.0)
 """Of the laws' symmetric Dirichlet: peaked to flat."""
 
 
 def make_windows(
-    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int
+    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int, *, point_mass: bool = False
 ) -> tuple[Longs, Floats, Floats]:
     """Draw laws of many kinds, and drafts from them.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    num_windows, window, vocab_size : int
+        B, L and V.
+    point_mass : bool
+        Whether every draft is declared as the point mass on itself, whatever it was drawn from.
 
     Returns
     -------
@@ -60,13 +71,14 @@ def make_windows(
     target = _law(target)
     kind = rng.integers(8, size=(num_windows, window, 1))
     near = _law(target[:, :-1] ** 1.2)
-    draft = np.where(kind == 0, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
+    likely = (kind == 0) | (point_mass & (kind > 4))  # else windows of point masses are hardly ever accepted whole
+    draft = np.where(likely, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
     tokens = (draft.cumsum(axis=-1) <= rng.random((num_windows, window, 1))).sum(axis=-1)
     tokens = np.minimum(tokens, vocab_size - 1)
     held = np.take_along_axis(draft, tokens[..., None], axis=-1)[..., 0] > 0
     tokens = np.where(held, tokens, draft.argmax(axis=-1))
     point = np.arange(vocab_size) == tokens[..., None]
-    return tokens, np.where(kind == 2, point, draft), target
+    return tokens, np.where(point_mass | (kind == 2), point, draft).astype(np.float64), target
 
 
 def _law(weights: Floats) -> Floats:
@@ -95,7 +107,7 @@ class KernelJudge(ConditionsJudge[Commits]):
 
     Parameters
     ----------
-    kernel : subject with ``verify_window``, ``vocab_size`` and ``window``
+    kernel : subject with ``verify_window``, ``vocab_size``, ``window`` and ``point_mass``
         See :func:`scd_analysis.subjects.kernel`.
     seeds : numpy.random.SeedSequence
         Of windows and of the kernel's generator.
@@ -129,7 +141,7 @@ class KernelJudge(ConditionsJudge[Commits]):
     @property
     def taken(self) -> tuple[str, str]:
         """Sequential."""
-        return "sequential", "the subject is a verification function, tried on windows and laws made up by the audit"
+        return "sequential", _TAKEN + (_POINT_MASS if self._kernel.point_mass else "")
 
     @property
     def most_at_once(self) -> int:
@@ -139,9 +151,7 @@ class KernelJudge(ConditionsJudge[Commits]):
     def draw(self, size: int) -> Commits:
         """Make windows, have them verified, and lay out what came back."""
         for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
-        tokens, draft, target = make_windows(
-            np.random.default_rng(for_windows), size, self._kernel.window, self.vocab_size
-        )
+        tokens, draft, target = self._windows(for_windows, size)
         drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
@@ -149,6 +159,10 @@ class KernelJudge(ConditionsJudge[Commits]):
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
         return drawn
+
+    def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
+        kernel, rng = self._kernel, np.random.default_rng(seeds)
+        return make_windows(rng, size, kernel.window, self.vocab_size, point_mass=kernel.point_mass)
 
     def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
         found: tuple[Longs, Longs] = guarded(
@@ -161,7 +175,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
         ways = pairings(pairs)
         for_windows, *seeds = apart.spawn(1 + len(ways) * (1 + CALLS))
-        windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
+        windows = self._windows(for_windows, pairs)
         for i, way in enumerate(ways):
             own = seeds[i * (1 + CALLS) : (i + 1) * (1 + CALLS)]
             alike = self._alike(_Copies(windows, *way), [_seed(seed) for seed in own])
