@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST = 60
 """Characters that a drawing has room for."""
 
-_CODES = re.compile(r"[\\&<>$~|]|\](?=[(\[:])|\*(?=\S)|(?<=\S)\*|^[#+=-]|^\d+(?=[.)])")
+_CODES = re.compile(r"[\\&<>$~|]|\](?=[(\[:])|^[#+=*-]|^\d+(?=[.)] )")
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -61,7 +61,7 @@ def mathtext(text: object) -> str:
 def markdown(text: object) -> str:
     """Spell a text so that a Markdown page shows it: no HTML, link, heading, mathematics or cell of a table.
 
-    Code spans and brackets of intervals are left as they are, since captions have them.
+    Code spans, emphasis and brackets of intervals are left as they are, since captions have them.
     """
     return _CODES.sub(lambda found: _NAMED.get(found[0]) or _backslashed(found[0]), line(text))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ import xarray as xr
 from filelock import FileLock, Timeout
 
 import reference
+from scd_analysis.common.files import remove_trace
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
@@ -213,7 +213,7 @@ class RunStore:
                 return
             stem = self._stem(spec)
             path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
-            _remove_partial(path.with_name(path.name + ".partial"))
+            remove_trace(path.with_name(path.name + ".partial"))  # of a run that was stopped
             reference.decode(
                 self._model(spec.model),
                 spec.method,
@@ -227,21 +227,6 @@ class RunStore:
             for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
                 if old != path and re.fullmatch(rf"{re.escape(stem)}n\d+-[0-9a-f]{{12}}\.zarr\.zip", old.name):
                     old.unlink()  # shorter, or of other weights: never read again
-
-
-def _remove_partial(folder: Path) -> None:
-    """Remove what a run that was stopped left; its lock is held, so nobody writes to it.
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    if not folder.exists():
-        return
-    if folder.is_symlink() or not folder.is_dir() or (any(folder.iterdir()) and not (folder / "zarr.json").is_file()):
-        raise InputError(f"cache: {folder} is no unfinished trace, so it is not removed; move it")
-    shutil.rmtree(folder)
 
 
 def _decode_alone(folder: Path, seed: int, device: str | None, patience: float, spec: RunSpec) -> None:
