@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-LONGEST = 60
+LONGEST = 32
 """Characters that a drawing has room for."""
 
 _CODES = re.compile(r"[\\&<>$~|]|\](?=[(\[:])|^[#+=*-]|^\d+(?=[.)] )")

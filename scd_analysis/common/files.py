@@ -113,7 +113,7 @@ def check_output(path: str | Path, kind: Kind, name: str = "path", inputs: Seque
             raise InputError(f"{given}: is a folder; name a file")
         if not place.parent.is_dir():
             raise InputError(f"{given}: there is no folder {place.parent}")
-        _check_inputs(place, given, inputs)
+        check_apart(place, given, inputs)
         if os.path.lexists(place):
             _check_replaceable(place, kind, given)
         check_writable(place.parent, given)
@@ -124,7 +124,15 @@ def check_output(path: str | Path, kind: Kind, name: str = "path", inputs: Seque
     return place
 
 
-def _check_inputs(place: Path, given: str, inputs: Sequence[str | Path]) -> None:
+def check_apart(path: Path, given: str, inputs: Sequence[str | Path]) -> None:
+    """Check that a path is none of the inputs, nor in one.
+
+    Raises
+    ------
+    InputError
+        If it is; ``given`` begins the message.
+    """
+    place = Path(os.path.realpath(path))
     for one in inputs:
         source = Path(os.path.realpath(one))
         same = place.exists() and source.exists() and place.samefile(source)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from scd_analysis.common.files import encoded
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
@@ -33,7 +34,7 @@ def open_run(path: str | Path) -> Run:
         If it is no trace, is empty or contradicts itself.
     """
     with reading(path):
-        return as_run(open_trace(path), Path(path).name)
+        return as_run(open_trace(path), _plain(Path(path).name))
 
 
 @contextmanager
@@ -73,7 +74,9 @@ def as_run(trace: xr.Dataset, name: str) -> Run:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as JSON can hold it: numbers that are none are words."""
+    """An attribute as JSON in UTF-8 can hold it: numbers that are none are words, lone surrogates are spelled."""
+    if isinstance(value, str):
+        return encoded(value).decode()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,7 +13,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from scd_analysis.common import escape
-from scd_analysis.common.files import MADE_BY, Kind, Output, check_output, check_writable, encoded, write_files
+from scd_analysis.common.files import (
+    MADE_BY,
+    Kind,
+    Output,
+    check_apart,
+    check_output,
+    check_writable,
+    encoded,
+    write_files,
+)
 from scd_analysis.errors import InputError
 from scd_analysis.figures import foreign, page
 from scd_analysis.figures.base import FROM_TRACE, FULL, QUICK, Figure, Run, Scale
@@ -154,10 +163,11 @@ def _check_folder(folder: Path, names: list[str], trace: str | Path | None) -> N
     """Check everything that will be written, before anything is decoded."""
     kinds = {f"{name}{suffix}": kind for name in names for suffix, kind in _KINDS.items()}
     kinds |= {GALLERY: Kind.PAGE} if trace is not None else {page.PAGE: Kind.PAGE, page.PAPER: Kind.PAPER}
-    inputs = [] if trace is None else [trace]
+    if trace is not None:
+        check_apart(folder, f"out = {folder}", [trace])
     if folder.is_dir():
         for name, kind in kinds.items():
-            check_output(folder / name, kind, "out", inputs)
+            check_output(folder / name, kind, "out")
     else:
         check_writable(folder, f"out = {folder}")
 
@@ -199,7 +209,8 @@ def picture(figure: Figure, stored: Stored, kind: str) -> bytes:
     """Draw a stored frame: the content of a PNG or SVG file, the same every time."""
     about = {"Date": None, "Creator": MADE_BY} if kind == "svg" else {"Software": MADE_BY}
     with style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # somebody's name in another script
+        for said in ("Glyph .* missing from", "constrained_layout not applied"):  # somebody's name: strange, or long
+            warnings.filterwarnings("ignore", said, UserWarning)
         canvas, axes = figure.layout(stored.frame)
         figure.draw(stored.frame, axes)
         file = io.BytesIO()

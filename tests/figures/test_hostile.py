@@ -120,12 +120,16 @@ def _without(name: str) -> Callable[[Path], None]:
     return lambda path: shutil.rmtree(path / name)
 
 
-def _nan(name: str) -> Callable[[Path], None]:
+def _set(name: str, value: float) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         array = zarr.open_array(str(path / name), mode="r+")
-        array[...] = float("nan")
+        array[...] = value
 
     return change
+
+
+def _nan(name: str) -> Callable[[Path], None]:
+    return _set(name, float("nan"))
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {
@@ -138,9 +142,10 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "schema_version=[]": lambda path: attribute(path, "schema_version", []),
     "no draft_token": _without("draft_token"),
     "no base": _without("base"),
-    "target_probs NaN": _nan("target_probs"),
+    "entropy NaN": _nan("entropy"),
     "total_variation NaN": _nan("total_variation"),
-    "base NaN": _nan("base"),
+    "base far away": _set("base", 10**6),
+    "token below zero": _set("draft_token", -7),
     "not JSON": lambda path: (path / "zarr.json").write_text("{" * 5000) and None,
 }
 
