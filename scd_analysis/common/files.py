@@ -112,7 +112,7 @@ def check_output(path: str | Path, kind: Kind, name: str = "path", inputs: Seque
         if place.is_dir():
             raise InputError(f"{given}: is a folder; name a file")
         if not place.parent.is_dir():
-            raise InputError(f"{given}: there is no folder {place.parent}")
+            raise InputError(f"{given}: there is no folder {Path(path).parent}")
         check_apart(place, given, inputs)
         if os.path.lexists(place):
             _check_replaceable(place, kind, given)
