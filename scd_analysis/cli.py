@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
+from scd_analysis.common import escape
+from scd_analysis.common.files import Kind, check_output, write_file
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.validate import check_known
 
@@ -108,9 +110,9 @@ def _print_table(title: str, rows: dict[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=escape.cell(title), show_header=False, title_justify="left")
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(escape.cell(name), escape.cell(value))
     Console().print(table)
 
 
@@ -148,7 +150,7 @@ def report(
 
     Example: `scd-analysis report run.zarr --html report.html`
     """
-    _check_folder(html, "html")
+    _check_outputs([source], html=html)
     is_verdict = source.suffix == ".json"
     if html is not None:
         from scd_analysis.report import write_report
@@ -161,11 +163,12 @@ def report(
         _report_trace(source, as_json)
 
 
-def _check_folder(path: Path | None, name: str) -> None:
-    if path is not None and not path.parent.is_dir():
-        raise InputError(f"{name} = {path}: there is no folder {path.parent}")
-    if path is not None and path.is_dir():
-        raise InputError(f"{name} = {path}: is a folder; name a file")
+def _check_outputs(inputs: list[Path], *, html: Path | None, out: Path | None = None) -> None:
+    """Check, before the work, that its files can be written."""
+    if html is not None:
+        check_output(html, Kind.REPORT, "html", inputs)
+    if out is not None:
+        check_output(out, Kind.VERDICT, "out", [*inputs, html] if html is not None else inputs)
 
 
 def _report_verdict(source: Path, as_json: bool) -> None:
@@ -218,8 +221,8 @@ def audit(
     """
     from scd_analysis import audit as run_audit
 
-    _check_folder(out, "out")
-    _check_folder(html, "html")
+    given = [Path(subject)] if Path(subject).exists() else []
+    _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     judged, target = resolve_subject(subject, model)
     with redirect_stdout(sys.stderr):  # what a subject prints is not part of the verdict
         verdict = run_audit(
@@ -232,11 +235,10 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
         )
-    sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")  # first: writing files may fail
+    text = verdict.to_json() if as_json else escape.terminal(verdict, lines=True)
+    sys.stdout.write(text + "\n")  # first: writing files may fail
     if out is not None:
-        temporary = out.with_name(out.name + ".tmp")
-        temporary.write_text(verdict.to_json() + "\n")
-        temporary.replace(out)
+        write_file(out, verdict.to_json() + "\n", Kind.VERDICT, "out")
     if html is not None:
         from scd_analysis.report import write_report
 
@@ -299,7 +301,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (InputError, OSError) as error:
-        sys.stderr.write(f"scd-analysis: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"scd-analysis: {escape.line(error)}\n")
         sys.exit(2)
     except Exception:  # an error of ours: no verdict, so not the status of one
         traceback.print_exc()

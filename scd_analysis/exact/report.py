@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from scd_analysis.common.escape import cell
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number
 from scd_analysis.exact.engine import exact_law
@@ -154,26 +155,25 @@ def to_json(law: ExactLaw, other: ExactLaw | None = None, worst: int | None = No
 
 def _print_table(target: str, law: ExactLaw, other: ExactLaw | None, worst: int) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    table = Table(title=escape(f"Exact law of {target}"))
+    table = Table(title=cell(f"Exact law of {target}"))
     table.add_column("outcome")
     table.add_column("probability", justify="right")
     if other is None:
         for outcome, p in sorted(law.probabilities.items(), key=lambda item: -item[1])[:worst]:
-            table.add_row(escape(str(outcome)), _digits(p))
+            table.add_row(cell(outcome), _digits(p))
     else:
         table.add_column("expected", justify="right")
         table.add_column("difference", justify="right")
         for row in law.comparison(other, worst):
             table.add_row(
-                escape(str(row.outcome)), _digits(row.probability), _digits(row.other), f"{float(row.difference):+.3e}"
+                cell(row.outcome), _digits(row.probability), _digits(row.other), f"{float(row.difference):+.3e}"
             )
     console.print(table)
     for line in _summary(law, other):
-        console.print(escape(line))
+        console.print(cell(line))
 
 
 def _digits(p: Number) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
 from scd_analysis.figures.registry import all_figures
@@ -76,7 +77,7 @@ def figures_command(
                 )
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {escape.line(error)}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -87,7 +88,7 @@ figures_command.__doc__ = EXAMPLES
 def _progress() -> Iterator[rendering.Report]:
     """A bar on a terminal; in a pipe, only what was left out is said."""
     if not sys.stderr.isatty():
-        yield lambda phase, item, share: typer.echo(f"left out {item}", err=True) if phase == "left out" else None
+        yield lambda phase, item, share: typer.echo(_left_out(item), err=True) if phase == "left out" else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -97,15 +98,16 @@ def _progress() -> Iterator[rendering.Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[item]}"),
+        TextColumn("{task.fields[item]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, TaskID] = {}
 
         def report(phase: str, item: str, share: float) -> None:
             if phase == "left out":
-                bar.console.print(f"left out {item}")
+                bar.console.print(escape.cell(_left_out(item)))
                 return
+            item = escape.line(item)
             if phase not in tasks:
                 tasks[phase] = bar.add_task(phase, total=1.0, item=item)
             bar.update(tasks[phase], completed=share, item=item)
@@ -113,8 +115,12 @@ def _progress() -> Iterator[rendering.Report]:
         yield report
 
 
+def _left_out(item: str) -> str:
+    return f"left out {escape.line(item)}"
+
+
 def _print(lines: list[str], as_json: bool) -> None:
-    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(lines))
+    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
 def _list(as_json: bool) -> None:
@@ -131,7 +137,7 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(problems, indent=1))
     for name, problem in problems.items():
-        typer.echo(f"{name}: {problem}", err=True)
+        typer.echo(escape.line(f"{name}: {problem}"), err=True)
     if problems:
         raise typer.Exit(1)
     if not as_json:
