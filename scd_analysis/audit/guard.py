@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import inspect
 import os
@@ -9,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,8 @@ from scd_analysis.errors import InputError
 AGAIN = 0.5
 """Seconds after which code that has swallowed an interruption is interrupted again; it may clean up in between."""
 
-INSIST = 2e-4
-"""Seconds between the interruptions after these: one of them falls between two rounds of a loop that swallows them."""
+INSIST = 5e-3
+"""Seconds between the interruptions after these."""
 
 
 def guarded(name: str, call: Callable[[], Any], timeout: float | None = None) -> Any:
@@ -34,9 +36,9 @@ def guarded(name: str, call: Callable[[], Any], timeout: float | None = None) ->
         Without arguments. What it returns is read in there, if reading it may run code too.
     timeout : float, optional
         Seconds it may take. On the main thread it is interrupted there, again and again if it swallows that or takes
-        the timer away; elsewhere it is left to itself on a thread of its own. What Python cannot interrupt is a single
-        operation that never returns to it: there the call takes as long as it takes, unless it is made from the command
-        line, whose supervising process ends it.
+        the timer away; elsewhere it is left to itself on a thread of its own. What cannot be interrupted from within is
+        an operation that never returns to Python, and code that swallows interruptions and takes the signal away, too:
+        there the call takes as long as it takes, unless it is made on the command line, whose supervisor ends it.
 
     Raises
     ------
@@ -98,6 +100,9 @@ class _Alarm:
 
     def __init__(self, timeout: float) -> None:
         self.kind: type[TimeIsUpError] = type("TimeIsUpError", (TimeIsUpError,), {})
+        again = staticmethod(partial(_thread.interrupt_main, signal.SIGALRM))
+        self._twice: type[TimeIsUpError] = type("TimeIsUpError", (self.kind,), {"__init__": again})
+        self._is_second = False
         self.rang = self.over = self._insisted = False
         self._timeout, self._thread = timeout, threading.get_ident()
         self._ended, self._lock = threading.Event(), threading.Lock()
@@ -109,10 +114,16 @@ class _Alarm:
         signal.setitimer(signal.ITIMER_REAL, self._timeout)
 
     def _ring(self, *_: object) -> None:
-        if not self.over:
-            signal.setitimer(signal.ITIMER_REAL, INSIST if self.rang else AGAIN)
-            self.rang = True
-            raise self.kind
+        """Interrupt; when that was swallowed before, twice at once.
+
+        The second comes at the first step after the first is caught, outside of what has caught it.
+        """
+        if self.over:
+            return
+        kind = self._twice if self.rang and not self._is_second else self.kind
+        signal.setitimer(signal.ITIMER_REAL, INSIST if self.rang else AGAIN)
+        self.rang, self._is_second = True, kind is self._twice
+        raise kind
 
     def _insist(self) -> None:
         """Interrupt from outside: the timer, or what it calls, may have been replaced."""
@@ -124,7 +135,7 @@ class _Alarm:
                     _raise_in(self._thread, self.kind)
                     if signal.getsignal(signal.SIGALRM) == self._ring:
                         signal.pthread_kill(self._thread, signal.SIGALRM)  # wakes it where it sleeps
-            pause = 10 * INSIST
+            pause = INSIST
 
     def stop(self) -> None:
         """Put everything back."""

@@ -358,7 +358,9 @@ def _line(error: BaseException) -> str | None:
             error.show()
             return None
         return f"{error.format_message()}; --help says more"
-    closed = error.__context__ if isinstance(error, SystemExit) else error  # typer exits where standard output is closed
+    closed = (
+        error.__context__ if isinstance(error, SystemExit) else error
+    )  # typer exits where standard output is closed
     if isinstance(closed, OSError) and closed.errno == errno.EPIPE:
         return "standard output was closed before there was a result"
     if isinstance(error, (InputError, OSError)):

@@ -6,11 +6,14 @@ error, through whatever door: the descriptor of standard output is kept apart.
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import signal
 import sys
 import threading
+from typing import Any
 
 if __name__ in ("__main__", "__mp_main__"):  # the second is a process that multiprocessing starts for this one
     _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -90,16 +93,28 @@ def _leave_with(lifeline: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+class _Output(io.FileIO):
+    """A descriptor that is written to only while it is what it was: its number may become a file of the subject's."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w")
+        self._is = _identity(descriptor)
+
+    def write(self, data: Any) -> int:
+        """Write, or say that this cannot be done any more."""
+        if _identity(self.fileno()) != self._is:
+            raise BrokenPipeError(errno.EPIPE, "standard output was closed")
+        return super().write(data)
+
+
 def _keep_output_apart() -> None:
     """Make standard output ours alone: its descriptor leads to standard error from here on."""
     try:
-        ours = os.dup(1)
+        ours = _Output(os.dup(1))
     except OSError:
         return  # closed from the start: writing says so
     before = sys.stdout
-    sys.stdout = open(  # noqa: SIM115
-        ours, "w", encoding=before.encoding, errors=before.errors, buffering=1 if os.isatty(ours) else -1
-    )
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(ours), before.encoding, before.errors, line_buffering=ours.isatty())
     try:
         os.dup2(2, 1)
     except OSError:  # standard error is closed

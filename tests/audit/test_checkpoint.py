@@ -172,7 +172,9 @@ def test_leftovers_of_a_killed_run_go_and_nothing_else(tmp_path):
     begun.mkdir()
     (begun / module.LOCK).touch()
     (begun / "audit.json.partial").write_text("{")
-    assert audit(mine, TABLES, checkpoint=begun, **OPTIONS).num_sequences == 150  # killed before it had said whose it is
+    assert (
+        audit(mine, TABLES, checkpoint=begun, **OPTIONS).num_sequences == 150
+    )  # killed before it had said whose it is
 
 
 def _truncated(folder):
@@ -227,8 +229,9 @@ DAMAGES = {
     "giant file": _sparse,
     "no note": lambda folder: (folder / "batch-00000.json").unlink(),
     "another batch": lambda folder: shutil.copy(folder / "batch-00001.json", folder / "batch-00000.json"),
-    "no store": lambda folder: shutil.rmtree(folder / "batch-00000.zarr")
-    or (folder / "batch-00000.zarr").write_text("x"),
+    "no store": lambda folder: (
+        shutil.rmtree(folder / "batch-00000.zarr") or (folder / "batch-00000.zarr").write_text("x")
+    ),
     "half JSON": _text("audit.json", '{"seed": 0'),
     "deep JSON": _text("audit.json", "[" * 100_000),
     "deep note": _text("batch-00000.json", '{"files":' * 100_000),

@@ -77,7 +77,15 @@ def raises_another(model, num_sequences, seed):
         raise RuntimeError("interrupted?") from None
 
 
-HANGING = [hangs, hangs_on, swallows, swallows_and_returns, takes_the_timer_away, takes_the_handler_away, raises_another]
+HANGING = [
+    hangs,
+    hangs_on,
+    swallows,
+    swallows_and_returns,
+    takes_the_timer_away,
+    takes_the_handler_away,
+    raises_another,
+]
 
 
 @pytest.mark.parametrize("subject", HANGING)
@@ -90,7 +98,7 @@ def test_a_subject_that_hangs(subject):
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-@pytest.mark.parametrize("when", [1, 12])
+@pytest.mark.parametrize("when", [1, 3, 7])
 def test_a_model_that_hangs(when):
     """When it is checked, and later."""
 
@@ -102,7 +110,7 @@ def test_a_model_that_hangs(when):
             return hangs(0, 0, 0) if Model.calls == when else super().next_token_probs(tokens)
 
     with pytest.raises(InputError, match=r"model.next_token_probs\(Long\[.*\]\) did not return within 0.2 s"):
-        audit(ancestral, Model(TABLES.rows), timeout=0.2, progress=False)
+        audit(lambda _, n, seed: ancestral(TABLES, n, seed), Model(TABLES.rows), timeout=0.2, progress=False)
 
 
 class Odd:
