@@ -1,7 +1,7 @@
 """What an audit has drawn so far, on disk, so that it can be resumed: the bets are made again, the draws are not.
 
-A folder holds ``audit.json`` (which audit it is of) and, for every batch, a Zarr store with a line about it: seed, files
-and their digest. Nothing is opened before its bytes are known to be those that were written.
+A folder holds ``audit.json`` (which audit it is of) and, for every batch, a Zarr store with a line about it: its seed,
+and its files with their digests. Nothing is opened before its bytes are known to be those that were written.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Checkpoint:
         where = f"checkpoint {self.path}"
         if stored.get("format") != FORMAT:
             raise InputError(
-                f"{where}: it does not say which subject and model it is of, as older versions did not; use a new folder"
+                f"{where}: does not say which subject and model it is of, as older versions did not; use a new folder"
             )
         for name in ("seed", "vocab_size", "num_tokens"):
             if stored.get(name) != self._identity[name]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,10 +151,8 @@ def _watch(worker: subprocess.Popen[bytes], pipe: int, said: Said) -> str | None
             return None
         else:
             if not is_open:  # somebody has closed it in the worker; or it is about to leave
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     worker.wait(POLL)
-                except subprocess.TimeoutExpired:
-                    pass
             if said.status is not None:
                 leave_by = leave_by or time.monotonic() + LEAVING
             overdue = said.overdue()

@@ -54,8 +54,8 @@ def said(error: BaseException) -> str:
 def foreign(what: str, *, only_exits: bool = False) -> Iterator[None]:
     """Run somebody else's code.
 
-    An exit (``SystemExit``, ``asyncio.CancelledError``, ``pytest.fail``, ...) would otherwise be taken for the status of
-    whoever called it. ``KeyboardInterrupt`` and the end of somebody's time are left alone.
+    An exit (``SystemExit``, ``asyncio.CancelledError``, ``pytest.fail``, ...) would otherwise be taken for the status
+    of whoever called it. ``KeyboardInterrupt`` and the end of somebody's time are left alone.
 
     Parameters
     ----------

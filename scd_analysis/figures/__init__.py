@@ -4,7 +4,7 @@ A figure is one module of :mod:`scd_analysis.figures.plots`: ``compute`` turns r
 that frame into marks on axes, and nothing else passes between them. :mod:`scd_analysis.figures.rendering` writes the
 picture (PNG and SVG) with its frame beside it (JSON), and redraws it from that frame to check it. Runs of the reference
 decoder are kept by :mod:`scd_analysis.figures.runs`; anybody's trace comes in through
-:mod:`scd_analysis.figures.foreign`. Names are loaded on first use, so that ``python -m scd_analysis.figures`` can set up
+:mod:`scd_analysis.figures.foreign`. Names are loaded on first use, so that ``python -m scd_analysis.figures`` can say
 where modules are looked for before any is imported.
 """
 

@@ -55,7 +55,7 @@ class Decoder:
         return ancestral(model, num_sequences, seed)
 
 
-FIRST, SECOND = lambda m, n, s: ancestral(m, n, s), lambda m, n, s: ancestral(m, n, s + 0)  # noqa: E731
+FIRST, SECOND = lambda m, n, s: ancestral(m, n, s), lambda m, n, s: ancestral(m, n, s + 0)
 
 
 def closing_over(method):
@@ -132,7 +132,7 @@ def test_another_model_is_refused_and_rounding_is_not(tmp_path):
 def test_a_checkpoint_that_does_not_say_whose_it_is_is_refused(tmp_path):
     audit(mine, TABLES, checkpoint=tmp_path / "a", **OPTIONS)
     (tmp_path / "a" / "audit.json").write_text(json.dumps({"seed": 0, "vocab_size": 3, "num_tokens": 4}))
-    with pytest.raises(InputError, match="does not say which subject and model it is of.*use a new folder"):
+    with pytest.raises(InputError, match=r"does not say which subject and model it is of.*use a new folder"):
         audit(mine, TABLES, checkpoint=tmp_path / "a", **OPTIONS)
 
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_in_use_is_refused_and_let_go_of(tmp_path, monkeypatch):
     kept = {"checkpoint": tmp_path / "a", **OPTIONS}
 
     def meddles(model, num_sequences, seed):
-        with pytest.raises(InputError, match="a: is in use by another audit$"):
+        with pytest.raises(InputError, match=r"a: is in use by another audit$"):
             audit(meddles, TABLES, **kept)
         return mine(model, num_sequences, seed)
 
