@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -81,18 +82,21 @@ class Draws:
         if stored is not None:
             return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
         name = f"subject(model, {num_sequences}, {seed})"
-        returned = self._call(name, num_sequences, seed)
-        trace = _trace_of(returned)
-        drawn = (
-            self._tokens(returned, name, num_sequences) if trace is None else self._trace(trace, name, num_sequences)
-        )
+        drawn = self._call(name, num_sequences, seed)
         if self._checkpoint is not None:
             self._checkpoint.save(number, seed, drawn)
         return drawn
 
     def _call(self, name: str, num_sequences: int, seed: int) -> Any:
+        def drawn() -> Any:  # attributes of what is returned are the subject's code too
+            returned = self._subject(self._model, num_sequences, seed)
+            trace = _trace_of(returned)
+            if trace is None:
+                return self._tokens(returned, name, num_sequences)
+            return self._trace(trace, name, num_sequences)
+
         try:
-            return guarded(name, lambda: self._subject(self._model, num_sequences, seed), self._timeout)
+            return guarded(name, drawn, self._timeout)
         except InputError as error:
             if self._checkpoint is None or len(self._used) == 1:
                 raise
@@ -147,7 +151,8 @@ class Draws:
 
 def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
     """Whether a value is an xarray dataset, without importing xarray."""
-    return hasattr(value, "data_vars") and hasattr(value, "sizes")
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(value, xarray.Dataset)
 
 
 def _trace_of(value: Any) -> xr.Dataset | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scd_analysis.audit.progress import Progress
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
+from scd_analysis.common.foreign import foreign
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer
 from scd_analysis.version import __version__
@@ -34,6 +36,7 @@ RESOLUTION_MEANING = {
 }
 
 
+@foreign("subject or model raised", only_exits=True)
 def audit(
     subject: Any,
     model: Any = None,
@@ -82,10 +85,13 @@ def audit(
     tolerance : float
         How far a recorded target probability may be from the model's own, given the finished sequence.
     checkpoint : path, optional
-        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. Stored
-        sequences and kernels need none.
+        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. One of
+        another subject (by its name, code and settings), of another model (by laws that differ by more than
+        ``tolerance``) or seed is refused, and so is one that another audit is using. Stored sequences and kernels need
+        none.
     timeout : float, optional
-        Seconds that a subject may take for one batch.
+        Seconds that a subject may take for one batch, and the model for one call: then it is interrupted, however often
+        it takes. What never returns to Python can be ended from the command line only.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -111,8 +117,9 @@ def audit(
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
-    judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout)
-    with Progress(judge.log_threshold, judge.limit, shown=progress) as show:
+    with ExitStack() as held:
+        judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, held)
+        show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
@@ -144,6 +151,7 @@ def _open(
     tolerance: float,
     checkpoint: str | Path | None,
     timeout: float | None,
+    held: ExitStack,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
@@ -154,16 +162,17 @@ def _open(
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit, timeout)
     model = getattr(subject, "target_model", None) if model is None else model
-    target = model if model is None or isinstance(model, Target) else Target(model)
+    target = model if model is None or isinstance(model, Target) else Target(model, timeout)
     sizes = _sizes(subject, target)
     limit = _limit(sizes[1], subject, max_sequences)
+    if target is not None:
+        target.check(np.random.default_rng(for_checks))
     kept = None
     if checkpoint is not None and not hasattr(subject, "num_available"):
         from scd_analysis.audit.checkpoint import Checkpoint
+        from scd_analysis.audit.identity import identity
 
-        kept = Checkpoint(checkpoint, {"seed": seed, "vocab_size": sizes[0], "num_tokens": sizes[1]})
-    if target is not None:
-        target.check(np.random.default_rng(for_checks))
+        kept = held.enter_context(Checkpoint(checkpoint, identity(subject, target, sizes, seed), tolerance))
     draws = Draws(subject, model, sizes, for_subject, kept, timeout)
     evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit))
     most = FIRST_BATCH if target is None else target.sequences_at_once

@@ -19,6 +19,8 @@ from scd_analysis.figures.registry import all_figures
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+PROGRAM = "python -m scd_analysis.figures"
+
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
 Examples:
@@ -144,8 +146,17 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def main(argv: list[str] | None = None, prog_name: str = "python -m scd_analysis.figures") -> None:
+def main(argv: list[str] | None = None, prog_name: str = PROGRAM) -> None:
     """Run the command; exits with its status."""
+    _app()(args=argv, prog_name=prog_name)
+
+
+def run(argv: list[str], prog_name: str = PROGRAM) -> int:
+    """Run the command and return its status; errors of usage are raised."""
+    return int(_app()(args=argv, prog_name=prog_name, standalone_mode=False) or 0)
+
+
+def _app() -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    app(args=argv, prog_name=prog_name)
+    return app
