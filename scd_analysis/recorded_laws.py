@@ -7,6 +7,7 @@ what it stores with what it was given: the total variation between the two, at m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.errors import InputError, TraceError
+from scd_analysis.law_checks import check_kept, check_of_drafts, check_stored, sums_of
 from scd_analysis.schema import HALF_SCALE, LAWS, VARIABLES
+from scd_analysis.store_headers import check_memory
 from scd_analysis.validate import check_at_least, check_known
 
 if TYPE_CHECKING:
@@ -254,20 +257,29 @@ def read_laws(trace: xr.Dataset, name: str = "target_probs") -> Floats:
     Raises
     ------
     TraceError
-        If the trace holds no laws.
+        If the trace holds no laws, or would take more memory than the limit.
+    LawError
+        If what is stored is no law, to within the error of its form.
     """
     check_known(name, LAWS, "name")
     form = form_of(trace)
     if form == "none":
         raise TraceError(f"{name}: the trace holds no laws; record='laws' stores them")
-    values, *probs = (trace[variable].values.astype(np.float64) for variable in _stored_as(name, form))
+    variables = _stored_as(name, form)
+    values, *probs = (trace[variable].values.astype(np.float64) for variable in variables)
+    lowest, highest = sums_of(trace, name, form, int(trace.attrs["vocab_size"]))
     if probs:
-        values = _spread(values, probs[0], int(trace.attrs["vocab_size"]))
+        check_stored(probs[0], variables[1], (lowest, highest))
+        check_kept(values, probs[0], variables[0], int(trace.attrs["vocab_size"]))
+        values = _spread(values, probs[0], int(trace.attrs["vocab_size"]), name)
+    else:
+        check_stored(values, variables[0], (lowest, highest))
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
 
 
-def _spread(tokens: Floats, probs: Floats, vocab_size: int) -> Floats:
+def _spread(tokens: Floats, probs: Floats, vocab_size: int, name: str) -> Floats:
     """Lay out what was kept of laws by token, [..., K] -> Float[..., V]."""
+    check_memory(math.prod(probs.shape[:-1]) * vocab_size * 16, f"{name}: laws {[*probs.shape[:-1], vocab_size]}")
     out = np.where(np.isnan(probs[..., :1]), np.nan, np.zeros((*probs.shape[:-1], vocab_size)))
     np.put_along_axis(out, np.nan_to_num(tokens).astype(np.int64), probs, axis=-1)
     return out
@@ -289,15 +301,19 @@ def check_recorded(trace: xr.Dataset) -> None:
     ------
     TraceError
         Naming the variable, the index and both values.
+    LawError
+        If what is stored is no law, or that of a draft is missing.
     """
-    if form_of(trace) == "none":
+    form = form_of(trace)
+    if form == "none":
         return
-    stated = trace.attrs.get("law_error", {})
+    stated = trace.attrs.get("law_error", {}) if form != "float32" else {}
     most = {name: float(stated.get(name, {}).get("max", 0.0)) for name in LAWS}
     for where, part in _pieces(trace):
         laws = {name: read_laws(part, name) for name in LAWS}
         errors = {name: _errors(part, name, most[name]) for name in LAWS}
         for name, law in laws.items():
+            check_of_drafts(part, law, name, where[0])
             scalar = f"{name[:-1]}_of_token"
             beyond = np.maximum(errors[name], most[name])
             _compare(f"law_error of {name}", beyond * 0 + most[name], beyond, 0.0, where)

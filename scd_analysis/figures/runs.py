@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ import torch
 import reference
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
+from scd_analysis.trace_place import remove_leftovers
 
 Report = Callable[[str, float], None]
 
@@ -183,9 +183,7 @@ class RunStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = self._stem(spec)
         path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
-        partial = path.with_name(path.name + ".partial")
-        if partial.exists():  # of a run that was stopped
-            shutil.rmtree(partial)
+        remove_leftovers(path)
         reference.decode(
             self._model(spec.model),
             spec.method,
