@@ -127,7 +127,7 @@ def check_of_drafts(trace: xr.Dataset, laws: Floats, name: str, first: int = 0) 
         raise LawError(f"{name}{_counted(np.argwhere(lost)[0], first)} = nan: the law of this draft is missing")
 
 
-def check_kept(tokens: Floats, probs: Floats, name: str, vocab_size: int) -> None:
+def check_kept(tokens: Floats, probs: Floats, name: str, vocab_size: int, first: int = 0) -> None:
     """Check that the tokens of a cut law are different ones of the vocabulary, there where their probabilities are."""
     bad = np.isnan(tokens) != np.isnan(probs)
     bad |= (
@@ -140,5 +140,5 @@ def check_kept(tokens: Floats, probs: Floats, name: str, vocab_size: int) -> Non
     if bad.any():
         index = np.argwhere(bad)[0]
         raise TraceError(
-            f"{name}{_counted(index, 0)} = {tokens[tuple(index)]:g}: kept tokens are different ones of {vocab_size}"
+            f"{name}{_counted(index, first)} = {tokens[tuple(index)]:g}: kept tokens are different ones of {vocab_size}"
         )

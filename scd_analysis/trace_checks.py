@@ -106,8 +106,6 @@ def _check_forms(trace: xr.Dataset, source: str) -> None:
         if names and len(names) < len(forms[form]):
             absent = next(name for name in forms[form] if name not in names)
             raise TraceError(f"{source}: holds {names[0]}, but lacks {absent}")
-    if sum(map(bool, there.values())) > 1:
-        raise TraceError(f"{source}: holds laws in more than one form")
     if there["top-K"] and not 1 <= trace.sizes["rank"] <= trace.attrs["vocab_size"]:
         raise TraceError(f"{source}: rank has size {trace.sizes['rank']}, vocab_size = {trace.attrs['vocab_size']}")
     if form_of(trace) not in ("none", "float32") and set(trace.attrs.get("law_error", {})) != set(LAWS):
