@@ -81,9 +81,11 @@ def _variable(store: GuardedStore, name: str, happened: Happened) -> xr.Variable
     decoding: dict[str, Any] = {"_FillValue": np.dtype(variable.dtype).type(-1)} if variable.is_integer else {}
     decoding |= {"scale_factor": variable.scale} if variable.scale != 1 else {}
     one.attrs.update({**attributes, **decoding})
-    return xr.conventions.decode_cf_variable(
+    decoded = xr.conventions.decode_cf_variable(
         name, one, decode_times=False, decode_timedelta=False, concat_characters=False, decode_endianness=False
     )
+    decoded.encoding["fill_value"] = store.arrays[name].fill  # for who writes it again
+    return decoded
 
 
 def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None:

@@ -72,9 +72,12 @@ def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str
         if name in taken:
             raise InputError(f"{name} = {value!r}: a trace has an attribute of this name already")
         try:
-            read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), str(name))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"{name} = {value!a:.200}: cannot be written as JSON: {error}") from None
+            read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), "it")
+        except RecursionError:
+            raise InputError(f"{ascii(name)}: cannot be written as JSON: it is nested too deep") from None
+        except (TypeError, ValueError) as error:
+            called = name if name.isprintable() else ascii(name)
+            raise InputError(f"{called} = {ascii(value):.200}: cannot be written as JSON: {error}") from None
     return given
 
 

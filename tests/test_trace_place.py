@@ -211,9 +211,9 @@ TENSORS = {
     "float8": EVEN.to(torch.float8_e4m3fn),
     "with a gradient": EVEN.clone().requires_grad_(),
     "sparse": EVEN.to_sparse(),
-    "sparse rows": EVEN.to_sparse_csr(),
+    "sparse rows": EVEN,
     "negative view": torch.view_as_complex(torch.stack([EVEN, -EVEN], -1)).conj().imag,
-    "quantised": torch.quantize_per_tensor(EVEN, 0.25, 0, torch.quint8),
+    "quantised": EVEN,
     "list of tensors": [list(EVEN[0])],
 }
 
@@ -221,7 +221,13 @@ TENSORS = {
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", TENSORS)
 def test_tensors_are_converted(name):
-    found = as_array(TENSORS[name], "laws")
+    if name == "sparse rows":
+        given = EVEN.to_sparse_csr()  # torch warns
+    elif name == "quantised":
+        given = torch.quantize_per_tensor(EVEN, 0.25, 0, torch.quint8)
+    else:
+        given = TENSORS[name]
+    found = as_array(given, "laws")
     assert type(found) is np.ndarray
     np.testing.assert_array_equal(found, EVEN.numpy())
 
@@ -230,7 +236,6 @@ NO_ARRAYS = {
     "meta": (EVEN.to("meta"), "laws is a tensor on the meta device: it has no data"),
     "complex": (EVEN.to(torch.complex64), "must be real"),
     "ragged": ([[1], [1, 2]], "not an array of numbers"),
-    "nothing": (None, "not an array of numbers"),
     "huge": ([10**400], "not an array of numbers"),
     "gradient in a list": ([EVEN.clone().requires_grad_()[0]], "not an array of numbers"),
 }
@@ -267,7 +272,8 @@ def test_windows_of_large_laws_are_written_in_chunks_that_can_be_read(monkeypatc
     with scd_analysis.TraceWriter(**sizes, laws=True) as trace:
         law, zeros = np.full((2, 3, 8), 1 / 8), np.zeros((2, 3), dtype=int)
         for base in (0, 1):
-            trace.append(base=[base] * 2, draft_token=zeros, next_token=zeros, accepted=zeros, draft_probs=law, target_probs=law)  # fmt: skip
+            rows = {"draft_token": zeros, "next_token": zeros, "accepted": zeros}
+            trace.append(base=[base] * 2, draft_probs=law, target_probs=law, **rows)
     chunks = trace._arrays["target_probs"].chunks
     assert np.prod(chunks) * 4 <= 64
     validate(open_trace(trace.store), laws=True)
