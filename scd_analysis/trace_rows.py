@@ -74,10 +74,10 @@ def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str
         try:
             read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), "it")
         except RecursionError:
-            raise InputError(f"{ascii(name)}: cannot be written as JSON: it is nested too deep") from None
+            raise InputError(f"{name!a}: cannot be written as JSON: it is nested too deep") from None
         except (TypeError, ValueError) as error:
             called = name if name.isprintable() else ascii(name)
-            raise InputError(f"{called} = {ascii(value):.200}: cannot be written as JSON: {error}") from None
+            raise InputError(f"{called} = {value!a:.200}: cannot be written as JSON: {error}") from None
     return given
 
 

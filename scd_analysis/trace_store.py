@@ -26,8 +26,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.abc.store import ByteRequest, Store
-from zarr.buffer import default_buffer_prototype
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
