@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.law_checks import check_stored
 from scd_analysis.trajectories import ages
 
 if TYPE_CHECKING:
@@ -379,7 +380,7 @@ def _laws(trace: xr.Dataset, name: str, *places: _Index) -> list[Floats | None]:
         return [None] * len(places)
     out = [np.full((*place.slot.shape, trace.sizes["vocab"]), np.nan) for place in places]
     for start in range(0, trace.sizes["iteration"], PASSES_AT_ONCE):
-        block = trace[name].isel(iteration=slice(start, start + PASSES_AT_ONCE)).values
+        block = check_stored(trace[name].isel(iteration=slice(start, start + PASSES_AT_ONCE)).values, name)
         for place, laws in zip(places, out, strict=True):
             s, j = np.nonzero((place.iteration >= start) & (place.iteration < start + PASSES_AT_ONCE))
             laws[s, j] = block[s, place.iteration[s, j] - start, place.slot[s, j]]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scd_analysis.audit.guard import check_signature, guarded
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import check_tokens
+from scd_analysis.validate import as_array, check_tokens
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -163,9 +163,7 @@ def _trace_of(value: Any) -> xr.Dataset | None:
 
 def _as_it_is(value: Any, name: str) -> npt.NDArray[Any]:
     """Convert to an array without changing the type of its entries, so that 1.5 does not become token 1."""
-    if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu().numpy()
     try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} is not an array of tokens: {error}") from None
+        return as_array(value, name, None)
+    except InputError as error:
+        raise InputError(str(error).replace("an array of numbers", "an array of tokens")) from None

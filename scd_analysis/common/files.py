@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -268,26 +267,3 @@ def _remove_unlocked(path: Path) -> None:
                 path.unlink()
         finally:
             os.close(descriptor)
-
-
-def remove_trace(folder: Path) -> None:
-    """Remove the folder of a trace, finished or not, if there is one.
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    if not os.path.lexists(folder):
-        return
-    head = folder / "zarr.json"
-    if folder.is_symlink() or not folder.is_dir():
-        ours = False
-    elif head.is_file():
-        content = head.read_bytes()
-        ours = not content or b'"schema_version"' in content
-    else:
-        ours = not any(folder.iterdir())
-    if not ours:
-        raise InputError(f"{folder}: is no trace, so it is not removed; move it")
-    shutil.rmtree(folder)

@@ -25,10 +25,10 @@ import xarray as xr
 from filelock import FileLock, Timeout
 
 import reference
-from scd_analysis.common.files import remove_trace
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
+from scd_analysis.trace_place import remove_leftovers
 
 Report = Callable[[str, float], None]
 
@@ -213,7 +213,7 @@ class RunStore:
                 return
             stem = self._stem(spec)
             path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
-            remove_trace(path.with_name(path.name + ".partial"))  # of a run that was stopped
+            remove_leftovers(path)
             reference.decode(
                 self._model(spec.model),
                 spec.method,

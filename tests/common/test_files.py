@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scd_analysis.common import files
-from scd_analysis.common.files import Kind, Output, check_output, remove_trace, write_file, write_files
+from scd_analysis.common.files import Kind, Output, check_output, write_file, write_files
 from scd_analysis.errors import InputError
 from studies import store
 
@@ -146,27 +146,9 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert real.read_bytes() == b"x"
 
 
-def test_only_a_trace_is_removed_as_a_trace(tmp_path: Path) -> None:
-    remove_trace(tmp_path / "absent")
-    for name, content in (("user.txt", "mine"), ("zarr.json", '{"attributes": {"mine": 1}}')):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / name).write_text(content)
-        with pytest.raises(InputError, match="is no trace"):
-            remove_trace(folder)
-        assert (folder / name).read_text() == content
-    for content in (None, "", '{"attributes": {"schema_version": 1}}'):
-        folder = tmp_path / "trace"
-        folder.mkdir()
-        if content is not None:
-            (folder / "zarr.json").write_text(content)
-        remove_trace(folder)
-        assert not folder.exists()
-
-
 def test_no_other_module_writes_files_by_itself() -> None:
     """A new writer goes through `write_files`; traces and checkpoints, which are folders, have writers of their own."""
-    own = {"files.py", "trace_writer.py", "checkpoint.py"}
+    own = {"files.py", "trace_writer.py", "trace_place.py", "checkpoint.py"}
     writes = re.compile(r"\.write_text\(|\.write_bytes\(|\.savez?\(args|open\([^)]*[\"'][wx]b?[\"']|shutil\.rmtree\(")
     found = {
         f"{path.relative_to(ROOT)}: {line.strip()}"

@@ -215,9 +215,9 @@ def test_what_a_kernel_returns_may_be_any_tensor(kind):
 
 def test_a_kernels_tensor_without_numbers_is_named():
     function = lambda *given: tuple(part.to("meta") for part in first_drafts(*given))  # noqa: E731
-    with pytest.raises(InputError, match=r"kernel's tokens is a tensor \(torch.int64 on meta, torch.strided\) that"):
+    with pytest.raises(InputError, match="kernel's tokens is a tensor on the meta device: it has no data"):
         audit(kernel(function, vocab_size=5, window=2), progress=False)
-    with FakeTensorMode(), pytest.raises(InputError, match="cannot be read"):
+    with FakeTensorMode(), pytest.raises(InputError, match="fake is not an array of numbers"):
         as_array(torch.ones(2), "fake")
 
 
