@@ -15,6 +15,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import ZipStore
 
+from scd_analysis.coherence import check_coherent
 from scd_analysis.errors import TraceError
 from scd_analysis.recorded_laws import check_recorded, laws_of, read_laws
 from scd_analysis.schema import COMPACT, LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
@@ -227,3 +228,4 @@ def _check_window(part: xr.Dataset) -> None:
     final = part.tokens.isel(position=position)
     wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)
     _fail("next_token", wrong, part.next_token, "committed, but the finished sequence holds another token")
+    check_coherent(part)

@@ -169,8 +169,11 @@ def _grid_width(model: Any, num_tokens: int) -> int | None:
 
 
 def model_input(tokens: Longs) -> Any:
-    """Return tokens as a model wants them: a torch tensor where torch is installed, else the array."""
-    return _converter()(np.ascontiguousarray(tokens))
+    """Return a copy of tokens as a model wants them: a torch tensor where torch is installed, else an array.
+
+    A copy, since a model may write into its input.
+    """
+    return _converter()(np.array(tokens, order="C"))
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from scd_analysis.audit.checks import ROUNDING, Violation, check, of_flags
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.observations import View
 from scd_analysis.audit.processes import PROCESSES, Process
+from scd_analysis.audit.promises import Events
 from scd_analysis.audit.variates import Seen
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats
@@ -101,6 +102,8 @@ class Watch:
         Recorded target probabilities that were compared with the model's.
     seen : Seen
         Acceptance variates so far.
+    events : Events
+        What happened, and needs to have been judged.
     """
 
     vocab_size: int
@@ -115,6 +118,7 @@ class Watch:
     targets: int = 0
     contradicted: list[Violation | None] = field(default_factory=lambda: [None, None])
     seen: Seen = field(default_factory=Seen)
+    events: Events = field(default_factory=Events)
 
     def __post_init__(self) -> None:
         self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
@@ -139,6 +143,11 @@ class Watch:
     def named(self, name: str) -> Running:
         """One process."""
         return next(r for r in self.running if r.process.name == name)
+
+    @property
+    def judged(self) -> dict[str, int]:
+        """Observations by process, and target probabilities that were compared with the model's."""
+        return {r.process.name: r.observations for r in self.running} | {"target": self.targets}
 
     @property
     def flags_follow_variates(self) -> bool:
@@ -169,6 +178,7 @@ class Watch:
             known = self.violations.get(violation.name)
             self.violations[violation.name] = violation if known is None else known.merged(violation)
         self._compare_flags(commits, offset)
+        self.events.add(commits)
         if self.violations:
             path[max(min(v.sequence for v in self.violations.values()) - offset, 0) :] = np.inf
         if model_probs is not None:
