@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from scd_analysis.audit.given import law_blocks
+from scd_analysis.audit.given import take_laws
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.trajectories import ages
 
@@ -377,18 +377,7 @@ def _before(passes: Passes, index: _Index, after: int) -> _Index:
 
 
 def _laws(trace: xr.Dataset, name: str, offset: int, *places: _Index) -> list[Floats | None]:
-    """Take the laws at some places a position, Float[S, N, V] each.
-
-    A few passes are read at a time: all laws of a window are many times as many as those that a position is judged by.
-    """
-    if name not in trace:
-        return [None] * len(places)
-    out = [np.full((*place.slot.shape, trace.sizes["vocab"]), np.nan) for place in places]
-    for start, block in law_blocks(trace, name, offset):
-        for place, laws in zip(places, out, strict=True):
-            s, j = np.nonzero((place.iteration >= start) & (place.iteration < start + block.shape[1]))
-            laws[s, j] = block[s, place.iteration[s, j] - start, place.slot[s, j]]
-    return list(out)
+    return take_laws(trace, name, offset, [(place.iteration, place.slot) for place in places])
 
 
 def _other(passes: Passes, index: _Index, laws: Floats | None) -> Drawn:

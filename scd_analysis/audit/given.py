@@ -11,7 +11,7 @@ import xarray as xr
 
 from scd_analysis.coherence import JUDGED_BY
 from scd_analysis.errors import TraceError
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.schema import BY_SLOT, LAWS
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
 
@@ -107,6 +107,29 @@ def law_blocks(trace: xr.Dataset, name: str, offset: int) -> Iterator[tuple[int,
         if not trace.attrs.get(PUT_TOGETHER, False):
             _check(laws, used[:, block], name, (offset, start))
         yield start, laws
+
+
+def take_laws(trace: xr.Dataset, name: str, offset: int, places: list[tuple[Longs, Longs]]) -> list[Floats | None]:
+    """Take the laws at some places a position, Float[S, N, V] each; None where laws were not recorded.
+
+    A few passes are read at a time: all laws of a window are many times as many as those that a position is judged by.
+
+    Parameters
+    ----------
+    trace : xarray.Dataset
+    name, offset
+        See :func:`law_blocks`.
+    places : list of (Long[S, N], Long[S, N])
+        Passes and slots, -1 where there is none.
+    """
+    if name not in trace:
+        return [None] * len(places)
+    out = [np.full((*slot.shape, trace.sizes["vocab"]), np.nan) for _, slot in places]
+    for start, block in law_blocks(trace, name, offset):
+        for (iteration, slot), laws in zip(places, out, strict=True):
+            s, j = np.nonzero((iteration >= start) & (iteration < start + block.shape[1]))
+            laws[s, j] = block[s, iteration[s, j] - start, slot[s, j]]
+    return list(out)
 
 
 def _check(laws: npt.NDArray[Any], used: Bools, name: str, where: tuple[int, int]) -> None:

@@ -126,6 +126,15 @@ class Judge(ABC, Generic[Part]):
     def log_weights(self) -> dict[str, float]:
         """Fixed weights of all arms (ln), for the record."""
 
+    def finish(self) -> None:
+        """Refuse a verdict, once all has been seen, that would rest on a damaged record.
+
+        Raises
+        ------
+        TraceError
+            Naming the damage.
+        """
+
     def missing(self) -> tuple[str, ...]:
         """What was to be tested and was not, in words; :mod:`scd_analysis.audit.promises` has the rule."""
         return ()

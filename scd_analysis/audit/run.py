@@ -116,6 +116,7 @@ def audit(
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
+    judge.finish()
     return _verdict(judge, alpha, resolution, seed)
 
 
@@ -231,8 +232,10 @@ def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]]
     for of, (worst, by) in found.items():
         if of in _RESOLVING or not lacking:
             what = _RESOLVING.get(of) or max(by, key=lambda direction: by[direction], default=of)
-            asked = f"and {wanted:g} was asked for: allow more sequences, or ask for less"
-            lacking.append(f"{what}: a total variation of {worst:.3g} would have been found, {asked}")
+            found_at = f"of the {what}, a total variation of {worst:.3g} would have been found"
+            lacking.append(
+                f"resolution: {found_at}, and {wanted:g} was asked for: allow more sequences, or ask for less"
+            )
     return tuple(lacking)
 
 

@@ -21,7 +21,7 @@ from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.conditions import Condition
-from scd_analysis.errors import InputError
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
@@ -92,6 +92,11 @@ class ConditionsJudge(Judge[Part]):
             observations = self.watch.targets
         resolution = self._resolution(running) if observations and condition is not Condition.TARGET else None
         return ConditionReport(condition, status, log_e_value, observations, resolution, message)
+
+    def finish(self) -> None:
+        """Where the record is damaged at one place, and nothing else refutes, there is no verdict."""
+        if not self.refuted and (damage := self.watch.damage) is not None:
+            raise TraceError(damage)
 
     def untested(self) -> dict[Condition, str]:
         """See :mod:`scd_analysis.audit.promises`."""
@@ -233,9 +238,9 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part), offset)
         _check_complete(commits, offset)
         if self._evidence is None:
-            return self.watch.bet(commits, None, offset)
+            return self.watch.bet(commits, None, offset)  # laws were recorded, or a model was needed
         batch = self._evidence.batch(commits.final)
-        watched = self.watch.bet(commits, batch.target_probs, offset)
+        watched = self.watch.bet(commits, batch.target_probs, offset, laws_recorded="target_probs" in part)
         return np.logaddexp(math.log(SAMPLES_SHARE) + self._evidence.bet(batch), math.log(1 - SAMPLES_SHARE) + watched)
 
     def resolutions(self) -> dict[str, dict[str, float]]:
