@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from reference import TabularModel, decode
-from scd_analysis import Outcome, TraceError, audit
-from scd_analysis.errors import InputError
+from scd_analysis import Outcome, audit
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace import validate
 
 SEQUENCES = 24
@@ -117,7 +117,7 @@ SAID_TWICE = {
     "accepted": (lambda t: t.residual_drawn.values == 1, 1, "next_token.*accepted and committed, and is another token"),
     "residual_drawn": (lambda t: t.accepted.values == 0, 0, "residual_drawn.*1 where a committed draft"),
     "bonus_token": (lambda t: t.bonus_token.values == 3, 2, "bonus_token.*finished sequence holds another"),
-    "base": (lambda t: t.base.values == 0, np.nan, "base.*missing, and the pass holds drafts"),
+    "base": (lambda t: t.base.values == 0, np.nan, "base.*missing, and the pass holds tokens"),
     "total_variation": (lambda t: t.draft_prob_of_token.values == 1, 0.5, "total_variation.*point mass"),
     "draft_prob_of_token": (
         lambda t: (t.draft_prob_of_token.values < 0.1) & (t.draft_prob_of_token.values > 0),
@@ -139,6 +139,13 @@ def test_what_is_said_twice_is_said_alike(scalars, name):
     validate(trace)  # the twin
     with pytest.raises(TraceError, match=message):
         validate(spoil(trace, name, where(trace), value))
+
+
+def test_a_token_of_a_pass_that_was_not_made_is_damage(scalars):
+    """It was counted as a second commit of the last token, which refuted."""
+    trace = scalars[1]
+    with pytest.raises(TraceError, match=r"base\[.*missing, and the pass holds tokens"):
+        validate(spoil(trace, "bonus_token", np.isnan(trace.base.values), 1))
 
 
 def test_passes_that_a_sequence_takes_no_part_in_hide_no_gap(scalars):
