@@ -75,11 +75,12 @@ def tried(trace, model):
         return None, str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_changed_value_changes_no_side(recorded, seed):
     model, trace = recorded
     rng = np.random.default_rng(seed)
-    for _ in range(30):
+    for _ in range(12):
         found = changed(trace, rng)
         if found is None:
             continue

@@ -128,8 +128,10 @@ class TotalVariation:
         counts, law = self._counts[came], self._law[came]
         ratio = np.divide(counts, law, out=np.full(len(law), np.inf), where=law > 0)
         order = np.argsort(-ratio, kind="stable")
-        seen, target = np.r_[0, np.cumsum(counts[order])] / n, np.r_[0, np.cumsum(law[order])]
-        return (seen, target) if came.all() else (np.r_[seen, 1.0], np.r_[target, self._law.sum()])
+        rest = [] if came.all() else [1.0]
+        seen = np.concatenate([[0.0], np.cumsum(counts[order]) / n, rest])
+        target = np.concatenate([[0.0], np.cumsum(law[order]), np.multiply(rest, self._law.sum())])
+        return np.asarray(seen), np.asarray(target)
 
 
 def _log_marginal(counts: Longs, prior: Floats) -> float:

@@ -66,7 +66,7 @@ def test_a_planted_fault_whose_record_shows_too_little_does_not_pass(whole):
 
 def test_without_a_model_the_verdict_is_on_the_recorded_laws():
     """No bonus tokens: all but the target condition is tested."""
-    verdict = judged(one_token(600, np.random.default_rng(0)))
+    verdict = judged(one_token(1500, np.random.default_rng(0)))
     assert verdict.outcome is Outcome.NOT_REFUTED
     assert "the laws that the trace records" in verdict.sentence
     assert verdict.missing == ()
@@ -134,10 +134,10 @@ def copied(num_sequences, rng, declared=1.0):
 
 
 def test_drafts_that_are_point_masses_need_no_law_to_be_compared():
-    verdict = judged(copied(600, np.random.default_rng(0)))
+    verdict = judged(copied(1500, np.random.default_rng(0)))
     assert (verdict.outcome, verdict.missing) == (Outcome.NOT_REFUTED, ())
     assert "point mass" in verdict.conditions[0].message
-    assert judged(copied(600, np.random.default_rng(0), 0.9)).condition is Condition.DECLARED_LAW  # the twin
+    assert judged(copied(1500, np.random.default_rng(0), 0.9)).condition is Condition.DECLARED_LAW  # the twin
 
 
 def test_resolution_of_nothing_is_one():
@@ -234,10 +234,11 @@ def negative(values, used):
 @pytest.mark.parametrize("change", [nothing, half, an_entry, double, negative], ids=lambda change: change.__name__)
 def test_what_is_no_law_has_no_verdict(whole, name, change):
     trace = spoiled(whole.isel(sequence=slice(0, 40)), name, change)
-    with pytest.raises((LawError, TraceError), match=rf"{name}.*\["):
+    named = rf"{name.removesuffix('s')}.*\["  # or the number that goes with it
+    with pytest.raises((LawError, TraceError), match=named):
         judged(trace)
     live = decode(MODEL, "scd-mc", 3, 64, seed=3, record="laws", progress=False).trace.load()
-    with pytest.raises((LawError, TraceError), match=rf"subject\(model, 64, .*{name}.*\["):
+    with pytest.raises((LawError, TraceError), match=named):
         judged(lambda model, n, seed: spoiled(live, name, change), MODEL, max_sequences=64)
 
 
