@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from zarr.abc.store import Store
 
+from scd_analysis.coherence import check_coherent
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.recorded_laws import check_recorded, laws_of, read_laws
 from scd_analysis.schema import FLAGS, REQUIRED, VARIABLES
@@ -214,3 +215,4 @@ def _check_window(part: xr.Dataset) -> None:
     final = part.tokens.isel(position=position)
     wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)
     _fail("next_token", wrong, part.next_token, "committed, but the finished sequence holds another token")
+    check_coherent(part)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 
 from scd_analysis.audit.guard import check_signature, guarded
 from scd_analysis.errors import InputError
@@ -104,7 +103,7 @@ class Draws:
             raise type(error)(f"{error}; {kept}") from error.__cause__
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
-        tokens = _as_it_is(getattr(returned, "tokens", returned), name)
+        tokens = as_array(getattr(returned, "tokens", returned), name, None)
         expected = (num_sequences, self.sizes[1])
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
@@ -115,10 +114,16 @@ class Draws:
         return tokens
 
     def _trace(self, trace: xr.Dataset, name: str, num_sequences: int) -> xr.Dataset:
-        found = (trace.sizes["sequence"], trace.sizes["position"], trace.attrs.get("vocab_size"))
+        found = (trace.sizes.get("sequence"), trace.sizes.get("position"), trace.attrs.get("vocab_size"))
         expected = (num_sequences, self.sizes[1], self.sizes[0])
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
+        from scd_analysis.trace import validate
+
+        try:
+            validate(trace, laws=True)
+        except InputError as error:
+            raise type(error)(f"{name}: {error}") from None
         return trace
 
     def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
@@ -159,11 +164,3 @@ def _trace_of(value: Any) -> xr.Dataset | None:
     """Return the trace that a subject returned, by itself or as an attribute."""
     trace = value if is_trace(value) else getattr(value, "trace", None)
     return trace if is_trace(trace) else None  # a matrix has a method of that name
-
-
-def _as_it_is(value: Any, name: str) -> npt.NDArray[Any]:
-    """Convert to an array without changing the type of its entries, so that 1.5 does not become token 1."""
-    try:
-        return as_array(value, name, None)
-    except InputError as error:
-        raise InputError(str(error).replace("an array of numbers", "an array of tokens")) from None

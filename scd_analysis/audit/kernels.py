@@ -120,6 +120,7 @@ class KernelJudge(ConditionsJudge[Commits]):
     """
 
     grade = "kernel"
+    target_laws = "made up"
 
     def __init__(
         self,
@@ -136,7 +137,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         self._ignores_seed: str | None = None
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
-        self.not_tested = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
+        self.outside = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
 
     @property
     def taken(self) -> tuple[str, str]:

@@ -123,6 +123,7 @@ def audit(
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
+    judge.finish()
     return _verdict(judge, alpha, resolution, seed)
 
 
@@ -227,7 +228,24 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         diagnosis=judge.diagnosis(),
         certificate=judge.certificate(),
         path=tuple(judge.path),
+        missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
     )
+
+
+_RESOLVING = {"samples": "finished sequences", "token for token": "finished sequences"}
+
+
+def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]], wanted: float) -> tuple[str, ...]:
+    """What the audit lacked: tests, and sequences for the resolution that was asked for."""
+    lacking = list(judge.missing())
+    for of, (worst, by) in found.items():
+        if of in _RESOLVING or not lacking:
+            what = _RESOLVING.get(of) or max(by, key=lambda direction: by[direction], default=of)
+            found_at = f"of the {what}, a total variation of {worst:.3g} would have been found"
+            lacking.append(
+                f"resolution: {found_at}, and {wanted:g} was asked for: allow more sequences, or ask for less"
+            )
+    return tuple(lacking)
 
 
 def _record(
@@ -245,6 +263,7 @@ def _record(
         "resolution_wanted": wanted,
         "resolution_meaning": meaning,
         "resolutions": resolutions,
+        "target_laws": judge.target_laws,
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},

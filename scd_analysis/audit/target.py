@@ -176,7 +176,10 @@ def _grid_width(model: Any, num_tokens: int) -> int | None:
 
 
 def model_input(tokens: Longs) -> Any:
-    """Return a copy of tokens as a model wants them: a torch tensor where torch is installed, else the array."""
+    """Return a copy of tokens as a model wants them: a torch tensor where torch is installed, else an array.
+
+    A copy, since a model may write into its input.
+    """
     return _converter()(np.array(tokens, order="C"))
 
 
