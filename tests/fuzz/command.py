@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,10 +48,8 @@ def finish(case: Case, process: Any, seconds: float) -> tuple[int, str, str]:
         out, err = process.communicate()
         case.found(f"the command did not end within {seconds:.0f} s")
         return 2, "", ""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, 9)  # nothing that it started may go on
-    except (ProcessLookupError, PermissionError):
-        pass
     return int(process.returncode), out or "", err or ""
 
 

@@ -29,7 +29,8 @@ def laws(tokens):
     return model.next_token_probs(tokens)
 slow.next_token_probs = laws
 print("ready", flush=True)
-decode(slow, "scd-mc", window=3, num_sequences=600, batch_size=8, record=sys.argv[1], out_path="run.zarr", progress=False)
+options = {"window": 3, "num_sequences": 600, "batch_size": 8, "progress": False}
+decode(slow, "scd-mc", record=sys.argv[1], out_path="run.zarr", **options)
 print("done", flush=True)
 """
 AUDIT = """

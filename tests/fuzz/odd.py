@@ -10,8 +10,8 @@ STRINGS = (
     "", " ", "0", "3", "nan", "-1", "1e999", "None", "\x00", "\x1b[31mred", "\x1b]8;;http://x\x07", "\x9b2J", "\ud800",
     "[/bold]", "[link=http://x]y[/link]", "[red]", "$\\frac$", "$x", "$$", "\\", "%s %(a)s {0}", "../../etc", "a/b",
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>", "&lt;", "\"'><svg onload=alert(1)>",
-    "]]>", "<!--", "javascript:alert(1)", "[x](javascript:alert(1))", "\u202e", "é\U0001f600", "a\nb", "a\r\nb", "x" * 5_000,
-    "| a | b |", "```", "# heading", "_^{", "\\n", "${HOME}",
+    "]]>", "<!--", "javascript:alert(1)", "[x](javascript:alert(1))", "\u202e", "é\U0001f600", "a\nb", "a\r\nb",
+    "x" * 5_000, "| a | b |", "```", "# heading", "_^{", "\\n", "${HOME}",
 )  # fmt: skip
 NUMBERS = (
     0, 1, -1, 2, 3, 4, 64, 255, 256, 2**15, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -99,10 +100,8 @@ _resident_at_start = 0
 
 def _reset_peak() -> None:
     global _resident_at_start
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     _resident_at_start = _peak()
 
 

@@ -1,7 +1,7 @@
 """Hostile subjects and models: what they do, times where they do it.
 
-Status 1 means refuted and nothing else does. Where tokens that come back are right, the audit may stand or refuse; where
-they are wrong, it may refute or refuse; where none come back, it refuses with one line.
+Status 1 means refuted and nothing else does. Where the tokens that come back are right, the audit may stand or refuse;
+where they are wrong, it may refute or refuse; where none come back, it refuses with one line.
 """
 
 from __future__ import annotations
@@ -81,22 +81,44 @@ CHANGES = {
     "modules": "sys.modules.pop('scd_analysis.report', None)",
 }
 RETURNS = {
-    "None": ("None", "wrong"), "a number": ("5", "wrong"), "a string": ("'abc'", "wrong"), "ragged": ("[[0], [0, 1]]", "wrong"),
-    "floats": ("right().double()", "either"), "NaN": ("right().double() * float('nan')", "wrong"),
-    "negative": ("-1 - right()", "wrong"), "too large": ("right() + 2**40", "wrong"), "bool": ("right().bool()", "either"),
-    "complex": ("right() * 1j", "either"), "strings": ("np.asarray(right()).astype(str)", "either"),
-    "objects": ("np.asarray(right()).astype(object)", "either"), "uint64": ("np.asarray(right()).astype(np.uint64)", "either"),
-    "int8": ("right().to(torch.int8)", "right"), "bfloat16": ("right().bfloat16()", "either"),
-    "half": ("right().half()", "either"), "sparse": ("right().to_sparse()", "either"), "meta": ("right().to('meta')", "wrong"),
-    "gradient": ("right().float().requires_grad_()", "either"), "transposed": ("right().T", "wrong"),
-    "too few": ("right()[:-1]", "wrong"), "none": ("right()[:0]", "wrong"), "lists": ("right().tolist()", "either"),
-    "a generator": ("(x for x in right())", "wrong"), "a set": ("{1, 2}", "wrong"), "bytes": ("b'abc'", "wrong"),
-    "masked": ("np.ma.masked_all((n, 3), int)", "wrong"), "a frame": ("__import__('pandas').DataFrame(right().numpy())", "either"),
-    "a liar": ("Liar(right())", "either"), "itself": ("cyclic()", "wrong"), "zeros": ("right() * 0", "wrong"),
-    "an empty dataset": ("__import__('xarray').Dataset()", "wrong"), "laws of NaN": ("nan_laws(n, seed)", "wrong"),
-    "strided": ("right().repeat_interleave(2, 1)[:, ::2]", "right"), "not contiguous": ("right().T.contiguous().T", "right"),
-    "read-only": ("frozen(right())", "right"), "inference": ("inferred(model, n, seed)", "right"),
-}  # fmt: skip
+    "None": ("None", "wrong"),
+    "a number": ("5", "wrong"),
+    "a string": ("'abc'", "wrong"),
+    "ragged": ("[[0], [0, 1]]", "wrong"),
+    "floats": ("right().double()", "either"),
+    "NaN": ("right().double() * float('nan')", "wrong"),
+    "negative": ("-1 - right()", "wrong"),
+    "too large": ("right() + 2**40", "wrong"),
+    "bool": ("right().bool()", "either"),
+    "complex": ("right() * 1j", "either"),
+    "strings": ("np.asarray(right()).astype(str)", "either"),
+    "objects": ("np.asarray(right()).astype(object)", "either"),
+    "uint64": ("np.asarray(right()).astype(np.uint64)", "either"),
+    "int8": ("right().to(torch.int8)", "right"),
+    "bfloat16": ("right().bfloat16()", "either"),
+    "half": ("right().half()", "either"),
+    "sparse": ("right().to_sparse()", "either"),
+    "meta": ("right().to('meta')", "wrong"),
+    "gradient": ("right().float().requires_grad_()", "either"),
+    "transposed": ("right().T", "wrong"),
+    "too few": ("right()[:-1]", "wrong"),
+    "none": ("right()[:0]", "wrong"),
+    "lists": ("right().tolist()", "either"),
+    "a generator": ("(x for x in right())", "wrong"),
+    "a set": ("{1, 2}", "wrong"),
+    "bytes": ("b'abc'", "wrong"),
+    "masked": ("np.ma.masked_all((n, 3), int)", "wrong"),
+    "a frame": ("__import__('pandas').DataFrame(right().numpy())", "either"),
+    "a liar": ("Liar(right())", "either"),
+    "itself": ("cyclic()", "wrong"),
+    "zeros": ("right() * 0", "wrong"),
+    "an empty dataset": ("__import__('xarray').Dataset()", "wrong"),
+    "laws of NaN": ("nan_laws(n, seed)", "wrong"),
+    "strided": ("right().repeat_interleave(2, 1)[:, ::2]", "right"),
+    "not contiguous": ("right().T.contiguous().T", "right"),
+    "read-only": ("frozen(right())", "right"),
+    "inference": ("inferred(model, n, seed)", "right"),
+}
 
 PLACES = ("call", "model", "import", "property", "array", "length", "delete", "shape")
 

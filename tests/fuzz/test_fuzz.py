@@ -9,8 +9,8 @@ import pytest
 
 from tests.fuzz import subjects
 from tests.fuzz.__main__ import table
-from tests.fuzz.command import check_status
 from tests.fuzz.case import Case
+from tests.fuzz.command import check_status
 from tests.fuzz.kinds import KINDS, jobs_of
 from tests.fuzz.markup import new_markup
 from tests.fuzz.pool import Job, run_all

@@ -18,8 +18,8 @@ DERIVED = (
 )  # fmt: skip
 LAWS = ("draft_probs", "target_probs")
 OTHERS = (
-    "accepted", "committed", "residual_drawn", "draft_token", "next_token", "bonus_token", "tokens", "base", "nfe", "age",
-    "uniform", "num_committed",
+    "accepted", "committed", "residual_drawn", "draft_token", "next_token", "bonus_token", "tokens", "base", "nfe",
+    "age", "uniform", "num_committed",
 )  # fmt: skip
 
 
