@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [KIND ...]`` runs the lane and prints a table; findings go to ``build/fuzz``, with status 1."""
+"""``python -m tests.fuzz [KIND ...]`` runs the lane; findings are listed in ``build/fuzz``, and make the status 1."""
 
 from __future__ import annotations
 

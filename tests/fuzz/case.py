@@ -14,6 +14,9 @@ from scd_analysis.errors import InputError
 HANG = 20.0
 """Seconds of computing that nothing may take."""
 
+LONGEST = 5_000
+"""Characters that one message may have."""
+
 
 @dataclass
 class Case:
@@ -59,8 +62,8 @@ class Case:
         try:
             return call()
         except InputError as error:
-            if bad := unreadable(" ".join(str(error).split())):
-                self.found(f"{name}: the message of {type(error).__name__} {bad}")
+            if not (said := str(error)) or len(said) > LONGEST:
+                self.found(f"{name}: the message of {type(error).__name__} has {len(said)} characters")
         except BaseException as error:  # whatever comes is what is looked for
             self.found(f"{name}: {type(error).__name__}: {str(error)[:300]}")
         finally:
@@ -73,7 +76,7 @@ def unreadable(text: str) -> str:
     """What is wrong with a line for people, if anything."""
     if not text:
         return "is empty"
-    if len(text) > 5_000:
+    if len(text) > LONGEST:
         return f"has {len(text)} characters"
     control = [c for c in text if ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000]
     return f"holds the control character {control[0]!r}" if control else ""

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from scd_analysis import Outcome
-from scd_analysis.cli import app
 from scd_analysis.report import render, write_report
 from scd_analysis.report.load import load_verdict
 from scd_analysis.subjects import ancestral, recorded_file
 from tests.fuzz import odd, originals
 from tests.fuzz.case import Case, unreadable
 from tests.fuzz.markup import new_markup
-from tests.fuzz.terminal import captured
+from tests.fuzz.terminal import shown
 
 KINDS = ("all", "lists", "pairs", "none")
 
@@ -173,8 +172,8 @@ def verdict(case: Case) -> None:
     case.door("report", lambda: write_report(case.folder / "page.html", json.loads(path.read_text("utf-8", "replace")))
               if read is not None else None)  # fmt: skip
     for options in ([], ["--json"]):
-        shown = case.door("report command", lambda options=options: captured(app, ["report", str(path), *options]))
-        for line in (shown or "").splitlines():
+        text = case.door("report command", lambda options=options: shown(["report", str(path), *options]))
+        for line in (text or "").splitlines():
             if bad := unreadable(line.replace("\t", " ") or "-"):
                 case.found(f"report command: a line {bad}")
                 break

@@ -7,14 +7,13 @@ import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any
 
-from scd_analysis.cli import app
 from scd_analysis.figures import rendering
 from scd_analysis.report import render
 from scd_analysis.trace import open_trace
 from tests.fuzz import odd, originals
 from tests.fuzz.case import Case, unreadable
 from tests.fuzz.markup import new_markup, tags
-from tests.fuzz.terminal import captured
+from tests.fuzz.terminal import shown
 
 FIGURES = ("acceptance_lengths", "acceptance_map", "hamming_by_lag")
 NAMES = ("decoder", "method", "model", "method_settings", "generator", "device", "dtype", "created", "laws")
@@ -73,8 +72,8 @@ def _check_page(case: Case, page: str) -> None:
 
 
 def _check_terminal(case: Case, words: list[str]) -> None:
-    shown = case.door(" ".join(words[::2]), lambda: captured(app, words))
-    for line in (shown or "").split("\n"):
+    text = case.door(" ".join(words[::2]), lambda: shown(words))
+    for line in (text or "").split("\n"):
         if line and (bad := unreadable(line)) and "characters" not in bad:
             case.found(f"{words[0]} {Path(words[1]).name} {words[2:]}: a line {bad}")
             return

@@ -21,7 +21,7 @@ PLANTED = {
     "leaves": "ended the process with 0",
     "waits": "did not come back within 8 s",
     "hoards": "MemoryError",
-    "writes_to_the_terminal": "control character",
+    "says_nothing": "has 0 characters",
     "refutes": "a lossless record that was damaged is REFUTED",
     "passes": "a fault that is still recorded is NOT_REFUTED",
 }
