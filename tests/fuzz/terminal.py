@@ -6,6 +6,7 @@ import io
 from contextlib import redirect_stderr, redirect_stdout
 
 from scd_analysis.cli.commands import run
+
 from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 
