@@ -43,21 +43,24 @@ def _alone(options: argparse.Namespace) -> int:
     os.environ.setdefault("SCD_FUZZ_ORIGINALS", tempfile.mkdtemp())
     folder = options.out.resolve() / f"{job.kind}-{job.seed}-{job.number}"
     result = run_case(job, folder, lambda text: print(text, file=sys.stderr))
+    print("\n".join([result.description, *result.problems, f"its files are in {folder}"]))
     return int(bool(result.problems))
 
 
 def _all(options: argparse.Namespace) -> int:
     jobs = jobs_of(options.kinds, options.seed, options.rounds)
     results: list[Result] = []
-    shown = time.monotonic()
+    begun = shown = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scd-fuzz-") as root:
         for result in run_all(jobs, Path(root), options.workers):
             results.append(result)
-            for _problem in result.problems:
-                pass
+            for problem in result.problems:
+                print(f"{result.again}\n  {result.description}\n  {problem}", flush=True)
             if time.monotonic() - shown > 20:
                 shown = time.monotonic()
+                print(f"{len(results)} of {len(jobs)} cases, {shown - begun:.0f} s", flush=True)
     _write(results, options.out)
+    print(table(results))
     return int(any(result.problems for result in results))
 
 
