@@ -101,7 +101,7 @@ def auditing(case: Case) -> None:
     _kill_after(case, _start(case, AUDIT), after)
     kept = len(list((case.folder / "kept").glob("batch-*.zarr")))
     second = _start(case, AUDIT)
-    out, err = second.communicate(timeout=80)
+    out, err = second.communicate(timeout=150)
     if second.returncode != 0:
         case.found(f"could not go on: {err[-300:]}")
         return

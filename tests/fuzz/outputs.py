@@ -96,14 +96,14 @@ def _run(case: Case, way: str, words: list[str]) -> tuple[int, str, str]:
     limit = case.rng.choice((0, 100, 1_000, 4_000)) if way == "small files" else None
     if way == "full":
         with Path("/dev/full").open("w") as full:
-            return finish(case, start(words, case.folder, stdout=full), 80)
+            return finish(case, start(words, case.folder, stdout=full), 150)
     if way == "pipe":
         read, write = os.pipe()
         os.close(read)
         process = start(words, case.folder, stdout=write)
         os.close(write)
-        return finish(case, process, 80)
-    return finish(case, start(words, case.folder, limit=limit), 80)
+        return finish(case, process, 150)
+    return finish(case, start(words, case.folder, limit=limit), 150)
 
 
 def _whole_or_absent(case: Case, place: Path, way: str, status: int, mine: set[Path]) -> None:

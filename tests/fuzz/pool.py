@@ -22,7 +22,7 @@ from tests.fuzz.case import Case
 MEMORY = 1536 * 2**20
 """Bytes beyond what the imports take."""
 
-LIMIT = 90.0
+LIMIT = 200.0
 """Seconds by the clock for one door, on a busy machine; of computing, it has ``case.HANG``."""
 
 START = 300.0
