@@ -53,14 +53,22 @@ def finish(case: Case, process: Any, seconds: float) -> tuple[int, str, str]:
     return int(process.returncode), out or "", err or ""
 
 
-def check_status(case: Case, status: int, out: str, err: str, *, readable: bool = True) -> str | None:
-    """Whether a status says what was printed; the outcome, if there is a whole verdict on standard output."""
+def check_status(
+    case: Case, status: int, out: str, err: str, *, others: bool = False, readable: bool = True
+) -> str | None:
+    """Whether a status says what was printed; the outcome, if there is a whole verdict on standard output.
+
+    With ``others``, lines before the last may be somebody else's; without ``readable``, nothing can be read.
+    """
     outcome = _outcome(out)
     if status not in (0, 1, 2, 3):
         case.found(f"status {status}: {err[-300:]}")
     elif status == 2:
         lines = [line for line in err.splitlines() if line.strip()]
-        if readable and len(lines) != 1:
+        lines = lines[-1:] if others else lines
+        if readable and others and not (lines and lines[0].startswith("scd-analysis: ")):
+            case.found(f"status 2, and the last line is {lines}")
+        elif readable and len(lines) != 1:
             case.found(f"status 2 with {len(lines)} lines: {' / '.join(lines[-3:])[:300]}")
         elif readable and (bad := unreadable(lines[0])):
             case.found(f"status 2 with a line that {bad}")

@@ -280,7 +280,7 @@ def hostile(case: Case) -> None:
     (case.folder / "mine.py").write_text(MODULE.format(statement=body, after=after, returned=attack.returned, **places))
     words = ["audit", "mine:judged", "--model", "mine:model", "--max-sequences", "128", "--timeout", "5", "--json"]
     status, out, err = finish(case, start(words, case.folder), SECONDS)
-    outcome = check_status(case, status, out, err, readable="descriptor 2" not in attack.name)
+    outcome = check_status(case, status, out, err, others=True, readable="descriptor 2" not in attack.name)
     _judge(case, attack, status, outcome)
 
 
