@@ -99,7 +99,7 @@ def _lines(case: Case, lines: list[str], kind: str) -> tuple[Path, bool]:
         content = text.encode(how) if how.startswith("utf") else content + last[how]
     elif what == "size":
         how = "one large row"
-        count = 300_000
+        count = 1_500_000
         content += b'\n{"tokens": [' + b"0," * count + b'0], "logprobs": [' + b"[0]," * count + b"[0]]}"
     else:
         how = rng.choice(("NaN", "Infinity", "-Infinity", "1e999", "1" * 5_000, "null", "true", '"0"', "0.5", "-0.0"))

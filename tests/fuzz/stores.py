@@ -177,6 +177,25 @@ def all_shapes(case: Case, store: Path) -> str:
     return f"{dim} = {size} everywhere"
 
 
+def bomb(case: Case, store: Path) -> str:
+    """A chunk of some 64 KB that decodes to gigabytes, whatever it should hold."""
+    folder = case.rng.choice(arrays(store))
+    size = case.rng.choice((2**31, 2**32))
+    blocks = size // 2**17
+    repeated = [(2 + (2**17 << 3)).to_bytes(3, "little") + b"\x00"] * (blocks - 1)  # as Zstandard writes one byte often
+    last = (3 + (2**17 << 3)).to_bytes(3, "little") + b"\x00"
+    frame = b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + b"".join(repeated) + last
+    root, own = read_json(store / "zarr.json"), read_json(folder / "zarr.json")
+    own["codecs"] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {}}]
+    own["codecs"][1]["configuration"] = {"level": 0, "checksum": False}
+    root.get("consolidated_metadata", {}).get("metadata", {})[folder.name] = own
+    write_json(folder / "zarr.json", own)
+    write_json(store / "zarr.json", root)
+    for chunk in chunks(folder):
+        chunk.write_bytes(frame)
+    return f"{folder.name}: chunks of {len(frame)} bytes that decode to {size}"
+
+
 def version_two(case: Case, store: Path) -> str:
     """A store of version 2 with a filter that unpickles; the payload would create a file."""
     folder = case.rng.choice(arrays(store))
@@ -202,7 +221,7 @@ def version_two(case: Case, store: Path) -> str:
 
 MUTATIONS = (
     change_chunk, change_chunk, remove, no_regular_file, rename, group_attribute, group_attribute, any_json,
-    array_metadata, array_metadata, all_shapes, version_two,
+    array_metadata, array_metadata, all_shapes, version_two, bomb,
 )  # fmt: skip
 
 
