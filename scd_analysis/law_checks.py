@@ -82,7 +82,7 @@ def check_stored(laws: Array, name: str, sums: tuple[float, float] = _WHOLE, fir
         Naming the variable, the index and the value.
     """
     missing = np.isnan(laws)
-    here = ~missing.all(axis=-1)
+    here = np.asarray(~missing.all(axis=-1))
     for bad, what in (
         (missing & here[..., None], "is NaN"),
         (laws < 0, "is negative"),

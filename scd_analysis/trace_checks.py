@@ -27,7 +27,7 @@ def check_attributes(attributes: dict[str, Any], source: str) -> None:
     TraceError
         Naming the attribute and its value.
     """
-    version = attributes.get("schema_version")
+    version: Any = attributes.get("schema_version")
     if not whole(version, 1):
         raise TraceError(f"{source}: has no schema_version, so it is not a trace")
     if version > SCHEMA_VERSION:

@@ -48,7 +48,7 @@ _CHUNK = re.compile(r"([^/]+)/c((?:/\d{1,10})*)")
 _ROOT = "zarr.json"
 
 
-class GuardedStore(WrapperStore[Store]):
+class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not typed here
     """A store that was looked through: read only, and only what was there and known then.
 
     Attributes

@@ -150,7 +150,8 @@ def _refine(seen: Floats, target: Floats) -> tuple[Floats, Floats]:
     start = np.repeat(np.arange(len(pieces)), pieces)
     within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     index, points = np.r_[start + within / pieces[start], len(pieces)], np.arange(len(seen))
-    return np.interp(index, points, seen), np.interp(index, points, target)
+    fine = np.interp(index, points, seen), np.interp(index, points, target)
+    return np.asarray(fine[0]), np.asarray(fine[1])
 
 
 def _kl_inverse(observed: Floats, radius: float, *, upper: bool) -> Floats:
