@@ -229,7 +229,7 @@ def recorded(store, form):
     for batch in (2, 3):
         for t in range(3):
             token = np.full((batch, 2), t)
-            rows = {"draft_token": token, "next_token": token, "accepted": [[True, t == 2]] * batch}
+            rows = {"draft_token": token, "next_token": token, "accepted": [[t == 2] * 2] * batch}
             laws = np.broadcast_to(law, (batch, 2, 3))
             trace.append(base=[t] * batch, draft_probs=laws, target_probs=np.roll(laws, t, -1), **rows)
         trace.finish_batch(tokens=np.tile([0, 1, 2, 2], (batch, 1)), nfe=[3] * batch)
