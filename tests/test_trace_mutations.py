@@ -1,4 +1,4 @@
-"""Small traces changed in some hundreds of ways, seeded: whatever comes of it is an answer or an error of our kinds."""
+"""Small traces changed in many ways, seeded: whatever comes of it is an answer or an error of our kinds."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
     rng, refused = np.random.default_rng([18, FORMS.index(form)]), 0
     tracemalloc.start()
     try:
-        for number in range(100):
+        for number in range(25):
             path = Path(shutil.copytree(originals / form, tmp_path / "t", dirs_exist_ok=True))
             what, start = mutate(path, rng), time.process_time()
             try:
@@ -105,7 +105,7 @@ def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
         assert tracemalloc.get_traced_memory()[1] < 2**28
     finally:
         tracemalloc.stop()
-    assert 40 < refused < 100  # some are seen at once, and some change nothing
+    assert 5 < refused < 25  # some are seen at once, and some change nothing
 
 
 @pytest.mark.parametrize("factor", [-2, -1, 2, 1.001, 0, np.inf])
@@ -229,7 +229,7 @@ def recorded(store, form):
     for batch in (2, 3):
         for t in range(3):
             token = np.full((batch, 2), t)
-            rows = {"draft_token": token, "next_token": token, "accepted": [[True, t == 2]] * batch}
+            rows = {"draft_token": token, "next_token": token, "accepted": [[t == 2] * 2] * batch}
             laws = np.broadcast_to(law, (batch, 2, 3))
             trace.append(base=[t] * batch, draft_probs=laws, target_probs=np.roll(laws, t, -1), **rows)
         trace.finish_batch(tokens=np.tile([0, 1, 2, 2], (batch, 1)), nfe=[3] * batch)
@@ -242,7 +242,7 @@ def test_a_trace_validates_after_a_kill_at_any_write(form, monkeypatch):
     recorded(store, form)
     writes, valid = 10**9 - store.left, 0
     validate(open_trace(store), laws=True)
-    for left in range(1, writes, 3 if form == "top-2" else 17):
+    for left in range(1, writes, 11):
         store = Stopping()
         store.left = left
         with pytest.raises(OSError, match="killed"):
@@ -256,5 +256,5 @@ def test_a_trace_validates_after_a_kill_at_any_write(form, monkeypatch):
         validate(opened, laws=True)
         summarise(opened)
         valid += opened.sizes["iteration"] > 0
-    assert valid > writes // (6 if form == "top-2" else 40)
+    assert valid > writes // 40
     assert set(REQUIRED) <= set(opened.data_vars)
