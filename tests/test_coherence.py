@@ -105,7 +105,7 @@ def of(trace, name):
 
 @pytest.fixture(scope="module")
 def scalars():
-    return run("sjd", 5, "scalars", 0.0)
+    return run("scd-mc", 3, "scalars", 0.0)
 
 
 def spoil(trace, name, where, value):
@@ -117,9 +117,13 @@ def spoil(trace, name, where, value):
 SAID_TWICE = {
     "accepted": (lambda t: t.residual_drawn.values == 1, 1, "next_token.*accepted and committed, and is another token"),
     "residual_drawn": (lambda t: t.accepted.values == 0, 0, "residual_drawn.*1 where a committed draft"),
-    "bonus_token": (lambda t: t.bonus_token.values == 3, 2, "bonus_token.*finished sequence holds another"),
-    "base": (lambda t: t.base.values == 0, np.nan, "base.*missing, and the pass holds tokens"),
-    "total_variation": (lambda t: t.draft_prob_of_token.values == 1, 0.5, "total_variation.*point mass"),
+    "bonus_token": (lambda t: t.bonus_token.values >= 1, 0, "bonus_token.*finished sequence holds another"),
+    "base": (lambda t: t.base.values == 0, np.nan, r"base.*missing, and the pass holds tokens|next_token\[0, 0"),
+    "total_variation": (
+        lambda t: (t.draft_prob_of_token.values == 1) & (t.target_prob_of_token.values < 0.2),
+        0.9999,
+        "point mass|1 - TV",
+    ),
     "draft_prob_of_token": (
         lambda t: (t.draft_prob_of_token.values < 0.1) & (t.draft_prob_of_token.values > 0),
         0.999,
@@ -162,7 +166,7 @@ def test_passes_that_a_sequence_takes_no_part_in_hide_no_gap(scalars):
 def test_an_impossible_number_is_damage_once_and_evidence_twice(scalars):
     """Without laws that are recorded beside, one number that is changed cannot be told from a fault."""
     model, trace = scalars
-    rejected = (trace.residual_drawn.values == 1) & (trace.target_prob_of_token.values > 0)
+    rejected = (trace.residual_drawn.values == 1) & (trace.target_prob_of_token.values > 0.05)
     target, two = of(trace, "target_prob_of_token"), np.argwhere(rejected)[:2]
     target[tuple(two[0])] *= 0.98
     with pytest.raises(TraceError, match=r"sequence .*and so it is nowhere else"):
