@@ -78,9 +78,9 @@ def test_a_measure_names_its_source(function):
 
 
 def test_the_reference_decoder_stays_an_essay():
-    """About 1,000 lines beside the models: the decoder proper, without its plain twin and the recorder."""
+    """Some 1,400 lines beside the models: the decoder proper and its rules, each with its plain form."""
     files = ("decoder", "drafting", "draws", "kernel", "methods", "verification")
-    assert sum(len((ROOT / "reference" / f"{name}.py").read_text().splitlines()) for name in files) <= 1350
+    assert sum(len((ROOT / "reference" / f"{name}.py").read_text().splitlines()) for name in files) <= 1450
 
 
 def test_the_audit_is_always_the_function():

@@ -1,13 +1,15 @@
 """The audit of a verification kernel by itself, on windows that the audit makes up.
 
-Drafts are drawn from the laws given to the kernel, windows are independent, and laws do not depend on tokens; so a
-position that is reached has its target law whatever came before, and *verification*, *selection* and *independence* can
-be tested as on a trace. What belongs to the decoder around the kernel cannot.
+Drafts are drawn from the laws given to the kernel, windows are independent, and laws do not depend on tokens. The law
+of what is committed decides (:mod:`scd_analysis.audit.rules.any`), so that no exact rule is refuted, whichever it is.
+Since the rule is mostly modified rejection sampling, *verification*, *selection* and *independence* are tested as on a
+trace, and say what broke. What belongs to the decoder around the kernel cannot be tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,9 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.rules.any import AnyRule
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
@@ -36,6 +40,7 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
 
 SHARED = "windows-share-noise"
+ANOTHER_RULE = "the rule is another than modified rejection sampling"
 
 _TAKEN = "the subject is a verification function, tried on windows and laws made up by the audit"
 _POINT_MASS = "; its drafts are declared as point masses"
@@ -103,7 +108,7 @@ class _Copies:
 
 
 class KernelJudge(ConditionsJudge[Commits]):
-    """Judge a verification kernel.
+    """Judge a verification kernel by the law of what it commits, and explain by the conditions.
 
     Parameters
     ----------
@@ -135,6 +140,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         super().__init__(watch, log_threshold, limit)
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self._ignores_seed: str | None = None
+        self._any = AnyRule(kernel.vocab_size)
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
         self.outside = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
@@ -220,8 +226,46 @@ class KernelJudge(ConditionsJudge[Commits]):
             yield drawn.part(start, stop), stop - start
 
     def bet(self, part: Commits, offset: int) -> Floats:
-        """Bet on the conditions."""
-        return self.watch.bet(part, part.target_probs, offset)
+        """Bet on committed tokens, which decides, and on the conditions, which explain."""
+        self.watch.bet(part, part.target_probs, offset)
+        path = self._any.bet(part, self.watch.rng.random(part.final.shape))
+        return np.full_like(path, np.inf) if SHARED in self.watch.violations else path
+
+    @property
+    def is_another_rule(self) -> bool:
+        """Whether modified rejection sampling is refuted, and the law of what is committed is not."""
+        return not self.refuted and self.watch.log_e_value >= self.log_threshold
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the conditions say; of an exact rule, that it is another than modified rejection sampling."""
+        if self.is_another_rule:
+            return (Finding("rule", ANOTHER_RULE, self.watch.log_e_value, True),)
+        return super().findings() or (Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted),)
+
+    def diagnosis(self) -> Diagnosis | None:
+        """Name a condition, or say what committed tokens lean to where modified rejection sampling would stand."""
+        found = super().diagnosis()
+        if found is not None or not self.refuted:
+            return found
+        return Diagnosis(None, self._any.message, None, None, self.seen - 1, None, (), 0.0)
+
+    def conditions(self) -> tuple[ConditionReport, ...]:
+        """Where the five stand; those of modified rejection sampling say nothing of another rule."""
+        found = super().conditions()
+        if not self.is_another_rule:
+            return found
+        return tuple(
+            replace(r, message=f"{ANOTHER_RULE}: {r.message}") if r.status == "disturbed" else r for r in found
+        )
+
+    def resolutions(self) -> dict[str, dict[str, float]]:
+        """Total variation of one committed token, along one direction."""
+        return {self.grade: {"committed tokens": self._any.resolution(self.log_threshold)}}
+
+    def log_weights(self) -> dict[str, float]:
+        """Of all arms that decide."""
+        portfolio = self._any.portfolio
+        return {f"any/{arm}": float(own) for arm, own in zip(portfolio.arms, portfolio.log_weights, strict=True)}
 
 
 def _seed(sequence: np.random.SeedSequence) -> int:

@@ -32,7 +32,7 @@ RESOLUTION_MEANING = {
     "token for token": "probability that a sequence has another token anywhere, power 0.99",
     "samples": "total variation between laws of whole sequences, to first order, power 0.99",
     "trace": "total variation of one observation of a condition, to first order, power 0.99",
-    "kernel": "total variation of one observation of a condition, to first order, power 0.99",
+    "kernel": "total variation of a committed token given those before it, to first order, power 0.99",
 }
 
 
@@ -60,7 +60,8 @@ def audit(
     * *samples*: tokens only.
     * *trace*: also the five conditions of a lossless decoder, each at the pass that commits a position, and checks of
       what a lossless decoder never does.
-    * *kernel*: a verification function by itself, on laws made up by the audit (:func:`scd_analysis.subjects.kernel`).
+    * *kernel*: a verification function by itself, on laws made up by the audit (:func:`scd_analysis.subjects.kernel`):
+      the law of what it commits decides, whatever its rule.
 
     Parameters
     ----------

@@ -41,6 +41,26 @@ def point_mass(rng, drafts, draft_laws, target_laws):
     return len(drafts), pick(rng, target_laws[-1])
 
 
+def block(rng, drafts, draft_laws, target_laws, *, scaled=True):
+    """Block verification: the longest run that passes, and a residual that is scaled by how likely the run is."""
+    size, weight = len(drafts), [1.0]
+    for x, q, p in zip(drafts, draft_laws, target_laws, strict=False):
+        weight.append(min(1.0, weight[-1] * p[x] / q[x]))
+    accepted = 0
+    for k in range(1, size + 1):
+        passes = weight[k]
+        if k < size:
+            mass = np.maximum(weight[k] * target_laws[k] - draft_laws[k], 0).sum()
+            passes = mass / (mass + 1 - weight[k]) if mass + 1 > weight[k] else 1.0
+        if rng.random() < passes:
+            accepted = k
+    if accepted == size:
+        return size, pick(rng, target_laws[size])
+    scale = weight[accepted] if scaled else 1.0
+    rest = np.maximum(scale * target_laws[accepted] - draft_laws[accepted], 0)
+    return accepted, pick(rng, rest if rest.sum() > 1e-12 else target_laws[accepted])
+
+
 def wrong_replacement(rng, drafts, draft_laws, target_laws):
     """As the rule for point masses, but rejected drafts are replaced from all of p."""
     accepted, token = point_mass(rng, drafts, draft_laws, target_laws)

@@ -25,9 +25,9 @@ STANDS = ledger("decoders: exact rules for point masses are not refuted at 1e-8"
 RIGHT, WRONG = (exact_match, point_mass, rejection), (wrong_replacement, wrong_acceptance)
 
 
-def judged(rule, drafts=None, *, laws=True):
+def judged(rule, drafts=None, *, laws=True, most=600):
     subject = kernel(as_kernel(rule, laws=laws), output="list", numpy=True, drafts=drafts)
-    return audit(subject, alpha=1e-8, max_sequences=800, progress=False)
+    return audit(subject, alpha=1e-8, max_sequences=most, progress=False)
 
 
 @pytest.mark.parametrize("rule", [exact_match, point_mass])
@@ -37,7 +37,7 @@ def test_a_kernel_that_never_sees_a_draft_law_stands(rule):
 
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_of_such_a_kernel_is_found(rule):
-    verdict = judged(rule, laws=False)
+    verdict = judged(rule, laws=False, most=8_000)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is Condition.VERIFICATION
 
@@ -49,7 +49,7 @@ def test_a_kernel_that_takes_laws_is_told_that_drafts_are_point_masses(rule, dra
 
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_is_found_where_it_is_told(rule):
-    assert judged(rule, "point-mass").outcome is Outcome.REFUTED
+    assert judged(rule, "point-mass", most=8_000).outcome is Outcome.REFUTED
 
 
 @pytest.mark.parametrize("numpy", [False, True])
