@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast browser docs lint format lock clean audit-transformers .venv
+.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -16,6 +16,14 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	$(PYTEST) -n $(WORKERS) -m "not slow"
+
+# Seeded attacks for minutes: SEED= chooses others, ROUNDS= how many, KINDS= of which kinds. Findings go to build/fuzz.
+SEED ?= 0
+ROUNDS ?= 1
+KINDS ?=
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(KINDS) --seed $(SEED) --rounds $(ROUNDS) --workers $(WORKERS)
 
 # Debian's chromium, which the report's tests open pages in.
 browser:

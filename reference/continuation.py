@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from reference.drafting import Draft, Maximal, Sweep
+from reference.plain_forms import Law, OneRedraft, specifies
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,9 @@ class AdaptiveContinuation(Maximal):
     def draft(self, sweep: Sweep) -> Draft:
         """Keep what was accepted, replace what was not; the kernel commits up to the first rejection by itself."""
         return Draft(torch.where(sweep.accepted, sweep.draft_token, sweep.verified), sweep.target_probs)
+
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Keep or replace, one slot."""
+        token, accepted = slot.verified()
+        return slot.draft if accepted else token, slot.target

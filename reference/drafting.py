@@ -2,7 +2,8 @@
 
 A rule sees one sweep of the window and returns a :class:`Draft`. Exactness asks one thing of it: given everything drawn
 at earlier positions, its tokens must have the law it declares (condition *declared-law*). To add a rule, write a frozen
-dataclass with ``draft`` and the two flags, and hand ``Method("name", rule)`` to :func:`reference.decode`.
+dataclass with ``draft`` and the two flags, and hand ``Method("name", rule)`` to :func:`reference.decode`. With its
+plain form, ``draft_one``, its exact law can be written out, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from reference.draws import inverse_cdf
 from reference.fast.blocks import race_winner
+from reference.plain_forms import Law, OneRedraft, floats, plain_form, specifies, tensor
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
@@ -96,6 +98,11 @@ class Independent:
         """Draw by inverse CDF, one uniform a slot."""
         return Draft(inverse_cdf(sweep.target_probs, sweep.uniform), sweep.target_probs)
 
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Draw, one slot."""
+        return slot.draw(slot.target), slot.target
+
 
 @dataclass(frozen=True)
 class Maximal:
@@ -112,6 +119,11 @@ class Maximal:
     def draft(self, sweep: Sweep) -> Draft:
         """Keep what verification said, in every slot."""
         return Draft(sweep.verified, sweep.target_probs)
+
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Keep it, one slot."""
+        return slot.verified()[0], slot.target
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,11 @@ class Gumbel:
         """Run the race; a token of probability zero cannot win."""
         assert sweep.race is not None
         return Draft(race_winner(sweep.target_probs, sweep.race), sweep.target_probs)
+
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Run the race, one slot."""
+        return slot.race(slot.target), slot.target
 
 
 @dataclass(frozen=True)
@@ -171,6 +188,23 @@ class Mixture:
         coupled, independent = self.coupled.draft(sweep), Independent().draft(sweep)
         return Draft(torch.where(sweep.coin < self.alpha, coupled.tokens, independent.tokens), coupled.probs)
 
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Toss one coin, one slot.
+
+        Raises
+        ------
+        InputError
+            If the coupled rule has no plain form, or declares another law than the target's.
+        """
+        coupled = plain_form(self.coupled, "draft_one", "coupled")
+        if not slot.coin() < slot.number(self.alpha):
+            return Independent().draft_one(slot)
+        token, declared = coupled(slot)
+        if declared != slot.target:
+            raise InputError(f"coupled = {self.coupled!r}: declares another law than the independent draft's")
+        return token, declared
+
 
 class DrawnFrom:
     """An independent draw from one law, declared as perhaps another; exact only where they are the same.
@@ -189,6 +223,13 @@ class DrawnFrom:
         """Draw by inverse CDF."""
         drawn, declared = self.laws(sweep.target_probs, sweep.previous_probs)
         return Draft(inverse_cdf(drawn, sweep.uniform), declared)
+
+    @specifies("draft")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Draw from ``laws`` in floats, one slot."""
+        previous = slot.target if slot.previous is None else slot.previous
+        drawn, declared = self.laws(tensor(slot.target), tensor(previous))
+        return slot.draw(floats(drawn)), floats(declared)
 
 
 @dataclass(frozen=True)
@@ -232,3 +273,19 @@ class VerificationPrediction(DrawnFrom):
         tilted = target_probs * rise.clamp(-limit, limit).exp()
         tilted = tilted / tilted.sum(-1, keepdim=True)
         return tilted, tilted if self.tracked else target_probs
+
+    @specifies("draft", "laws")
+    def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:
+        """Tilt, one slot, in any arithmetic."""
+        tilted = self._tilted(slot)
+        return slot.draw(tilted), tilted if self.tracked else slot.target
+
+    def _tilted(self, slot: OneRedraft) -> Law:
+        if slot.previous is None or self.gamma == 0:
+            return slot.target
+        power = int(self.gamma) if self.gamma == int(self.gamma) else self.gamma  # keeps a Fraction a Fraction
+        most, least = slot.number(self.clip), slot.number(1) / slot.number(self.clip)
+        pairs = zip(slot.target, slot.previous, strict=True)
+        rise = [most if q == 0 else min(most, max(least, (p / q) ** power)) for p, q in pairs]
+        weights = [p * w for p, w in zip(slot.target, rise, strict=True)]
+        return tuple(w / sum(weights) for w in weights)

@@ -17,6 +17,7 @@ from reference.fast.scan import LawScalars
 from reference.methods import Method
 from reference.models.base import Session, bad_laws
 from reference.verification import Check
+from scd_analysis.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     window, last = settings.window, settings.num_tokens - 1
     slots = torch.arange(window + 1, device=state.base.device)
     rows = (state.base[:, None] + slots).clamp(max=last)
-    probs = session.laws(state.tokens, rows, reach).to(settings.dtype)
+    probs = _laws(session, state.tokens, rows, reach).to(settings.dtype)
     laws_bad = bad_laws(probs)
     if settings.method.greedy:
         probs = torch.zeros_like(probs).scatter_(-1, probs.argmax(-1, keepdim=True), 1.0)
@@ -260,6 +261,16 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
         scalars=scalars,
     )
     return moved, info
+
+
+def _laws(session: Session, tokens: Tensor, rows: Tensor, reach: int) -> Tensor:
+    """Ask for laws, and see that nothing was written into what was handed out; that costs no time on the device."""
+    given = [tensor for tensor in (tokens, rows) if not tensor.is_inference()]  # these count no versions
+    before = [tensor._version for tensor in given]
+    probs = session.laws(tokens, rows, reach)
+    if [tensor._version for tensor in given] != before:
+        raise InputError(f"{type(session).__name__}.laws wrote into its tokens or rows, which are the decoder's own")
+    return probs
 
 
 def _write(tokens: Tensor, position: Tensor, values: Tensor, where: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 It runs on floats with the kernel's own noise (:class:`KeyedDraws`), and then gives the same tokens; and it runs under
 ``scd_analysis.exact_law`` on Fractions, so that "lossless" is an equality of fractions. Randomness comes from
-``draws``, whose contract is ``scd_analysis.exact.draws``: a key ``(purpose, position, iteration)`` draws once.
+``draws``, whose contract is ``scd_analysis.exact.draws``: a key ``(purpose, position, iteration)`` draws once. What a
+rule does to a slot is the rule's own plain form (:mod:`reference.plain_forms`); one without is refused.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from reference.drafting import DraftingRule, DrawnFrom, Gumbel, Maximal, Mixture, VerificationPrediction
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
 from reference.models.base import TargetModel
-from reference.verification import PositionRule
+from reference.plain_forms import Law, OneCheck, OneRedraft, plain_form
+from reference.verification import VerificationRule
+from scd_analysis.errors import UnknownNameError
 
-Law = tuple[Any, ...]
 Laws = Callable[[tuple[int, ...]], Sequence[Any]]
 Verdict = Callable[[], tuple[int, bool]]
 """Verify one slot, when asked: the token it holds afterwards, and whether its draft was accepted."""
@@ -71,6 +72,11 @@ class PlainDecoder:
         The decoder.
     width : int or None
         Tokens a row of the image, for initial drafts from the upper neighbour.
+
+    Raises
+    ------
+    InputError
+        If a rule of the method has no plain form.
     """
 
     laws: Laws
@@ -79,6 +85,15 @@ class PlainDecoder:
     window: int
     method: Method
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        own = PlainDecoder
+        if self.method.drafting is not None and type(self)._redraft is own._redraft:
+            plain_form(self.method.drafting, "draft_one", "drafting")
+        if type(self)._verify is own._verify and type(self)._verdicts is own._verdicts:
+            plain_form(self.method.verification, "verify_one", "verification")
+        if type(self)._bonus_law is own._bonus_law:
+            plain_form(self.method.verification, "bonus_one", "verification")
 
     def initial_state(self) -> PlainState:
         """Nothing committed, nothing drafted."""
@@ -144,7 +159,11 @@ class PlainDecoder:
         return [partial(self._verify, window, i, draws) for i in range(len(window.slots))]
 
     def _bonus_law(self, prefix: tuple[int, ...], window: Window, draws: Any) -> Law:
-        return self._law(prefix, draws)
+        rows = [partial(tuple, law) for law in window.targets]
+        law: Law = plain_form(self.method.verification, "bonus_one", "verification")(
+            [*rows, partial(self._law, prefix, draws)]
+        )
+        return law
 
     def _law(self, prefix: tuple[int, ...], draws: Any) -> Law:
         law = tuple(draws.number(p) for p in self.laws(prefix))
@@ -159,81 +178,62 @@ class PlainDecoder:
         first = len(state.committed) + len(slots)
         known = (*state.committed, *(slot.token for slot in slots))
         for position in range(first, len(state.committed) + length):
-            if self.method.copies:
-                token = known[self._neighbour(position, first)]
-            else:
-                token = draws.categorical((Purpose.INITIAL, position, 0), [draws.number(1)] * self.vocab_size)
+            token = self._initial_token(known, position, first, draws)
             slots.append(Slot(token, self._initial_law(token, draws), None))
         return slots
+
+    def _initial_token(self, known: tuple[int, ...], position: int, first: int, draws: Any) -> int:
+        initial = self.method.initial
+        if initial in (None, "uniform"):
+            token: int = draws.categorical((Purpose.INITIAL, position, 0), [draws.number(1)] * self.vocab_size)
+            return token
+        if initial == "left":
+            return known[first - 1]
+        if initial == "upper":
+            assert self.width is not None
+            above = position - self.width * ((position - first) // self.width + 1)
+            return known[above if above >= 0 else first - 1]
+        raise UnknownNameError(f"initial = {initial!r}: the plain decoder has no such first drafts")
 
     def _initial_law(self, token: int, draws: Any) -> Law:
         if self.method.initial_law == "uniform":
             return (draws.number(1) / self.vocab_size,) * self.vocab_size
-        return self._point(token, draws)
-
-    def _neighbour(self, position: int, first: int) -> int:
-        if self.method.initial == "upper":
-            assert self.width is not None
-            above = position - self.width * ((position - first) // self.width + 1)
-            if above >= 0:
-                return above
-        return first - 1
+        if self.method.initial_law == "point":
+            return self._point(token, draws)
+        raise UnknownNameError(f"initial_law = {self.method.initial_law!r}: the plain decoder has no such law")
 
     def _verify(self, window: Window, i: int, draws: Any) -> tuple[int, bool]:
-        """Modified rejection sampling of one draft, or the method's rule for one position."""
-        rule, slot, target = self.method.verification, window.slots[i], window.targets[i]
-        uniform, residual = draws.uniform(window.key(Purpose.VERIFY, i)), window.key("residual", i)
-        if isinstance(rule, PositionRule):
-            laws, token = (tensor(target), tensor(slot.law)), slot.token
-            if uniform < float(rule.acceptance(*laws)[token]):
-                return token, True
-            return draws.categorical(residual, floats(rule.replacement(*laws, torch.tensor(token)))), False
-        if uniform * slot.law[slot.token] < target[slot.token]:
-            return slot.token, True
-        return draws.residual(residual, target, slot.law), False
+        """Verify one draft."""
+        return self._verify_by(self.method.verification, window, i, draws)
+
+    def _verify_by(self, rule: VerificationRule, window: Window, i: int, draws: Any) -> tuple[int, bool]:
+        slot, residual = window.slots[i], window.key("residual", i)
+        one = OneCheck(
+            target=window.targets[i],
+            declared=slot.law,
+            draft=slot.token,
+            uniform=partial(draws.uniform, window.key(Purpose.VERIFY, i)),
+            draw=partial(draws.categorical, residual),
+            residual=partial(draws.residual, residual),
+        )
+        token, accepted = plain_form(rule, "verify_one", "verification")(one)
+        return token, accepted
 
     def _redraft(self, window: Window, i: int, verdict: Verdict, draws: Any) -> Slot:
-        rule, slot, target = self.method.drafting, window.slots[i], window.targets[i]
-        if isinstance(rule, Mixture):
-            coupled = draws.uniform(window.key("coin", i)) < draws.number(rule.alpha)
-            rule = rule.coupled if coupled else None
-        if isinstance(rule, Maximal):
-            return Slot(verdict()[0], target, target)
-        if isinstance(rule, Gumbel):
-            return Slot(draws.race((Purpose.RACE, window.base + i)).winner(target), target, target)
-        drawn, declared = self._laws(rule, slot, target, draws)
-        return Slot(draws.categorical(window.key(Purpose.DRAFT, i), drawn), declared, target)
-
-    def _laws(self, rule: DraftingRule | None, slot: Slot, target: Law, draws: Any) -> tuple[Law, Law]:
-        """The law drawn from and the law declared."""
-        if isinstance(rule, VerificationPrediction):  # in any arithmetic
-            tilted = self._tilted(rule, slot, target, draws)
-            return tilted, tilted if rule.tracked else target
-        if isinstance(rule, DrawnFrom):
-            previous = target if slot.previous is None else slot.previous
-            drawn, declared = rule.laws(tensor(target), tensor(previous))
-            return floats(drawn), floats(declared)
-        return target, target
-
-    def _tilted(self, rule: VerificationPrediction, slot: Slot, target: Law, draws: Any) -> Law:
-        if slot.previous is None or rule.gamma == 0:
-            return target
-        power = int(rule.gamma) if rule.gamma == int(rule.gamma) else rule.gamma  # keeps a Fraction a Fraction
-        most, least = draws.number(rule.clip), draws.number(1) / draws.number(rule.clip)
-        pairs = zip(target, slot.previous, strict=True)
-        rise = [most if q == 0 else min(most, max(least, (p / q) ** power)) for p, q in pairs]
-        weights = [p * w for p, w in zip(target, rise, strict=True)]
-        return tuple(w / sum(weights) for w in weights)
-
-
-def tensor(law: Law) -> torch.Tensor:
-    """A law as Float64[V], for rules that are written for tensors."""
-    return torch.tensor([float(p) for p in law], dtype=torch.float64)
-
-
-def floats(law: torch.Tensor) -> Law:
-    """The way back."""
-    return tuple(law.tolist())
+        slot, target = window.slots[i], window.targets[i]
+        one = OneRedraft(
+            target=target,
+            previous=slot.previous,
+            draft=slot.token,
+            declared=slot.law,
+            verified=verdict,
+            draw=partial(draws.categorical, window.key(Purpose.DRAFT, i)),
+            coin=partial(draws.uniform, window.key("coin", i)),
+            race=lambda law: draws.race((Purpose.RACE, window.base + i)).winner(law),
+            number=draws.number,
+        )
+        token, declared = plain_form(self.method.drafting, "draft_one", "drafting")(one)
+        return Slot(token, declared, target)
 
 
 class KeyedDraws:

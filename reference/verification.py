@@ -10,6 +10,7 @@ Leviathan, Kalman, Matias: Fast inference from transformers via speculative deco
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from reference.draws import inverse_cdf
 from reference.fast.compiling import compiled_where_large
 from reference.fast.scan import LawScalars, draw_excess, law_scalars
+from reference.plain_forms import Law, OneCheck, floats, specifies, tensor
 
 
 class Check(NamedTuple):
@@ -162,6 +164,18 @@ class ModifiedRejection:
         """The row after the window."""
         return probs[:, -1]
 
+    @specifies("verify")
+    def verify_one(self, slot: OneCheck) -> tuple[int, bool]:
+        """Verify, one slot, in any arithmetic."""
+        if slot.uniform() * slot.declared[slot.draft] < slot.target[slot.draft]:
+            return slot.draft, True
+        return slot.residual(slot.target, slot.declared), False
+
+    @specifies("bonus_probs")
+    def bonus_one(self, rows: Sequence[Callable[[], Law]]) -> Law:
+        """Return the last of L + 1 rows, each of which is computed when it is asked for."""
+        return rows[-1]()
+
 
 MRS = ModifiedRejection()
 
@@ -189,6 +203,14 @@ class PositionRule(ModifiedRejection):
         weights = self.replacement(check.target_probs, check.draft_probs, check.draft_token)
         other = inverse_cdf(weights, check.residual_uniform)
         return Verification(accepted, torch.where(accepted, check.draft_token, other), check.uniform)
+
+    @specifies("verify")
+    def verify_one(self, slot: OneCheck) -> tuple[int, bool]:
+        """Verify, one slot, in floats."""
+        laws = tensor(slot.target), tensor(slot.declared)
+        if slot.uniform() < float(self.acceptance(*laws)[slot.draft]):
+            return slot.draft, True
+        return slot.draw(floats(self.replacement(*laws, torch.tensor(slot.draft)))), False
 
 
 def output_law(

@@ -7,6 +7,7 @@ what it stores with what it was given: the total variation between the two, at m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.errors import InputError, TraceError
+from scd_analysis.law_checks import check_kept, check_of_drafts, check_stored, sums_of
 from scd_analysis.schema import HALF_SCALE, LAWS, VARIABLES
+from scd_analysis.store_headers import check_memory
 from scd_analysis.validate import check_at_least, check_known
 
 if TYPE_CHECKING:
@@ -235,7 +238,7 @@ def form_of(trace: xr.Dataset) -> str:
     return f"top-{trace.sizes['rank']}" if "target_top_probs" in trace else "none"
 
 
-def read_laws(trace: xr.Dataset, name: str = "target_probs") -> Floats:
+def read_laws(trace: xr.Dataset, name: str = "target_probs", *, first: int = 0) -> Floats:
     """Laws of a trace, in whatever form it holds them.
 
     Parameters
@@ -244,6 +247,8 @@ def read_laws(trace: xr.Dataset, name: str = "target_probs") -> Floats:
         Few enough sequences (``isel``) to hold whole laws of.
     name : str
         ``"target_probs"`` or ``"draft_probs"``.
+    first : int
+        Which sequence the first is, for errors.
 
     Returns
     -------
@@ -254,20 +259,27 @@ def read_laws(trace: xr.Dataset, name: str = "target_probs") -> Floats:
     Raises
     ------
     TraceError
-        If the trace holds no laws.
+        If the trace holds no laws, or would take more memory than the limit.
+    LawError
+        If what is stored is no law, to within the error of its form.
     """
     check_known(name, LAWS, "name")
     form = form_of(trace)
     if form == "none":
         raise TraceError(f"{name}: the trace holds no laws; record='laws' stores them")
-    values, *probs = (trace[variable].values.astype(np.float64) for variable in _stored_as(name, form))
-    if probs:
-        values = _spread(values, probs[0], int(trace.attrs["vocab_size"]))
+    vocab_size = int(trace.attrs["vocab_size"])
+    if form.startswith("top-"):
+        values = _spread(*_kept(trace, name, first), vocab_size, name)
+    else:
+        (variable,) = _stored_as(name, form)
+        values = trace[variable].values.astype(np.float64)
+        check_stored(values, variable, sums_of(trace, name, form, vocab_size), first)
     return np.asarray(values / values.sum(axis=-1, keepdims=True))
 
 
-def _spread(tokens: Floats, probs: Floats, vocab_size: int) -> Floats:
+def _spread(tokens: Floats, probs: Floats, vocab_size: int, name: str) -> Floats:
     """Lay out what was kept of laws by token, [..., K] -> Float[..., V]."""
+    check_memory(math.prod(probs.shape[:-1]) * vocab_size * 16, f"{name}: laws {[*probs.shape[:-1], vocab_size]}")
     out = np.where(np.isnan(probs[..., :1]), np.nan, np.zeros((*probs.shape[:-1], vocab_size)))
     np.put_along_axis(out, np.nan_to_num(tokens).astype(np.int64), probs, axis=-1)
     return out
@@ -289,24 +301,62 @@ def check_recorded(trace: xr.Dataset) -> None:
     ------
     TraceError
         Naming the variable, the index and both values.
+    LawError
+        If what is stored is no law, or that of a draft is missing.
     """
-    if form_of(trace) == "none":
+    form = form_of(trace)
+    if form == "none":
         return
-    stated = trace.attrs.get("law_error", {})
+    stated = trace.attrs.get("law_error", {}) if form != "float32" else {}
     most = {name: float(stated.get(name, {}).get("max", 0.0)) for name in LAWS}
     for where, part in _pieces(trace):
-        laws = {name: read_laws(part, name) for name in LAWS}
         errors = {name: _errors(part, name, most[name]) for name in LAWS}
-        for name, law in laws.items():
-            scalar = f"{name[:-1]}_of_token"
+        of_draft, variation, collision = _measured(part, where[0])
+        for name in LAWS:
             beyond = np.maximum(errors[name], most[name])
             _compare(f"law_error of {name}", beyond * 0 + most[name], beyond, 0.0, where)
-            own, allowed = _of_draft(part, name, law), 0.0 if "target_top_probs" in part else errors[name]
-            _compare(scalar, part[scalar].values, own, allowed, where)
-        draft, target = laws.values()
+            scalar, allowed = f"{name[:-1]}_of_token", 0.0 if "target_top_probs" in part else errors[name]
+            _compare(scalar, part[scalar].values, of_draft[name], allowed, where)
         both = errors["draft_probs"] + errors["target_probs"]
-        _compare("total_variation", part["total_variation"].values, np.abs(draft - target).sum(-1) / 2, both, where)
-        _compare("collision_independent", part["collision_independent"].values, (draft * target).sum(-1), both, where)
+        _compare("total_variation", part["total_variation"].values, variation, both, where)
+        _compare("collision_independent", part["collision_independent"].values, collision, both, where)
+
+
+def _measured(part: xr.Dataset, first: int) -> tuple[dict[str, Floats], Floats, Floats]:
+    """The draft's probability under each law, total variation and independent collision, Float[S, T, L] each."""
+    token = part["draft_token"].values
+    if not form_of(part).startswith("top-"):
+        laws = {name: read_laws(part, name, first=first) for name in LAWS}
+        for name, law in laws.items():
+            check_of_drafts(part, law, name, first)
+        draft, target = laws.values()
+        at = np.nan_to_num(token).astype(np.int64)[..., None]
+        own = {name: np.take_along_axis(law, at, -1)[..., 0] for name, law in laws.items()}
+        return own, np.abs(draft - target).sum(-1) / 2, (draft * target).sum(-1)
+    kept = {name: _kept(part, name, first) for name in LAWS}
+    own = {}
+    for name, (tokens, probs) in kept.items():
+        check_of_drafts(part, probs, name, first)
+        # a cut law holds the draft first, as it was, or is not what it should be
+        own[name] = np.where(tokens[..., 0] == token, probs[..., 0], np.where(np.isnan(token), np.nan, -1.0))
+    (some, q), (others, p) = kept.values()  # not laid out by token: the vocabulary is only said to be so large
+    q, p = (each / each.sum(axis=-1, keepdims=True) for each in (q, p))
+    shared, collision = np.zeros(token.shape), np.zeros(token.shape)
+    for k in range(q.shape[-1]):
+        same = np.where(others == some[..., k : k + 1], p, 0.0)
+        shared += np.minimum(same, q[..., k : k + 1]).sum(-1)
+        collision += (same * q[..., k : k + 1]).sum(-1)
+    return own, 1 - shared, collision
+
+
+def _kept(trace: xr.Dataset, name: str, first: int) -> tuple[Floats, Floats]:
+    """Tokens and probabilities of cut laws, Float[S, T, L, K] each, checked."""
+    form, vocab_size = form_of(trace), int(trace.attrs["vocab_size"])
+    variables = _stored_as(name, form)
+    tokens, probs = (trace[variable].values.astype(np.float64) for variable in variables)
+    check_stored(probs, variables[1], sums_of(trace, name, form, vocab_size), first)
+    check_kept(tokens, probs, variables[0], vocab_size, first)
+    return tokens, probs
 
 
 def _errors(part: xr.Dataset, name: str, stated: float) -> Floats:
@@ -317,18 +367,10 @@ def _errors(part: xr.Dataset, name: str, stated: float) -> Floats:
     return np.where(np.isnan(part["draft_token"].values), np.nan, stated)
 
 
-def _of_draft(part: xr.Dataset, name: str, law: Floats) -> Floats:
-    """Probability of the draft, Float[S, T, L]; a cut law holds it first, as it was, or is not what it should be."""
-    token = part["draft_token"].values
-    if "target_top_probs" not in part:
-        return np.asarray(np.take_along_axis(law, np.nan_to_num(token).astype(np.int64)[..., None], -1)[..., 0])
-    tokens, probs = (part[variable].values[..., 0] for variable in _stored_as(name, form_of(part)))
-    return np.where(tokens == token, probs, np.where(np.isnan(token), np.nan, -1.0))
-
-
 def _pieces(trace: xr.Dataset) -> Iterator[tuple[tuple[int, int], xr.Dataset]]:
     """Parts of a trace with few enough laws to look at, and the sequence and pass each begins with."""
-    window = trace.sizes["slot"] * int(trace.attrs["vocab_size"])
+    entries = trace.sizes["rank"] if form_of(trace).startswith("top-") else int(trace.attrs["vocab_size"])
+    window = trace.sizes["slot"] * entries
     passes = max(1, min(trace.sizes["iteration"], _AT_ONCE // window))
     sequences = max(1, _AT_ONCE // (window * passes))
     for first in range(0, trace.sizes["sequence"], sequences):

@@ -16,7 +16,6 @@ which the audit reports as an error. Here are the others::
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from scd_analysis.audit.adapters.sampler import sampler
 from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
 from scd_analysis.audit.draws import Subject
 from scd_analysis.audit.target import model_input
+from scd_analysis.common.load import load
 from scd_analysis.errors import UnknownNameError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array, check_laws
@@ -93,13 +93,7 @@ def resolve(name: str) -> Subject:
     UnknownNameError
         If the name has another form, or module or attribute do not exist.
     """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise UnknownNameError(f"subject={name!r} is not known; write it as module:attribute")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise UnknownNameError(f"subject={name!r} is not known: {error}") from None
+    found = load(name, "subject")
     if not callable(found):
         raise UnknownNameError(f"subject={name!r} is a {type(found).__name__}: a subject is callable")
     subject: Subject = found

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 from zarr.abc.store import Store
-from zarr.storage import ZipStore
 
-from scd_analysis.errors import TraceError
+from scd_analysis.coherence import check_coherent
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.recorded_laws import check_recorded, laws_of, read_laws
-from scd_analysis.schema import COMPACT, LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.schema import FLAGS, REQUIRED, VARIABLES
+from scd_analysis.trace_checks import RANGES, check_arrays, check_attributes, check_dataset
+from scd_analysis.trace_place import leftovers
+from scd_analysis.trace_store import GuardedStore, Happened, lazy_variable, one_line, open_store
 from scd_analysis.trace_writer import TraceWriter
 
 __all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
@@ -35,7 +37,7 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     source : path or Zarr store
         A directory, a ``.zip``, or the store of a trace in memory.
     check : bool
-        Whether to run :func:`validate` on the attributes and shapes (not on the data).
+        Whether to look for contradictions among attributes and shapes (not in the data).
 
     Returns
     -------
@@ -46,78 +48,45 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     Raises
     ------
     TraceError
-        If there is no trace, or it is of a later schema, or truncated.
+        If there is no trace, or it is of a later schema, or truncated, or would take more memory than
+        :data:`scd_analysis.store_headers.MEMORY_LIMIT`; when it is read, if a chunk turns out to be damaged.
     """
-    if isinstance(source, str | Path):
-        path = Path(source)
-        if not path.exists():
-            partial = path.with_name(path.name + ".partial")
-            hint = f"; an unfinished one is at {partial}" if partial.exists() else ""
-            raise TraceError(f"trace {path}: there is no such file or directory{hint}")
-        source = ZipStore(path, mode="r") if path.is_file() else str(path)
-    try:
-        group = zarr.open_group(source, mode="r")
-        attributes = dict(group.attrs)
-    except Exception as error:
-        raise TraceError(f"trace {source}: not a Zarr version 3 store ({type(error).__name__})") from None
-    _check_schema(attributes, str(source))
-    missing = [name for name in REQUIRED if name not in group]
-    if missing:
-        raise TraceError(f"trace {source}: lacks the variable {missing[0]!r}")
-    absent = [name for name in ("vocab_size", "num_tokens", "window", "blocks") if name not in attributes]
+    what = f"trace {source}"
+    if isinstance(source, str | Path) and not Path(source).exists():
+        unfinished = leftovers(Path(source))
+        hint = f"; an unfinished one is at {unfinished[0]}" if unfinished else ""
+        raise TraceError(f"{what}: there is no such file or directory{hint}")
+    store = open_store(source, what)
+    attributes = store.attributes
+    check_attributes(attributes, what)
+    absent = [name for name in ("blocks", "complete") if name not in attributes]
     if absent:
-        raise TraceError(f"trace {source}: lacks the attribute {absent[0]!r}")
-    dataset = _open_group(source, group, str(source))
-    if not attributes.get("complete"):
-        reached = max((written for _, _, written in attributes["blocks"]), default=0)
-        begun = max((stop for _, stop, _ in attributes["blocks"]), default=0)
-        dataset = dataset.isel(iteration=slice(0, reached), sequence=slice(0, begun))
+        raise TraceError(f"{what}: lacks the attribute {absent[0]!r}")
+    missing = [name for name in REQUIRED if name not in store.arrays]
+    if missing:
+        raise TraceError(f"{what}: lacks the variable {missing[0]!r}")
+    names = [name for name in VARIABLES if name in store.arrays]
+    happened = check_arrays(store, names)
+    dataset = xr.Dataset({name: _variable(store, name, happened) for name in names}, attrs=dict(attributes))
     if check:
-        _check_shapes(dataset, str(source))
+        check_dataset(dataset, what)
     return dataset
 
 
-def _open_group(source: Any, group: zarr.Group, name: str) -> xr.Dataset:
-    """Open what is there; a writer that was stopped while it made room leaves arrays of unequal sizes."""
-    try:
-        return xr.open_zarr(source, consolidated=bool(group.attrs.get("complete")))
-    except ValueError:
-        return _open_unequal(source, group)
-    except Exception as error:
-        raise TraceError(f"trace {name}: its arrays cannot be read ({str(error).splitlines()[0]})") from None
-
-
-def _open_unequal(source: Any, group: zarr.Group) -> xr.Dataset:
-    """Open every variable alone and cut all to the sizes they share."""
-    names = [name for name in VARIABLES if name in group]
-    alone = {
-        name: xr.open_zarr(source, consolidated=False, drop_variables=[n for n in group.array_keys() if n != name])
-        for name in names
-    }
-    least = {
-        dim: min(p.sizes[dim] for p in alone.values() if dim in p.dims) for name in names for dim in alone[name].dims
-    }
-    cut = [part.isel({dim: slice(0, least[dim]) for dim in part.dims}) for part in alone.values()]
-    return xr.merge(cut, combine_attrs="override", join="exact", compat="no_conflicts")
-
-
-def _check_schema(attributes: dict[str, Any], source: str) -> None:
-    version = attributes.get("schema_version")
-    if not isinstance(version, int):
-        raise TraceError(f"trace {source}: has no schema_version, so it is not a trace")
-    if version > SCHEMA_VERSION:
-        raise TraceError(f"trace {source}: schema_version = {version} is later than {SCHEMA_VERSION}, which this reads")
-
-
-def _check_shapes(trace: xr.Dataset, source: str) -> None:
-    for dim, attribute in (("slot", "window"), ("position", "num_tokens")):
-        if trace.sizes[dim] != trace.attrs[attribute]:
-            raise TraceError(
-                f"trace {source}: {dim} has size {trace.sizes[dim]}, {attribute} = {trace.attrs[attribute]}"
-            )
-    for name in REQUIRED:
-        if trace[name].dims != VARIABLES[name].dims:
-            raise TraceError(f"trace {source}: {name} has dimensions {trace[name].dims}, not {VARIABLES[name].dims}")
+def _variable(store: GuardedStore, name: str, happened: Happened) -> xr.Variable:
+    """One variable, cut to what happened, with unused entries NaN; what a store says of decoding is not asked."""
+    variable, one = VARIABLES[name], lazy_variable(store, name, happened)
+    sizes = {"sequence": len(happened.written), "iteration": int(happened.written.max(initial=0))}
+    one = one.isel({dim: slice(size) for dim, size in sizes.items() if dim in variable.dims})
+    attributes = {"units": variable.units, "description": variable.description}
+    decoding: dict[str, Any] = {"_FillValue": np.dtype(variable.dtype).type(-1)} if variable.is_integer else {}
+    decoding |= {"scale_factor": variable.scale} if variable.scale != 1 else {}
+    one.attrs.update({**attributes, **decoding})
+    decoded = xr.conventions.decode_cf_variable(
+        name, one, decode_times=False, decode_timedelta=False, concat_characters=False, decode_endianness=False
+    )
+    decoded.encoding["fill_value"] = store.arrays[name].fill  # for who writes it again
+    return decoded
 
 
 def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None:
@@ -146,36 +115,55 @@ def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None
 
     Raises
     ------
+    InputError
+        If it is no dataset.
     TraceError
         Naming the variable, the index and the value.
+    LawError
+        Likewise, for a stored law that is none.
     """
-    _check_schema(trace.attrs, "dataset")
-    _check_shapes(trace, "dataset")
-    vocab = trace.attrs["vocab_size"]
-    scalars = trace.drop_vars([*LAWS, *COMPACT], errors="ignore")
+    check_dataset(trace, "trace")
+    scalars = trace[list(REQUIRED)].reset_coords(drop=True)
     slots = max(1, trace.sizes["iteration"] * trace.sizes["slot"])
     chunk = min(chunk, max(1, _SLOTS_AT_ONCE // slots))
     for start in range(0, trace.sizes["sequence"], chunk):
         part = scalars.isel(sequence=slice(start, start + chunk))
-        part = part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))
-        try:
-            part = part.load()
-        except Exception as error:
-            raise TraceError(f"trace: a chunk cannot be read ({type(error).__name__}: {error})") from None
-        _check_present(part)
-        for name in ("draft_token", "next_token", "bonus_token", "tokens"):
-            _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
-        for name in ("draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_gumbel", "uniform"):
-            _fail(name, (part[name] < -1e-5) | (part[name] > 1 + 1e-5), part[name], "must lie between 0 and 1")
-        for name in ("accepted", "committed", "residual_drawn"):
-            values = part[name]
-            _fail(name, values.notnull() & (values != 0) & (values != 1), values, "must be 0 or 1")
-        _fail(
-            "draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0"
-        )
-        _check_window(part)
+        _check_part(_loaded(part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))), trace.attrs)
     if laws:
         check_recorded(trace)
+
+
+def _loaded(part: xr.Dataset) -> xr.Dataset:
+    try:
+        return part.load()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise TraceError(f"trace: a chunk cannot be read ({one_line(error)})") from None
+
+
+def _check_part(part: xr.Dataset, attributes: dict[str, Any]) -> None:
+    """Check a few sequences."""
+    vocab, length, window = (int(attributes[name]) for name in ("vocab_size", "num_tokens", "window"))
+    for name in ("draft_token", "next_token", "bonus_token", "tokens"):
+        _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
+    most = {"base": length, "num_committed": window + 1, "age": np.inf, "nfe": np.inf}
+    for name, high in most.items():
+        _fail(name, (part[name] < 0) | (part[name] > high), part[name], f"must lie between 0 and {high}")
+    for name in (name for name in REQUIRED if VARIABLES[name].is_integer):
+        odd = part[name].notnull() & ((np.floor(part[name]) != part[name]) | np.isinf(part[name]))
+        what = "must be 0 or 1" if name in FLAGS else "must be a whole number"
+        _fail(name, odd, part[name], what)
+    for name, (low, high) in RANGES.items():
+        bad = (part[name] < low - 1e-5) | (part[name] > high + 1e-5) | np.isinf(part[name])
+        between = f"must lie between {low:g} and {high:g}" if high < np.inf else "must be a number from 0"
+        _fail(name, bad, part[name], between)
+    for name in FLAGS:
+        values = part[name]
+        _fail(name, values.notnull() & (values != 0) & (values != 1), values, "must be 0 or 1")
+    _fail("draft_prob_of_token", part.draft_prob_of_token <= 0, part.draft_prob_of_token, "a draft of probability 0")
+    _check_present(part)
+    _check_window(part)
 
 
 def _check_present(part: xr.Dataset) -> None:
@@ -227,3 +215,4 @@ def _check_window(part: xr.Dataset) -> None:
     final = part.tokens.isel(position=position)
     wrong = (part.committed == 1) & final.notnull() & (final != part.next_token)
     _fail("next_token", wrong, part.next_token, "committed, but the finished sequence holds another token")
+    check_coherent(part)

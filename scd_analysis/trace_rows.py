@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scd_analysis.errors import InputError, LawError
 from scd_analysis.laws import KERNELS
 from scd_analysis.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
+from scd_analysis.store_headers import read_json
 from scd_analysis.validate import as_array, check_laws, check_tokens
 
 Array = npt.NDArray[Any]
@@ -71,9 +72,12 @@ def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str
         if name in taken:
             raise InputError(f"{name} = {value!r}: a trace has an attribute of this name already")
         try:
-            json.dumps(value)
+            read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), "it")
+        except RecursionError:
+            raise InputError(f"{name!a}: cannot be written as JSON: it is nested too deep") from None
         except (TypeError, ValueError) as error:
-            raise InputError(f"{name} = {value!r}: cannot be written as JSON: {error}") from None
+            called = name if name.isprintable() else ascii(name)
+            raise InputError(f"{called} = {value!a:.200}: cannot be written as JSON: {error}") from None
     return given
 
 
@@ -94,6 +98,20 @@ def checked_ends(given: dict[str, Any], batch: int, num_tokens: int, vocab_size:
         what = f"must lie between 0 and {most[name]}, or be -1 where it is unknown"
         _refuse_where((values < -1) | (values > most[name]), values, name, what)
     return rows
+
+
+def check_whole_laws(rows: dict[str, Array], stored: tuple[str, ...]) -> None:
+    """Check that a trace that stores laws is given one of each kind for every draft.
+
+    Raises
+    ------
+    InputError
+        Naming the law and the draft that lack.
+    """
+    for name in stored:
+        if name not in rows and (rows["draft_token"] >= 0).any():
+            first = [int(i) for i in np.argwhere(rows["draft_token"] >= 0)[0]]
+            raise InputError(f"{name}: not given, for draft_token{first}; a trace with laws holds both of every draft")
 
 
 def _array(name: str, value: Any, batch: int, sizes: dict[str, int]) -> Array:

@@ -5,10 +5,9 @@ A stopped run loses what was in the buffer; a killed one at most the chunk that 
 
 from __future__ import annotations
 
+import math
 import platform
-import shutil
 import warnings
-import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,12 +20,14 @@ import numpy.typing as npt
 import zarr
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
-from zarr.storage import LocalStore, MemoryStore
+from zarr.errors import ContainsArrayError, ContainsGroupError
+from zarr.storage import MemoryStore
 
 from scd_analysis.errors import InputError
 from scd_analysis.recorded_laws import LawForm
 from scd_analysis.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.trace_rows import checked_attributes, checked_ends, checked_rows
+from scd_analysis.trace_place import Place
+from scd_analysis.trace_rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
 from scd_analysis.validate import as_array, check_at_least, check_integer
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,8 @@ class TraceWriter:
     Parameters
     ----------
     path : path, Zarr store or None
-        A new directory, a new ``.zip``, or None to keep the trace in memory.
+        A new directory, a new ``.zip``, or None to keep the trace in memory. A ``.zip`` is packed at the end, from a
+        folder beside it whose name begins with its own.
     vocab_size, num_tokens, window : int
         V, N and L.
     decoder : str
@@ -77,14 +79,15 @@ class TraceWriter:
     concurrent : bool
         Whether the decode goes on while a chunk is written; better not, where it needs all cores and chunks are large.
     overwrite : bool
-        Whether an existing trace at ``path`` may be replaced.
+        Whether an existing trace at ``path`` may be replaced; anything else is never deleted.
     **attributes
         Anything else worth keeping: method, model, seed, device, dtype.
 
     Raises
     ------
     InputError
-        If a size is below one, or ``path`` exists and ``overwrite`` is False.
+        If a size is below one, an attribute cannot be written, ``path`` exists and ``overwrite`` is False or something
+        there was not made by a writer, or another writer is writing there.
     """
 
     def __init__(
@@ -124,10 +127,17 @@ class TraceWriter:
             "versions": library_versions(),
             **self._form.attributes,
         }
+        if not isinstance(decoder, str):
+            raise InputError(f"decoder = {decoder!r}: must be a name")
+        checked_attributes({"decoder": decoder}, taken={})
         self._attributes |= checked_attributes(attributes, taken=self._attributes)
-        self._zip = Path(path) if isinstance(path, str | Path) and str(path).endswith(".zip") else None
-        self.store = self._make_store(path, overwrite)  # last: nothing is replaced for arguments that are refused
-        self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
+        # last: nothing is replaced for arguments that are refused
+        self._place = Place(Path(path), overwrite) if isinstance(path, str | Path) else None
+        self.store = self._place.store if self._place else path or MemoryStore()
+        try:
+            self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)
+        except (ContainsArrayError, ContainsGroupError):
+            raise InputError(f"path = {self.store}: holds a group or an array already") from None
         self._blocks: list[list[int]] = []
         self._buffer: dict[str, Array] = {}
         self._spare: dict[str, Array] = {}  # written already, to be filled again: fresh memory would cost more
@@ -136,18 +146,6 @@ class TraceWriter:
         self._in_batch = self._failed = self._closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trace")
         self._writing: Future[None] | None = None
-
-    def _make_store(self, path: str | Path | Store | None, overwrite: bool) -> Store:
-        if path is None or isinstance(path, Store):
-            return path or MemoryStore()
-        path = Path(path)
-        folder = path.with_name(path.name + ".partial") if self._zip else path
-        for old in (path, folder):
-            if old.exists():
-                if not overwrite:
-                    raise InputError(f"path = {old}: exists already; pass overwrite=True to replace it")
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-        return LocalStore(folder)
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -182,8 +180,9 @@ class TraceWriter:
     def _create(self, name: str) -> zarr.Array[Any]:
         variable = VARIABLES[name]
         chunks = list(self._shape(name, self._sequence_chunk, self.chunk))
-        while np.prod(chunks) * np.dtype(variable.dtype).itemsize > _CHUNK_BYTES and chunks[0] > 1:
-            chunks[0] = -(-chunks[0] // 2)
+        for axis in range(len(chunks)):
+            while math.prod(chunks) * np.dtype(variable.dtype).itemsize > _CHUNK_BYTES and chunks[axis] > 1:
+                chunks[axis] = -(-chunks[axis] // 2)
         fill: int | float = -1 if variable.is_integer else float("nan")
         attributes: dict[str, Any] = {"units": variable.units, "description": variable.description, "_FillValue": fill}
         if not variable.is_integer:
@@ -244,6 +243,7 @@ class TraceWriter:
         given = {"base": base, "draft_token": draft_token, "next_token": next_token, "accepted": accepted, **more}
         sizes = {"slot": self.window, "vocab": self.vocab_size, "position": self.num_tokens}
         rows = checked_rows(given, sizes)
+        check_whole_laws(rows, self._form.taken)
         index = np.arange(len(rows["base"])) if sequence is None else as_array(sequence, "sequence", np.int64)
         if index.shape != rows["base"].shape:
             raise InputError(f"sequence has shape {index.shape}: expected {rows['base'].shape}, as base")
@@ -374,18 +374,8 @@ class TraceWriter:
             warnings.simplefilter("ignore")  # consolidated metadata is not in the specification yet; xarray wants it
             zarr.consolidate_metadata(self.store)
         self._writer.shutdown()
-        if self._zip is not None:
-            self._pack(self._zip)
-
-    def _pack(self, path: Path) -> None:
-        assert isinstance(self.store, LocalStore)
-        folder, temporary = Path(self.store.root), path.with_name(path.name + ".tmp")
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(folder.rglob("*")):
-                if file.is_file():
-                    archive.write(file, file.relative_to(folder))
-        temporary.replace(path)
-        shutil.rmtree(folder)
+        if self._place is not None:
+            self._place.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -398,3 +388,5 @@ class TraceWriter:
         elif self._arrays and not self._failed:
             self._flush()  # keep what there is; the trace stays marked incomplete
         self._writer.shutdown()
+        if self._place is not None:
+            self._place.release()

@@ -151,7 +151,10 @@ def by_position(base: npt.NDArray[Any], values: npt.NDArray[Any], num_tokens: in
     """Lay values of slots out by position: [S, T], [S, T, L] -> [S, T, N]; NaN outside the window."""
     sequences, iterations, window = values.shape
     out = np.full((sequences, iterations, num_tokens + window), np.nan)
-    start = np.nan_to_num(base, nan=num_tokens).astype(np.int64)
+    start = np.nan_to_num(base, nan=num_tokens)
+    check_between(float(start.min(initial=0)), 0, num_tokens, "base")
+    check_between(float(start.max(initial=0)), 0, num_tokens, "base")
+    start = start.astype(np.int64)
     index = start[..., None] + np.arange(window)
     np.put_along_axis(out, index, values.astype(np.float64), axis=2)
     return out[..., :num_tokens]

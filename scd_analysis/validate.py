@@ -18,32 +18,71 @@ LAW_TOLERANCE = 1e-4
 """How far from one a law's sum may be: float32 softmax over 65,536 entries stays within 1e-5."""
 
 
-def as_array(value: Any, name: str, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) -> npt.NDArray[Any]:
     """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
+
+    Parameters
+    ----------
+    value : array_like or tensor
+        Sparse and quantised tensors are made dense, bfloat16 and narrower floats are widened.
+    name : str
+        How errors call it.
+    dtype : dtype or None
+        Of the result; None leaves the kind of the entries as it is.
 
     Raises
     ------
     InputError
-        If ``value`` cannot be converted; integers are not made by cutting fractions off.
+        If ``value`` cannot be converted, or has no data (a tensor on the meta device); integers are not made by
+        cutting fractions off, nor real numbers of complex ones.
     """
-    if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu().numpy() if str(value.dtype) != "torch.bfloat16" else value.float().cpu().numpy()
     try:
-        array = np.asarray(value)
-        if array.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
-            _check_whole(array, name)
+        array = np.asarray(_on_cpu(value, name))
+        if dtype is None:
+            return array
+        if array.dtype.kind == "c":
+            raise InputError(f"{name} has dtype {array.dtype}: must be real")
+        if np.issubdtype(dtype, np.integer):
+            _check_whole(array, name, np.dtype(dtype))
         return array.astype(dtype, copy=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} is not an array of numbers: {error}") from None
 
 
-def _check_whole(array: npt.NDArray[Any], name: str) -> None:
-    bad = array != np.rint(array)
+def _on_cpu(value: Any, name: str) -> Any:
+    """A torch tensor as one that NumPy can read, without importing torch; anything else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    if value.is_meta:
+        raise InputError(f"{name} is a tensor on the meta device: it has no data")
+    value = value.detach()
+    if value.is_quantized:
+        value = value.dequantize()
+    if str(value.layout) != "torch.strided":
+        value = value.to_dense()
+    value = value.cpu().resolve_conj().resolve_neg()
+    try:
+        return value.numpy()
+    except TypeError:  # a type that NumPy does not have: bfloat16, float8
+        if not value.dtype.is_floating_point:
+            raise InputError(f"{name} has dtype {value.dtype}, which NumPy does not have") from None
+        return value.float().numpy()
+
+
+def _check_whole(array: npt.NDArray[Any], name: str, dtype: np.dtype[Any]) -> None:
+    if array.dtype.kind not in "fiu":
+        return
+    bad = array != np.rint(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=bool)
+    what = "must be a whole number"
+    if not bad.any():
+        ends = np.iinfo(dtype)
+        bad = (array < ends.min) | (array > ends.max) | (array.astype(np.float64) >= float(ends.max) + 1)
+        what = f"must lie between {ends.min} and {ends.max}"
     if bad.any():
         first = np.argwhere(bad)[0]
-        raise InputError(f"{name}{_at(first)} = {array[tuple(first)]}: must be a whole number")
+        raise InputError(f"{name}{_at(first)} = {array[tuple(first)]}: {what}")
 
 
 def _at(index: Iterable[Any]) -> str:

@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from scd_analysis import audit, subjects
+from scd_analysis.common.files import Kind, write_file
 from scd_analysis.trace_writer import library_versions
 from studies.store import commit
 
@@ -99,9 +100,7 @@ def store(path: Path, run: dict[str, Any]) -> None:
         "runs": dict(sorted(runs.items())),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n")
-    temporary.replace(path)
+    write_file(path, json.dumps(result, indent=1) + "\n", Kind.RESULT)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ width 512 and eight layers, since rounding adds up with both.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from reference.models.base import Session, open_session
 from reference.models.hf_networks import transformers
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace import open_trace
+from scd_analysis.trace_place import remove_trace
 from scd_analysis.trajectories import mean_interval
 from studies import store, tiny_networks
 from studies.published import METHODS, PROMPTS, SETTINGS, WINDOWS, Setting
@@ -119,8 +119,7 @@ def _encode(setting: Setting, source: str, caption: str) -> tuple[list[int], lis
 def measure(run: Run, method: str, window: int | None, prompt: int) -> dict[str, object]:
     """Draw one image, its trace on disk: passes and seconds."""
     path = run.folder / (method if window is None else f"{method}-L{window}") / f"prompt-{prompt:03d}.zarr"
-    for left in (path, path.with_name(path.name + ".partial")):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_trace(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     model = Timed(run.model.given(*run.prompts[prompt]))
     chosen = get_method(method)

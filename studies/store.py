@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from scd_analysis.common.files import Kind, write_file
 from scd_analysis.trace_writer import library_versions
 
 FOLDER = Path(__file__).parent / "results"
@@ -23,11 +25,7 @@ def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDE
     made_by = {"command": f"python -m studies.{name}", "device": device, "commit": commit()}
     result: dict[str, Any] = {"question": question, **made_by, "versions": library_versions(), **content}
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(_text(result))
-    temporary.replace(path)
-    return path
+    return write_file(folder / f"{name}.json", _text(result), Kind.RESULT)
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -64,8 +62,11 @@ class Rows:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             self._path.unlink(missing_ok=True)
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        kept = self._path.read_text() if self._path.exists() else ""
+        *lines, half = kept.split("\n")
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        if half:  # of a row that was being written when the study was killed
+            os.truncate(self._path, len((kept[: -len(half)]).encode()))
 
     def has(self, *key: Any) -> bool:
         """Whether the row of this key is there."""

@@ -6,20 +6,18 @@ Run ``python -m studies.train_digits`` (needs the extra ``train``). A fifth of t
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
 from studies.train_photos import WEIGHTS
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, train
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
 
 NUM_LEVELS = 17
 
@@ -83,9 +81,7 @@ def main() -> None:
             "machine": platform.machine(),
         }
         tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
-        save_file(tensors, args.out / "digits.safetensors", metadata={"card": json.dumps(card)})
-        (args.out / "digits.json").write_text(json.dumps(card, indent=1) + "\n")
-        np.savez(args.out / "digits_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))
+        save_weights(args.out, "digits", tensors, card, held)
 
     training = TrainingConfig(steps=args.steps, null_share=0.2)
     generator = torch.Generator().manual_seed(args.seed)

@@ -7,19 +7,17 @@ Run ``python -m studies.train_photos`` (needs the extra ``train``); the result i
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, train
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
 
 NUM_CODES = 1024
 PATCHES_PER_SOURCE = 24_000
@@ -148,9 +146,7 @@ def main() -> None:
         }
         tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
         tensors["codebook"] = codebook
-        save_file(tensors, args.out / "photos.safetensors", metadata={"card": json.dumps(card)})
-        (args.out / "photos.json").write_text(json.dumps(card, indent=1) + "\n")
-        np.savez(args.out / "photos_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))
+        save_weights(args.out, "photos", tensors, card, held)
 
     generator = torch.Generator().manual_seed(args.seed)
     train(model, batches, held, training, config.num_classes, generator, stop=args.stop, save=save)

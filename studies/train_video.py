@@ -8,21 +8,19 @@ frame touches a held-out block of 128x128 pixels. The direction is not given: fr
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reference.models.image import load_image_model
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
 from studies.train_photos import SCALES, WEIGHTS, encode
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_of_tokens, train
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_of_tokens, save_weights, train
 
 HELD_OUT_PANS = 16
 """A photograph: every velocity once."""
@@ -143,9 +141,7 @@ def main() -> None:
         print("by frame " + " ".join(f"{x:.3f}" for x in by_frame.tolist()), flush=True)
         tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
         tensors["codebook"] = codebook
-        save_file(tensors, args.out / "video.safetensors", metadata={"card": json.dumps(card)})
-        (args.out / "video.json").write_text(json.dumps(card, indent=1) + "\n")
-        np.savez(args.out / "video_held_out.npz", tokens=held[0].to(torch.int16), classes=held[1].to(torch.int16))
+        save_weights(args.out, "video", tensors, card, held)
 
     training = TrainingConfig(steps=args.steps, muon_lr=0.006, adam_lr=2e-3)  # the start is trained already
     generator = torch.Generator().manual_seed(args.seed)

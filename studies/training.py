@@ -6,16 +6,22 @@ PyTorch 2.9 or later is needed here for ``torch.optim.Muon``; using the trained 
 from __future__ import annotations
 
 import copy
+import io
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from reference.models.transformer import TokenTransformer
+from scd_analysis.common.files import Kind, Output, write_files
 
 Batch = tuple[Tensor, Tensor]
 
@@ -115,6 +121,23 @@ def bits_of_tokens(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int
 def bits_per_token(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int = 54) -> Tensor:
     """Mean negative log2-likelihood a token of each image, Float[n]."""
     return bits_of_tokens(model, tokens, classes, batch).mean(1)
+
+
+def save_weights(
+    folder: Path, name: str, tensors: dict[str, Tensor], card: dict[str, object], held_out: tuple[Tensor, Tensor]
+) -> None:
+    """Write a model's weights, its card and the images held out, all of them whole or none."""
+    archive = io.BytesIO()
+    tokens, classes = (part.to(torch.int16).numpy() for part in held_out)
+    np.savez(archive, tokens=tokens, classes=classes)
+    weights = save(tensors, metadata={"card": json.dumps(card)})
+    write_files(
+        [
+            Output(folder / f"{name}.safetensors", weights, Kind.WEIGHTS),
+            Output(folder / f"{name}.json", f"{json.dumps(card, indent=1)}\n".encode(), Kind.CARD),
+            Output(folder / f"{name}_held_out.npz", archive.getvalue(), Kind.HELD_OUT),
+        ]
+    )
 
 
 def train(

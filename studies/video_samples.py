@@ -8,16 +8,19 @@ temperature 1, each as its eight frames from left to right.
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from reference import decode
 from reference.models.image import ImageModel, load_image_model
+from scd_analysis.common.files import MADE_BY, Kind, write_file
 from studies.train_photos import WEIGHTS
 
 SCALE, GAP = 2, 4
@@ -57,7 +60,10 @@ def main() -> None:
         real = held_out[16 * index + (5 * index) % 16]  # another velocity a row
         rows.append((strip(video, real), strip(video, out.tokens[0])))
         print(f"{name:10} {int(out.nfe[0])} passes", flush=True)
-    Image.fromarray(sheet(rows)).save(args.out, optimize=True)
+    file, about = io.BytesIO(), PngInfo()
+    about.add_text("Software", MADE_BY)
+    Image.fromarray(sheet(rows)).save(file, "png", optimize=True, pnginfo=about)
+    write_file(args.out, file.getvalue(), Kind.PNG, "out")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,20 @@
 """The command line, as a user types it: exit statuses, one clear error line, JSON."""
 
+import inspect
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from reference import decode
+from scd_analysis import audit, exact_law
+from scd_analysis.cli import commands
+from scd_analysis.figures import render
+from scd_analysis.figures.app import figures_command
+
+ROOT = Path(__file__).parents[1]
 
 MODULE = """
 from reference import TabularModel
@@ -59,12 +68,13 @@ ERRORS = [
     (["trace", "sjd", "--model", "mine:absent", "--out", "a.zarr"], "model='mine:absent' is not known"),
     (["trace", "sjd", "--model", "mine:model", "--window", "0", "--out", "a.zarr"], "window = 0"),
     (["report", "absent.zarr"], "no such file"),
-    (["report", "absent.json"], "not a verdict"),
+    (["report", "absent.json"], "there is no such file"),
     (["audit", "mine", "--model", "mine:model"], "write it as module:attribute"),
     (["audit", "mine:leaves", "--model", "mine:model"], "raised SystemExit"),
     (["audit", "leaving:x"], "cannot be imported: SystemExit: 0"),
-    (["exact", "mine:exits"], "the sampler exits (0)"),
-    (["exact", "leaving:x"], "the module exits when it is imported (0)"),
+    (["exact", "mine:exits"], "the sampler raised SystemExit: 0"),
+    (["exact", "leaving:x"], "cannot be imported: SystemExit: 0"),
+    (["audit", "--bogus"], "No such option: --bogus"),
     (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
     (["audit", "mine:bad", "--model", "mine:model", "--out", "."], "out = .: is a folder; name a file"),
     (["audit", "mine:bad", "--model", "mine:model", "--html", "."], "html = .: is a folder; name a file"),
@@ -128,13 +138,80 @@ def test_the_exit_status_of_exact_is_whether_the_laws_agree(place, law, status):
 
 
 def test_an_error_of_ours_is_no_verdict(monkeypatch, capsys):
-    from scd_analysis import cli
-
     def breaks(**_):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(cli, "app", breaks)
+    monkeypatch.setattr(commands, "app", breaks)
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        commands.run_here(["audit"])
     assert caught.value.code == 2
-    assert "ZeroDivisionError: ours" in capsys.readouterr().err
+    assert "ZeroDivisionError: ours (in test_cli.py, line" in capsys.readouterr().err
+
+
+def options_of(command):
+    return {name: p.default for name, p in inspect.signature(command).parameters.items()}
+
+
+TWINS = {
+    commands.trace: (decode, {"model", "out", "as_json"}),
+    commands.audit: (audit, {"out", "html", "as_json"}),
+    commands.exact: (exact_law, {"against", "worst", "as_json"}),
+    figures_command: (render, {"list_", "check", "as_json", "names", "jobs"}),  # jobs: a script may not start processes
+}
+
+
+@pytest.mark.parametrize("command", TWINS, ids=lambda f: f.__name__)
+def test_defaults_are_those_of_python(command):
+    function, own = TWINS[command]
+    here, there = options_of(command), options_of(function)
+    shared = set(here) - own - {"method", "subject", "sampler"}
+    assert shared
+    assert {name: here[name] for name in shared} == {name: there[name] for name in shared}
+
+
+def test_every_command_is_compared():
+    names = {info.callback.__name__ for info in commands.app.registered_commands}
+    assert names == {f.__name__ for f in TWINS if f is not figures_command} | {"report", "figures"}
+
+
+def test_what_starts_the_work_is_light():
+    code = "import sys, scd_analysis.cli.supervisor; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"typer", "numpy", "torch", "rich", "ctypes"} & set(found)
+
+
+SHADOWS = ("zarr.py", "xarray.py", "typer.py", "random.py", "reference/__init__.py", "studies/__init__.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["scd_analysis.cli", "scd_analysis.figures"])
+def test_the_working_directory_comes_last(tmp_path, door):
+    """A shadow that is executed leaves a mark."""
+    for name in SHADOWS:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"open({str(tmp_path / 'mark')!r}, 'w').write({name!r})\nraise SystemExit(0)\n")
+    (tmp_path / "figures_of_mine").mkdir()
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PATH": ""}  # else Python itself imports them first
+
+    def said(*words):
+        return subprocess.run(
+            [sys.executable, "-m", door, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            env=environment,
+        )
+
+    if door == "scd_analysis.figures":
+        done = said("--list")
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        done = said("trace", "ar", "--model", "digits", "--num-sequences", "2", "--out", "run.zarr")
+        assert (done.returncode, done.stderr) == (0, "")
+        done = said("audit", "reference:mine", "--model", "digits")
+        assert done.returncode == 2
+        assert "what is installed comes before the working directory, so give yours another name" in done.stderr
+    assert not (tmp_path / "mark").exists()

@@ -27,7 +27,7 @@ def names(path, module):
     return any(name == module or name.startswith(module + ".") for name in imports(path))
 
 
-CORE = [p for p in LIBRARY if "reference" not in p.parts and "figures" not in p.parts and p.name != "cli.py"]
+CORE = [p for p in LIBRARY if "reference" not in p.parts and "figures" not in p.parts and "cli" not in p.parts]
 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
@@ -78,9 +78,9 @@ def test_a_measure_names_its_source(function):
 
 
 def test_the_reference_decoder_stays_an_essay():
-    """About 1,000 lines beside the models: the decoder proper, without its plain twin and the recorder."""
+    """Some 1,400 lines beside the models: the decoder proper and its rules, each with its plain form."""
     files = ("decoder", "drafting", "draws", "kernel", "methods", "verification")
-    assert sum(len((ROOT / "reference" / f"{name}.py").read_text().splitlines()) for name in files) <= 1350
+    assert sum(len((ROOT / "reference" / f"{name}.py").read_text().splitlines()) for name in files) <= 1450
 
 
 def test_the_audit_is_always_the_function():

@@ -11,7 +11,7 @@ import scd_analysis
 from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
-from scd_analysis.errors import InputError, TraceError, UnknownNameError
+from scd_analysis.errors import InputError, LawError, TraceError, UnknownNameError
 from scd_analysis.recorded_laws import _round, form_of
 from scd_analysis.schema import COMPACT, LAWS, REQUIRED, VARIABLES
 from scd_analysis.summary import summarise
@@ -69,9 +69,13 @@ def test_another_error_than_the_stated_one_is_seen(compact, exact):
     """The twin: a law that was changed after it was stored, and a statement that was."""
     trace = open_trace(compact).load()
     attributes = {name: {**each, "max": each["max"] / 2} for name, each in trace.attrs["law_error"].items()}
-    assert not is_stated(trace.assign_attrs(law_error=attributes), exact)
+    if form_of(trace) == "float16":
+        assert not is_stated(trace.assign_attrs(law_error=attributes), exact)
+    else:  # what is kept of a cut law says by itself how much is not
+        with pytest.raises(LawError, match=r"draft_top_probs\[0, 2, 1\] sums to 0.61406: expected 0.731848 to 1.0001"):
+            is_stated(trace.assign_attrs(law_error=attributes), exact)
     name = "target_probs_half" if "target_probs_half" in trace else "target_top_probs"
-    trace[name][0, 0, 0, :2] = trace[name][0, 0, 0, :2] + 0.9
+    trace[name][7, 1, 0] = trace[name][7, 1, 0].values[::-1]
     assert not is_stated(trace, exact)
 
 
@@ -167,7 +171,7 @@ def test_a_statement_too_small_is_seen(exact):
     trace = recorded("laws-top-2").load()
     validate(trace, laws=True)
     halved = {name: {**each, "max": each["max"] / 2} for name, each in trace.attrs["law_error"].items()}
-    with pytest.raises(TraceError, match=r"law_error of draft_probs.* stated error allows"):
+    with pytest.raises(LawError, match=r"draft_top_probs.* sums to .*: expected"):
         validate(trace.assign_attrs(law_error=halved), laws=True)
     with pytest.raises(TraceError, match="stated error allows"):
         validate(exact.assign(target_probs=exact.target_probs.roll(vocab=1)), laws=True)

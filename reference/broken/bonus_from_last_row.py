@@ -10,7 +10,8 @@ from torch import Tensor
 from reference.broken.fault import Fault
 from reference.drafting import Maximal
 from reference.methods import Method
-from reference.plain import Law, PlainDecoder, Window
+from reference.plain import PlainDecoder, Window
+from reference.plain_forms import Law
 from reference.verification import ModifiedRejection
 from scd_analysis.conditions import Condition
 

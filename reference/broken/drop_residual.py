@@ -10,7 +10,7 @@ from reference.drafting import Independent
 from reference.draws import Purpose
 from reference.methods import Method
 from reference.plain import PlainDecoder, PlainState, Slot, Window
-from reference.verification import Check, ModifiedRejection, Verification, verify
+from reference.verification import MRS, Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
 
 
@@ -48,6 +48,9 @@ class Plain(PlainDecoder):
                 committed.append(draws.categorical(window.key(Purpose.BONUS, len(slots)), law))
         rest = tuple(self._fresh(window, i, draws) for i in range(count, len(slots)))
         return PlainState(tuple(committed), rest, state.iteration + 1)
+
+    def _verify(self, window: Window, i: int, draws: Any) -> tuple[int, bool]:
+        return self._verify_by(MRS, window, i, draws)
 
     def _fresh(self, window: Window, i: int, draws: Any) -> Slot:
         target = window.targets[i]

@@ -9,7 +9,7 @@ from reference.broken.fault import Fault
 from reference.drafting import Independent
 from reference.methods import Method
 from reference.plain import PlainDecoder, Window
-from reference.verification import Check, ModifiedRejection, Verification, verify
+from reference.verification import MRS, Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
 
 
@@ -32,7 +32,7 @@ class Plain(PlainDecoder):
         slot = window.slots[i]
         if i == 0 and slot.previous is not None:
             return slot.token, True
-        return super()._verify(window, i, draws)
+        return self._verify_by(MRS, window, i, draws)
 
 
 FAULT = Fault(

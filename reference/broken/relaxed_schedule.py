@@ -12,7 +12,8 @@ from reference.broken.fault import Fault
 from reference.drafting import Independent
 from reference.draws import Purpose, inverse_cdf
 from reference.methods import Method
-from reference.plain import PlainDecoder, Window, floats, tensor
+from reference.plain import PlainDecoder, Window
+from reference.plain_forms import floats, tensor
 from reference.verification import Check, ModifiedRejection, Verification
 from scd_analysis.conditions import Condition
 

@@ -10,7 +10,8 @@ from reference.broken.fault import Fault
 from reference.drafting import Independent
 from reference.draws import Purpose
 from reference.methods import Method
-from reference.plain import PlainDecoder, Window, floats, tensor
+from reference.plain import PlainDecoder, Window
+from reference.plain_forms import floats, tensor
 from reference.verification import Check, ModifiedRejection, Verification, residual, verify
 from scd_analysis.conditions import Condition
 

@@ -63,7 +63,8 @@ class Session(Protocol):
         Parameters
         ----------
         tokens : Tensor
-            Long[B, N], committed tokens and drafts; a row depends only on tokens before it.
+            Long[B, N], committed tokens and drafts; a row depends only on tokens before it. They are the decoder's
+            own, and not to be written to, as ``rows``.
         rows : Tensor
             Long[B, R], ascending by one from the first uncommitted position, the last row repeated past the end.
         reach : int
@@ -80,18 +81,22 @@ class Session(Protocol):
 
 
 def read_laws(model: TargetModel, tokens: Tensor) -> Tensor:
-    """``model.next_token_probs(tokens)``, detached.
+    """``model.next_token_probs``, detached and dense, of a copy of the tokens: what a model does to it stays there.
 
     Raises
     ------
     InputError
-        If it is not a floating tensor.
+        If it is not a floating tensor that holds numbers.
     """
-    probs = model.next_token_probs(tokens)
+    probs = model.next_token_probs(tokens.clone())
     if not isinstance(probs, Tensor) or not probs.is_floating_point():
         kind = str(probs.dtype) if isinstance(probs, Tensor) else type(probs).__name__
         raise InputError(f"next_token_probs(tokens) is a {kind}: expected a tensor of floats")
-    return probs.detach()
+    if probs.is_meta and not tokens.is_meta:
+        raise InputError("next_token_probs(tokens) lies on the device 'meta': it holds no numbers")
+    probs = probs.detach()
+    dense = probs if probs.layout == torch.strided else probs.to_dense()
+    return dense if torch.finfo(dense.dtype).bits >= 16 else dense.float()  # with fewer there is no arithmetic
 
 
 class PlainSession:

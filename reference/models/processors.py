@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reference.models.base import Session, TargetModel, open_session
+from reference.models.base import Session, TargetModel, open_session, read_laws
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
@@ -99,7 +99,7 @@ class ProcessedModel:
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Processed laws; see :class:`reference.models.base.TargetModel`."""
-        return self.processors(self.model.next_token_probs(tokens))
+        return self.processors(read_laws(self.model, tokens))
 
     def open_session(self, num_sequences: int, device: torch.device) -> Session:
         """Start a batch of the model underneath."""
@@ -137,7 +137,8 @@ class GuidedModel:
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Guided laws; see :class:`reference.models.base.TargetModel`."""
-        return self._combine([m.next_token_probs(tokens) for m in (self.conditional, self.unconditional)])
+        first = _log(read_laws(self.conditional, tokens))  # before the other is asked, which may use the same memory
+        return guide(first, _log(read_laws(self.unconditional, tokens)), self.scale).softmax(-1)
 
     def open_session(self, num_sequences: int, device: torch.device) -> Session:
         """Start a batch of both models."""

@@ -289,11 +289,22 @@ class Process:
             Variates of its own, to randomise the PIT.
         """
         seen = self.observe(view, noise)
-        if seen is None:
-            return None
-        laws = _computed([bet.law for bet in self.bets], seen)
-        numbers = _computed([part for bet in self.bets for part in bet.numbers], seen)
-        return observations(seen.at, seen.tokens, seen.laws, seen.pick(noise), laws, numbers)
+        return None if seen is None else batch_for(self.bets, seen, noise)
+
+
+def batch_for(bets: Bets, seen: Observations, noise: Floats) -> Batch:
+    """Lay out observations for some bets, with the laws and numbers that these look at.
+
+    Parameters
+    ----------
+    bets : tuple of Bet
+    seen : Observations
+    noise : Float[S, N]
+        Variates that randomise the PIT.
+    """
+    laws = _computed([bet.law for bet in bets], seen)
+    numbers = _computed([part for bet in bets for part in bet.numbers], seen)
+    return observations(seen.at, seen.tokens, seen.laws, seen.pick(noise), laws, numbers)
 
 
 def _computed(wanted: Iterable[Seen | None], seen: Observations) -> dict[Any, npt.NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from scd_analysis.audit.given import take_laws
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.trajectories import ages
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Bools = npt.NDArray[np.bool_]
-
-PASSES_AT_ONCE = 16
-"""Passes whose laws are read together: a chunk of a trace."""
 
 SCALARS = (
     "base", "num_committed", "bonus_token", "draft_token", "next_token", "accepted", "committed", "age", "uniform",
@@ -182,13 +180,20 @@ class Commits:
         return self.drafted & ~self.accepted
 
 
-def read_commits(trace: xr.Dataset) -> Commits:
+def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
     """Gather what was committed, from some sequences of a trace.
 
     Parameters
     ----------
     trace : xarray.Dataset
         Few enough sequences to load.
+    offset : int
+        Number of the first of them, for messages.
+
+    Raises
+    ------
+    LawError
+        If a recorded law is none.
     """
     part = {name: trace[name].values.astype(np.float64) for name in SCALARS}
     passes = _passes(part, int(trace.sizes["position"]))
@@ -199,13 +204,14 @@ def read_commits(trace: xr.Dataset) -> Commits:
     beside = _moved(passes, index, back=1, left=1)
     same_slot, diagonal = (_before(passes, drawn, after) for after in (0, 1))
     earlier, decided = _moved(passes, index, back=2), np.where(passes.reached, part["uniform"], np.nan)
-    (draft_probs,) = _laws(trace, "draft_probs", index)
+    (draft_probs,) = _laws(trace, "draft_probs", offset, index)
     entered = _entry_index(passes, index, part["draft_prob_of_token"])
     held = _first_index(passes, passes.reached & ~passes.committed, index)
     entry_probs, held_probs = (
-        _laws(trace, "draft_probs", place)[0] if place.found.any() else None for place in (entered, held)
+        _laws(trace, "draft_probs", offset, place)[0] if place.found.any() else None for place in (entered, held)
     )
-    target_probs, *before = _laws(trace, "target_probs", index, drawn, earlier, beside, same_slot, diagonal)
+    places = index, drawn, earlier, beside, same_slot, diagonal
+    target_probs, *before = _laws(trace, "target_probs", offset, *places)
     return Commits(
         final=tokens,
         drafted=index.found,
@@ -370,20 +376,8 @@ def _before(passes: Passes, index: _Index, after: int) -> _Index:
     return _Index(np.where(there, iteration, -1), np.where(there, slot, -1))
 
 
-def _laws(trace: xr.Dataset, name: str, *places: _Index) -> list[Floats | None]:
-    """Take the laws at some places a position, Float[S, N, V] each.
-
-    A few passes are read at a time: all laws of a window are many times as many as those that a position is judged by.
-    """
-    if name not in trace:
-        return [None] * len(places)
-    out = [np.full((*place.slot.shape, trace.sizes["vocab"]), np.nan) for place in places]
-    for start in range(0, trace.sizes["iteration"], PASSES_AT_ONCE):
-        block = trace[name].isel(iteration=slice(start, start + PASSES_AT_ONCE)).values
-        for place, laws in zip(places, out, strict=True):
-            s, j = np.nonzero((place.iteration >= start) & (place.iteration < start + PASSES_AT_ONCE))
-            laws[s, j] = block[s, place.iteration[s, j] - start, place.slot[s, j]]
-    return list(out)
+def _laws(trace: xr.Dataset, name: str, offset: int, *places: _Index) -> list[Floats | None]:
+    return take_laws(trace, name, offset, [(place.iteration, place.slot) for place in places])
 
 
 def _other(passes: Passes, index: _Index, laws: Floats | None) -> Drawn:

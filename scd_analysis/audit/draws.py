@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 
 from scd_analysis.audit.guard import check_signature, guarded
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import check_tokens
+from scd_analysis.validate import as_array, check_tokens
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,18 +81,21 @@ class Draws:
         if stored is not None:
             return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
         name = f"subject(model, {num_sequences}, {seed})"
-        returned = self._call(name, num_sequences, seed)
-        trace = _trace_of(returned)
-        drawn = (
-            self._tokens(returned, name, num_sequences) if trace is None else self._trace(trace, name, num_sequences)
-        )
+        drawn = self._call(name, num_sequences, seed)
         if self._checkpoint is not None:
             self._checkpoint.save(number, seed, drawn)
         return drawn
 
     def _call(self, name: str, num_sequences: int, seed: int) -> Any:
+        def drawn() -> Any:  # attributes of what is returned are the subject's code too
+            returned = self._subject(self._model, num_sequences, seed)
+            trace = _trace_of(returned)
+            if trace is None:
+                return self._tokens(returned, name, num_sequences)
+            return self._trace(trace, name, num_sequences)
+
         try:
-            return guarded(name, lambda: self._subject(self._model, num_sequences, seed), self._timeout)
+            return guarded(name, drawn, self._timeout)
         except InputError as error:
             if self._checkpoint is None or len(self._used) == 1:
                 raise
@@ -100,7 +103,7 @@ class Draws:
             raise type(error)(f"{error}; {kept}") from error.__cause__
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
-        tokens = _as_it_is(getattr(returned, "tokens", returned), name)
+        tokens = as_array(getattr(returned, "tokens", returned), name, None)
         expected = (num_sequences, self.sizes[1])
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
@@ -111,10 +114,16 @@ class Draws:
         return tokens
 
     def _trace(self, trace: xr.Dataset, name: str, num_sequences: int) -> xr.Dataset:
-        found = (trace.sizes["sequence"], trace.sizes["position"], trace.attrs.get("vocab_size"))
+        found = (trace.sizes.get("sequence"), trace.sizes.get("position"), trace.attrs.get("vocab_size"))
         expected = (num_sequences, self.sizes[1], self.sizes[0])
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
+        from scd_analysis.trace import validate
+
+        try:
+            validate(trace, laws=True)
+        except InputError as error:
+            raise type(error)(f"{name}: {error}") from None
         return trace
 
     def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
@@ -147,20 +156,11 @@ class Draws:
 
 def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
     """Whether a value is an xarray dataset, without importing xarray."""
-    return hasattr(value, "data_vars") and hasattr(value, "sizes")
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(value, xarray.Dataset)
 
 
 def _trace_of(value: Any) -> xr.Dataset | None:
     """Return the trace that a subject returned, by itself or as an attribute."""
     trace = value if is_trace(value) else getattr(value, "trace", None)
     return trace if is_trace(trace) else None  # a matrix has a method of that name
-
-
-def _as_it_is(value: Any, name: str) -> npt.NDArray[Any]:
-    """Convert to an array without changing the type of its entries, so that 1.5 does not become token 1."""
-    if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu().numpy()
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} is not an array of tokens: {error}") from None

@@ -21,6 +21,13 @@ Part = TypeVar("Part")
 class Judge(ABC, Generic[Part]):
     """One grade of access: how to draw, and how to bet on what was drawn.
 
+    Attributes
+    ----------
+    grade : str
+    vocab_size, num_tokens : int
+    target_laws : str
+        Whose they are: ``"the model's"``, ``"recorded"`` in the trace, or ``"made up"`` by the audit.
+
     Parameters
     ----------
     log_threshold : float
@@ -32,6 +39,7 @@ class Judge(ABC, Generic[Part]):
     grade: str
     vocab_size: int
     num_tokens: int
+    target_laws = "the model's"
 
     def __init__(self, log_threshold: float, limit: int) -> None:
         self.log_threshold, self.limit = log_threshold, limit
@@ -117,6 +125,19 @@ class Judge(ABC, Generic[Part]):
     @abstractmethod
     def log_weights(self) -> dict[str, float]:
         """Fixed weights of all arms (ln), for the record."""
+
+    def finish(self) -> None:
+        """Refuse a verdict, once all has been seen, that would rest on a damaged record.
+
+        Raises
+        ------
+        TraceError
+            Naming the damage.
+        """
+
+    def missing(self) -> tuple[str, ...]:
+        """What was to be tested and was not, in words; :mod:`scd_analysis.audit.promises` has the rule."""
+        return ()
 
     def is_diagnosed(self) -> bool:
         """Whether more sequences would not make the diagnosis clearer."""

@@ -1,13 +1,15 @@
 """The audit of a verification kernel by itself, on windows that the audit makes up.
 
-Drafts are drawn from the laws given to the kernel, windows are independent, and laws do not depend on tokens; so a
-position that is reached has its target law whatever came before, and *verification*, *selection* and *independence* can
-be tested as on a trace. What belongs to the decoder around the kernel cannot.
+Drafts are drawn from the laws given to the kernel, windows are independent, and laws do not depend on tokens. The law
+of what is committed decides (:mod:`scd_analysis.audit.rules.any`), so that no exact rule is refuted, whichever it is.
+Since the rule is mostly modified rejection sampling, *verification*, *selection* and *independence* are tested as on a
+trace, and say what broke. What belongs to the decoder around the kernel cannot be tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,9 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.rules.any import AnyRule
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
@@ -36,15 +40,27 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
 
 SHARED = "windows-share-noise"
+ANOTHER_RULE = "the rule is another than modified rejection sampling"
+
+_TAKEN = "the subject is a verification function, tried on windows and laws made up by the audit"
+_POINT_MASS = "; its drafts are declared as point masses"
 
 CONCENTRATIONS = (0.1, 0.5, 1.0, 5.0)
 """Of the laws' symmetric Dirichlet: peaked to flat."""
 
 
 def make_windows(
-    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int
+    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int, *, point_mass: bool = False
 ) -> tuple[Longs, Floats, Floats]:
     """Draw laws of many kinds, and drafts from them.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    num_windows, window, vocab_size : int
+        B, L and V.
+    point_mass : bool
+        Whether every draft is declared as the point mass on itself, whatever it was drawn from.
 
     Returns
     -------
@@ -60,13 +76,14 @@ def make_windows(
     target = _law(target)
     kind = rng.integers(8, size=(num_windows, window, 1))
     near = _law(target[:, :-1] ** 1.2)
-    draft = np.where(kind == 0, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
+    likely = (kind == 0) | (point_mass & (kind > 4))  # else windows of point masses are hardly ever accepted whole
+    draft = np.where(likely, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
     tokens = (draft.cumsum(axis=-1) <= rng.random((num_windows, window, 1))).sum(axis=-1)
     tokens = np.minimum(tokens, vocab_size - 1)
     held = np.take_along_axis(draft, tokens[..., None], axis=-1)[..., 0] > 0
     tokens = np.where(held, tokens, draft.argmax(axis=-1))
     point = np.arange(vocab_size) == tokens[..., None]
-    return tokens, np.where(kind == 2, point, draft), target
+    return tokens, np.where(point_mass | (kind == 2), point, draft).astype(np.float64), target
 
 
 def _law(weights: Floats) -> Floats:
@@ -91,11 +108,11 @@ class _Copies:
 
 
 class KernelJudge(ConditionsJudge[Commits]):
-    """Judge a verification kernel.
+    """Judge a verification kernel by the law of what it commits, and explain by the conditions.
 
     Parameters
     ----------
-    kernel : subject with ``verify_window``, ``vocab_size`` and ``window``
+    kernel : subject with ``verify_window``, ``vocab_size``, ``window`` and ``point_mass``
         See :func:`scd_analysis.subjects.kernel`.
     seeds : numpy.random.SeedSequence
         Of windows and of the kernel's generator.
@@ -108,6 +125,7 @@ class KernelJudge(ConditionsJudge[Commits]):
     """
 
     grade = "kernel"
+    target_laws = "made up"
 
     def __init__(
         self,
@@ -122,14 +140,15 @@ class KernelJudge(ConditionsJudge[Commits]):
         super().__init__(watch, log_threshold, limit)
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self._ignores_seed: str | None = None
+        self._any = AnyRule(kernel.vocab_size)
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
-        self.not_tested = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
+        self.outside = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
 
     @property
     def taken(self) -> tuple[str, str]:
         """Sequential."""
-        return "sequential", "the subject is a verification function, tried on windows and laws made up by the audit"
+        return "sequential", _TAKEN + (_POINT_MASS if self._kernel.point_mass else "")
 
     @property
     def most_at_once(self) -> int:
@@ -139,9 +158,7 @@ class KernelJudge(ConditionsJudge[Commits]):
     def draw(self, size: int) -> Commits:
         """Make windows, have them verified, and lay out what came back."""
         for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
-        tokens, draft, target = make_windows(
-            np.random.default_rng(for_windows), size, self._kernel.window, self.vocab_size
-        )
+        tokens, draft, target = self._windows(for_windows, size)
         drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
@@ -149,6 +166,10 @@ class KernelJudge(ConditionsJudge[Commits]):
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
         return drawn
+
+    def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
+        kernel, rng = self._kernel, np.random.default_rng(seeds)
+        return make_windows(rng, size, kernel.window, self.vocab_size, point_mass=kernel.point_mass)
 
     def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
         found: tuple[Longs, Longs] = guarded(
@@ -161,7 +182,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         apart = np.random.SeedSequence(self._seeds.entropy, spawn_key=(*self._seeds.spawn_key, 2**31))
         ways = pairings(pairs)
         for_windows, *seeds = apart.spawn(1 + len(ways) * (1 + CALLS))
-        windows = make_windows(np.random.default_rng(for_windows), pairs, self._kernel.window, self.vocab_size)
+        windows = self._windows(for_windows, pairs)
         for i, way in enumerate(ways):
             own = seeds[i * (1 + CALLS) : (i + 1) * (1 + CALLS)]
             alike = self._alike(_Copies(windows, *way), [_seed(seed) for seed in own])
@@ -205,8 +226,46 @@ class KernelJudge(ConditionsJudge[Commits]):
             yield drawn.part(start, stop), stop - start
 
     def bet(self, part: Commits, offset: int) -> Floats:
-        """Bet on the conditions."""
-        return self.watch.bet(part, part.target_probs, offset)
+        """Bet on committed tokens, which decides, and on the conditions, which explain."""
+        self.watch.bet(part, part.target_probs, offset)
+        path = self._any.bet(part, self.watch.rng.random(part.final.shape))
+        return np.full_like(path, np.inf) if SHARED in self.watch.violations else path
+
+    @property
+    def is_another_rule(self) -> bool:
+        """Whether modified rejection sampling is refuted, and the law of what is committed is not."""
+        return not self.refuted and self.watch.log_e_value >= self.log_threshold
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the conditions say; of an exact rule, that it is another than modified rejection sampling."""
+        if self.is_another_rule:
+            return (Finding("rule", ANOTHER_RULE, self.watch.log_e_value, True),)
+        return super().findings() or (Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted),)
+
+    def diagnosis(self) -> Diagnosis | None:
+        """Name a condition, or say what committed tokens lean to where modified rejection sampling would stand."""
+        found = super().diagnosis()
+        if found is not None or not self.refuted:
+            return found
+        return Diagnosis(None, self._any.message, None, None, self.seen - 1, None, (), 0.0)
+
+    def conditions(self) -> tuple[ConditionReport, ...]:
+        """Where the five stand; those of modified rejection sampling say nothing of another rule."""
+        found = super().conditions()
+        if not self.is_another_rule:
+            return found
+        return tuple(
+            replace(r, message=f"{ANOTHER_RULE}: {r.message}") if r.status == "disturbed" else r for r in found
+        )
+
+    def resolutions(self) -> dict[str, dict[str, float]]:
+        """Total variation of one committed token, along one direction."""
+        return {self.grade: {"committed tokens": self._any.resolution(self.log_threshold)}}
+
+    def log_weights(self) -> dict[str, float]:
+        """Of all arms that decide."""
+        portfolio = self._any.portfolio
+        return {f"any/{arm}": float(own) for arm, own in zip(portfolio.arms, portfolio.log_weights, strict=True)}
 
 
 def _seed(sequence: np.random.SeedSequence) -> int:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from scd_analysis.audit.commits import read_commits
+from scd_analysis.audit.given import PUT_TOGETHER
 from scd_analysis.audit.target import Target
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.schema import BY_TOKEN
@@ -57,12 +58,9 @@ class Reconstruction:
         part = trace.isel(sequence=slice(count))
         target = self._window_laws(part)
         draft = declared(part, target, self._tolerance)
-        return trace.assign(
-            {
-                name: (BY_TOKEN, _padded(laws, sequences))
-                for name, laws in (("target_probs", target), ("draft_probs", draft))
-            }
-        )
+        laws = {"target_probs": target, "draft_probs": draft}
+        found = trace.assign({name: (BY_TOKEN, _padded(values, sequences)) for name, values in laws.items()})
+        return found.assign_attrs({PUT_TOGETHER: True})
 
     def _window_laws(self, trace: xr.Dataset) -> Floats:
         """Return Float[S, T, L, V], the model's laws of every slot of every pass."""

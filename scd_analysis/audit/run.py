@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scd_analysis.audit.progress import Progress
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
+from scd_analysis.common.foreign import foreign
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer
 from scd_analysis.version import __version__
@@ -30,10 +32,11 @@ RESOLUTION_MEANING = {
     "token for token": "probability that a sequence has another token anywhere, power 0.99",
     "samples": "total variation between laws of whole sequences, to first order, power 0.99",
     "trace": "total variation of one observation of a condition, to first order, power 0.99",
-    "kernel": "total variation of one observation of a condition, to first order, power 0.99",
+    "kernel": "total variation of a committed token given those before it, to first order, power 0.99",
 }
 
 
+@foreign("subject or model raised", only_exits=True)
 def audit(
     subject: Any,
     model: Any = None,
@@ -57,7 +60,8 @@ def audit(
     * *samples*: tokens only.
     * *trace*: also the five conditions of a lossless decoder, each at the pass that commits a position, and checks of
       what a lossless decoder never does.
-    * *kernel*: a verification function by itself, on laws made up by the audit (:func:`scd_analysis.subjects.kernel`).
+    * *kernel*: a verification function by itself, on laws made up by the audit (:func:`scd_analysis.subjects.kernel`):
+      the law of what it commits decides, whatever its rule.
 
     Parameters
     ----------
@@ -82,10 +86,13 @@ def audit(
     tolerance : float
         How far a recorded target probability may be from the model's own, given the finished sequence.
     checkpoint : path, optional
-        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. Stored
-        sequences and kernels need none.
+        A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. One of
+        another subject (by its name, code and settings), of another model (by laws that differ by more than
+        ``tolerance``) or seed is refused, and so is one that another audit is using. Stored sequences and kernels need
+        none.
     timeout : float, optional
-        Seconds that a subject may take for one batch.
+        Seconds that a subject may take for one batch, and the model for one call: then it is interrupted, however often
+        it takes. What never returns to Python can be ended from the command line only.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -111,11 +118,13 @@ def audit(
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
-    judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout)
-    with Progress(judge.log_threshold, judge.limit, shown=progress) as show:
+    with ExitStack() as held:
+        judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, held)
+        show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
+    judge.finish()
     return _verdict(judge, alpha, resolution, seed)
 
 
@@ -144,6 +153,7 @@ def _open(
     tolerance: float,
     checkpoint: str | Path | None,
     timeout: float | None,
+    held: ExitStack,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
@@ -154,16 +164,17 @@ def _open(
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit, timeout)
     model = getattr(subject, "target_model", None) if model is None else model
-    target = model if model is None or isinstance(model, Target) else Target(model)
+    target = model if model is None or isinstance(model, Target) else Target(model, timeout)
     sizes = _sizes(subject, target)
     limit = _limit(sizes[1], subject, max_sequences)
+    if target is not None:
+        target.check(np.random.default_rng(for_checks))
     kept = None
     if checkpoint is not None and not hasattr(subject, "num_available"):
         from scd_analysis.audit.checkpoint import Checkpoint
+        from scd_analysis.audit.identity import identity
 
-        kept = Checkpoint(checkpoint, {"seed": seed, "vocab_size": sizes[0], "num_tokens": sizes[1]})
-    if target is not None:
-        target.check(np.random.default_rng(for_checks))
+        kept = held.enter_context(Checkpoint(checkpoint, identity(subject, target, sizes, seed), tolerance))
     draws = Draws(subject, model, sizes, for_subject, kept, timeout)
     evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit))
     most = FIRST_BATCH if target is None else target.sequences_at_once
@@ -218,7 +229,24 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         diagnosis=judge.diagnosis(),
         certificate=judge.certificate(),
         path=tuple(judge.path),
+        missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
     )
+
+
+_RESOLVING = {"samples": "finished sequences", "token for token": "finished sequences"}
+
+
+def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]], wanted: float) -> tuple[str, ...]:
+    """What the audit lacked: tests, and sequences for the resolution that was asked for."""
+    lacking = list(judge.missing())
+    for of, (worst, by) in found.items():
+        if of in _RESOLVING or not lacking:
+            what = _RESOLVING.get(of) or max(by, key=lambda direction: by[direction], default=of)
+            found_at = f"of the {what}, a total variation of {worst:.3g} would have been found"
+            lacking.append(
+                f"resolution: {found_at}, and {wanted:g} was asked for: allow more sequences, or ask for less"
+            )
+    return tuple(lacking)
 
 
 def _record(
@@ -236,6 +264,7 @@ def _record(
         "resolution_wanted": wanted,
         "resolution_meaning": meaning,
         "resolutions": resolutions,
+        "target_laws": judge.target_laws,
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},

@@ -18,6 +18,7 @@ from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
 from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.validate import LAW_TOLERANCE
 
 FALSE_DISCOVERY_RATE = 0.05
 CERTIFICATE_DELTA = 0.05
@@ -90,7 +91,7 @@ class SampleEvidence:
         self._whole = countable is not None and countable[1] == "whole sequences"
         self.certain = True
         self.impossible: Impossible | None = None
-        self._seen = 0
+        self._seen = self._open_sequences = self._open_tokens = 0
 
     def batch(self, tokens: Longs) -> Batch:
         """Look the target's laws up."""
@@ -104,6 +105,9 @@ class SampleEvidence:
         if self.impossible is None:
             self.impossible = find_impossible(batch, self._seen)
         self._seen += len(batch)
+        open_ = batch.token_probs < 1  # where a law is a point mass, nothing is learned of a departure elsewhere
+        self._open_sequences += int(open_.any(axis=1).sum())
+        self._open_tokens += int(open_.sum())
         return self.portfolio.bet(batch)
 
     def certificate(self) -> Certificate | None:
@@ -140,13 +144,15 @@ class SampleEvidence:
             return {"token for token": {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}}
         weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
         directed = next(weight for arm, weight in weights.items() if arm.startswith("directed:"))
-        tokens = seen * self.target.num_tokens
+        seen, tokens = min(seen, self._open_sequences), min(seen * self.target.num_tokens, self._open_tokens)
         priors = np.asarray(PRIOR_TOKENS)
         out = {"one learned direction": one_direction(log_threshold, float(directed), seen, tokens, priors)}
         joint = [weight for arm, weight in weights.items() if arm.startswith("joint-cells:")]
         if joint:
             cells = self.target.vocab_size**self.target.num_tokens
             out["every cell at once"] = every_cell(log_threshold, float(joint[0]), seen, cells, CONCENTRATIONS)
+        if self.target.laws_apart > LAW_TOLERANCE:
+            out["laws that differ after the same tokens"] = self.target.laws_apart
         return {"samples": out}
 
 

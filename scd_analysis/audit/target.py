@@ -30,6 +30,8 @@ class Target:
     model : TargetModel
         With ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``; ``grid_width``
         (tokens in a row of an image) is used where there is one.
+    timeout : float, optional
+        Seconds that one call of it may take.
 
     Raises
     ------
@@ -37,13 +39,16 @@ class Target:
         If the model lacks a part of the contract.
     """
 
-    def __init__(self, model: Any) -> None:
+    laws_apart = 0.0
+    """Total variation within which a law is known, where it was recorded more than once."""
+
+    def __init__(self, model: Any, timeout: float | None = None) -> None:
         self.vocab_size = _positive(model, "vocab_size")
         self.num_tokens = _positive(model, "num_tokens")
         if not callable(getattr(model, "next_token_probs", None)):
             raise InputError("model.next_token_probs is not a method: an audit needs the law of every token")
         self.grid_width = _grid_width(model, self.num_tokens)
-        self._model = model
+        self._model, self._timeout = model, timeout
         self._table: Tabulated | None = None
 
     @property
@@ -118,13 +123,15 @@ class Target:
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"model.next_token_probs(Long{list(prefixes.shape)})"
-        returned = guarded(name, lambda: self._model.next_token_probs(model_input(prefixes)))
-        laws = as_array(returned, "model.next_token_probs(...)")
+        laws = guarded(name, lambda: self._read(prefixes), self._timeout)
         expected = (*tokens.shape, self.vocab_size)
         if laws.shape != expected:
             raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")
         check_laws(laws, "model.next_token_probs(...)")
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
+
+    def _read(self, prefixes: Longs) -> Floats:
+        return as_array(self._model.next_token_probs(model_input(prefixes)), "model.next_token_probs(...)")
 
     def _write_out(self) -> Tabulated:
         """Ask for the law after every prefix; token 0 fills up the rest of a prefix."""
@@ -169,8 +176,11 @@ def _grid_width(model: Any, num_tokens: int) -> int | None:
 
 
 def model_input(tokens: Longs) -> Any:
-    """Return tokens as a model wants them: a torch tensor where torch is installed, else the array."""
-    return _converter()(np.ascontiguousarray(tokens))
+    """Return a copy of tokens as a model wants them: a torch tensor where torch is installed, else an array.
+
+    A copy, since a model may write into its input.
+    """
+    return _converter()(np.array(tokens, order="C"))
 
 
 @lru_cache(maxsize=1)

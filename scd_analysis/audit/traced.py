@@ -10,21 +10,22 @@ import numpy as np
 import xarray as xr
 
 from scd_analysis.audit.bets import ESTABLISHED, PRIORS
-from scd_analysis.audit.commits import PASSES_AT_ONCE, Commits, read_commits
+from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
+from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
+from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.conditions import Condition
-from scd_analysis.errors import InputError
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_observation
-from scd_analysis.trace import check_counts
 
 SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
@@ -41,12 +42,17 @@ class ConditionsJudge(Judge[Part]):
     watch : Watch
     log_threshold, limit
         See :class:`Judge`.
+
+    Attributes
+    ----------
+    outside : dict of Condition to str
+        What the grade does not promise, and why.
     """
 
     def __init__(self, watch: Watch, log_threshold: float, limit: int) -> None:
         super().__init__(log_threshold, limit)
         self.watch = watch
-        self.not_tested: dict[Condition, str] = {}
+        self.outside: dict[Condition, str] = {}
 
     @property
     def share(self) -> float:
@@ -78,16 +84,37 @@ class ConditionsJudge(Judge[Part]):
             status, message = "broken", diagnosis.cause
         elif log_e_value >= ESTABLISHED:
             status = "disturbed"
-        elif condition in self.not_tested and not violations:
-            status, message = "not tested", self.not_tested[condition]
+        elif not violations and (why := self._not_tested(condition)) is not None:
+            status, message = "not tested", why
         else:
             status, message = "not refuted", "nothing speaks against it"
         if condition is Condition.TARGET and status in ("not refuted", "broken"):
             observations = self.watch.targets
-        if status == "not refuted" and not observations:
-            status, message = "not tested", "nothing was seen that it could be judged by"
         resolution = self._resolution(running) if observations and condition is not Condition.TARGET else None
         return ConditionReport(condition, status, log_e_value, observations, resolution, message)
+
+    def finish(self) -> None:
+        """Where the record is damaged at one place, and nothing else refutes, there is no verdict."""
+        if not self.refuted and (damage := self.watch.damage) is not None:
+            raise TraceError(damage)
+
+    def untested(self) -> dict[Condition, str]:
+        """See :mod:`scd_analysis.audit.promises`."""
+        return untested(self.watch.events, self.watch.judged, tuple(self.outside))
+
+    def missing(self) -> tuple[str, ...]:
+        """Conditions that were not tested, though it takes all of them."""
+        return tuple(f"{condition.value}: {what}" for condition, what in self.untested().items())
+
+    def _not_tested(self, condition: Condition) -> str | None:
+        """Why a condition was not tested, None if it was."""
+        happened = self.watch.events.counts
+        why = self.outside.get(condition) or self.untested().get(condition)
+        if why is None and not happened["drafted"]:
+            return "nothing was drafted"
+        if why is None and condition is Condition.DECLARED_LAW and not happened["drawn"]:
+            return "nothing to test: every draft is declared as a point mass, which is its law"
+        return why
 
     def _resolution(self, running: list[Running]) -> float | None:
         found = [
@@ -123,10 +150,10 @@ class ConditionsJudge(Judge[Part]):
         return out
 
     def resolutions(self) -> dict[str, dict[str, float]]:
-        """Total variation of one observation of each condition, along one direction."""
+        """Total variation of one observation of each condition, along one direction; one for what was not tested."""
         reports = self.conditions()
         found = {report.condition.value: report.resolution for report in reports if report.resolution is not None}
-        return {self.grade: found}
+        return {self.grade: found | {condition.value: 1.0 for condition in self.untested()}}
 
 
 class TraceJudge(ConditionsJudge[xr.Dataset]):
@@ -163,8 +190,10 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         self._evidence, self._draws, self._first, self._until_certain = evidence, draws, first, until_certain
         self.vocab_size, self.num_tokens = draws.sizes
         self._reconstruction = None if evidence is None else Reconstruction(evidence.target, watch.tolerance)
+        self._given = Given()
         if evidence is None:
-            self.not_tested[Condition.TARGET] = "no model was given to compare the recorded laws with"
+            self.target_laws = "recorded"
+            self.outside[Condition.TARGET] = "no model was given to compare the recorded laws with"
 
     @property
     def share(self) -> float:
@@ -205,28 +234,14 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def bet(self, part: xr.Dataset, offset: int) -> Floats:
         """Bet on the conditions and on the sequences."""
-        part = _made(part)
-        check_counts(part)  # what happened at a pass can be judged only where the trace says all of it
-        commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part))
+        part = self._given.complete(_made(part), offset)
+        commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part), offset)
         _check_complete(commits, offset)
-        self._note(commits)
         if self._evidence is None:
-            return self.watch.bet(commits, None, offset)
+            return self.watch.bet(commits, None, offset)  # laws were recorded, or a model was needed
         batch = self._evidence.batch(commits.final)
-        watched = self.watch.bet(commits, batch.target_probs, offset)
+        watched = self.watch.bet(commits, batch.target_probs, offset, laws_recorded="target_probs" in part)
         return np.logaddexp(math.log(SAMPLES_SHARE) + self._evidence.bet(batch), math.log(1 - SAMPLES_SHARE) + watched)
-
-    def _note(self, commits: Commits) -> None:
-        if self._evidence is None and commits.bonus.any():
-            without = "bonus tokens: no trace holds their law, and no model was given; nothing speaks against the rest"
-            self.not_tested.setdefault(Condition.VERIFICATION, without)
-        if commits.draft_probs is None:
-            self.not_tested.setdefault(
-                Condition.INDEPENDENCE, "exact laws were not recorded: only shared variates can be seen"
-            )
-        if not commits.drafted.any():
-            none = "nothing was drafted"
-            self.not_tested |= {condition: none for condition in Condition if condition not in self.not_tested}
 
     def resolutions(self) -> dict[str, dict[str, float]]:
         """Of the conditions, and of the finished sequences."""

@@ -18,12 +18,17 @@ class Outcome(Enum):
     REFUTED = "The subject does not sample from the target law: the evidence against it crossed ln(1/alpha)."
     NOT_REFUTED = "The evidence found no difference from the target law down to the stated resolution."
     EXACT = "The exact law of the subject equals the target law: every branch was enumerated."
-    INCONCLUSIVE = "Too little evidence for the resolution asked for: allow more sequences, or ask for less."
+    INCONCLUSIVE = "Too little was tested, or seen, to say so at the resolution asked for."
 
 
 BROKEN = (
     "The subject breaks a condition on which sampling from the target law rests: the evidence against it crossed "
     "ln(1/alpha)."
+)
+
+RECORDED = (
+    "The evidence found no difference from the laws that the trace records, down to the stated resolution; whether "
+    "these are a model's was not asked."
 )
 
 
@@ -154,6 +159,8 @@ class Verdict:
         Bounds on a total variation that hold at all times, where its cells can be counted.
     path : tuple of (int, float)
         ln E over the number of sequences, at the ends of the parts that were bet on.
+    missing : tuple of str
+        What an inconclusive audit lacked, one sentence each.
     """
 
     outcome: Outcome
@@ -168,6 +175,7 @@ class Verdict:
     diagnosis: Diagnosis | None = None
     certificate: Certificate | None = None
     path: tuple[tuple[int, float], ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def condition(self) -> Condition | None:
@@ -177,7 +185,11 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
-        return self.outcome.value if self.condition is None else BROKEN
+        if self.condition is not None:
+            return BROKEN
+        if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
+            return RECORDED
+        return self.outcome.value
 
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
@@ -189,7 +201,7 @@ class Verdict:
             f"{self.outcome.name}: ln E = {self.log_e_value:.2f} against {math.log(1 / self.alpha):.2f} "
             f"after {self.num_sequences:,} sequences ({self.num_tokens:,} tokens), resolution {self.resolution:.3g}."
         )
-        lines = [first, self.sentence]
+        lines = [first, self.sentence, *(f"Missing: {what}." for what in self.missing)]
         if self.diagnosis is not None:
             lines += _diagnosis_lines(self.diagnosis)
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]

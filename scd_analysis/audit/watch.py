@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.conditions import PROCESSES
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
+from scd_analysis.audit.promises import Events
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
@@ -105,6 +106,8 @@ class Watch:
         Recorded target probabilities that were compared with the model's.
     seen : EarlierVariates
         Acceptance variates so far.
+    events : Events
+        What happened, and needs to have been judged.
     """
 
     vocab_size: int
@@ -119,6 +122,9 @@ class Watch:
     targets: int = 0
     contradicted: list[Violation | None] = field(default_factory=lambda: [None, None])
     seen: EarlierVariates = field(default_factory=EarlierVariates)
+    events: Events = field(default_factory=Events)
+    _once: Violation | None = None
+    _again: bool = False
 
     def __post_init__(self) -> None:
         self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
@@ -145,12 +151,17 @@ class Watch:
         return [r for r in self.running if r.process.rank in ranks and r.process.speaks(self)]
 
     @property
+    def judged(self) -> dict[Process | None, int]:
+        """Observations by process; by None, target probabilities that were compared with the model's."""
+        return {None: self.targets} | {running.process: running.observations for running in self.running}
+
+    @property
     def flags_follow_variates(self) -> bool:
         """Whether variates were recorded, and accept flags are what they say."""
         first, second, compared = self.inconsistent
         return compared > 0 and min(first, second) <= 1e-3 * compared
 
-    def bet(self, commits: Commits, model_probs: Floats | None, offset: int) -> Floats:
+    def bet(self, commits: Commits, model_probs: Floats | None, offset: int, *, laws_recorded: bool = True) -> Floats:
         """Bet on some sequences and return the path of ln E, Float[S].
 
         Parameters
@@ -160,7 +171,10 @@ class Watch:
             The model's law of every token given the finished sequence.
         offset : int
             Number of the first sequence.
+        laws_recorded : bool
+            Whether numbers of laws were recorded with the laws, so that the two were compared.
         """
+        commits, violations = self._check(commits, model_probs, offset, laws_recorded)
         target = model_probs if commits.target_probs is None else commits.target_probs
         others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
         view = View(commits, target, model_probs, others, self.grid_width)
@@ -169,15 +183,48 @@ class Watch:
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
             paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
         path = np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0)
-        for violation in check(commits, model_probs, offset, self.tolerance):
+        for violation in violations:
             known = self.violations.get(violation.name)
             self.violations[violation.name] = violation if known is None else known.merged(violation)
         self._compare_flags(commits, offset)
+        self.events.add(commits)
         if self.violations:
             path[max(min(v.sequence for v in self.violations.values()) - offset, 0) :] = np.inf
         if model_probs is not None:
             self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
+
+    def _check(
+        self, commits: Commits, model_probs: Floats | None, offset: int, laws_recorded: bool
+    ) -> tuple[Commits, list[Violation]]:
+        """Look for what never happens; hold the first such slot back where only numbers of laws were recorded."""
+        found = list(check(commits, model_probs, offset, self.tolerance))
+        if not found or laws_recorded or self._again:
+            return commits, found
+        places = {(v.sequence, v.position) for v in found}
+        if self._once is not None or len(places) > 1 or any(v.count > 1 for v in found):
+            self._again, self._once = True, None
+            return commits, found
+        ((sequence, position),) = places
+        self._once = found[0]
+        there = np.ones(commits.final.shape, dtype=bool)
+        there[sequence - offset, position] = False
+        commits = replace(commits, drafted=commits.drafted & there, bonus=commits.bonus & there)
+        return commits, list(check(commits, model_probs, offset, self.tolerance))
+
+    @property
+    def damage(self) -> str | None:
+        """What happened once in the whole record, and one changed number explains; None where nothing did."""
+        once, compared = self._once, self.inconsistent[2]
+        if once is None and compared >= FEWEST_FLAGS and min(self.inconsistent[:2]) == 1:
+            once = self.contradicted[self.inconsistent.index(1)]
+        if once is None:
+            return None
+        place = f"sequence {once.sequence}, pass {once.iteration}, position {once.position}"
+        return (
+            f"trace: {place}: {once.message}, and so it is nowhere else: one changed number would do it, which is "
+            "damage, and not told from a fault; laws that are recorded, or a second time, would tell"
+        )
 
     def _bet(self, running: Running, view: View, noise: Floats, offset: int) -> Floats:
         path = np.full(len(view.commits), running.log_e_value)
@@ -209,9 +256,12 @@ class Watch:
         self._contradict()
 
     def _contradict(self) -> None:
-        """Where accept flags follow the recorded variates, but for some, those were not accepted by theirs."""
+        """Where accept flags follow the recorded variates, but for some, those were not accepted by theirs.
+
+        A single one is one damaged number.
+        """
         *inconsistent, compared = self.inconsistent
         fewest = min(inconsistent)
         violation = self.contradicted[inconsistent.index(fewest)]
-        if violation is not None and compared >= FEWEST_FLAGS and fewest <= MOST_CONTRADICTED * compared:
+        if violation is not None and compared >= FEWEST_FLAGS and 1 < fewest <= MOST_CONTRADICTED * compared:
             self.violations[violation.name] = violation

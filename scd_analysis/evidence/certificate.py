@@ -32,6 +32,9 @@ from scd_analysis.validate import check_between, check_laws
 _GRID = 64
 """Pieces into which each cell is cut when an upper bound is searched; the bound is rounded outward on each."""
 
+_FINE_CELLS, _MASS_OF_PIECE = 2**11, 2.0**-16
+"""Above so many cells, one is cut into no more pieces than of this mass: what is rounded stays as small."""
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -99,7 +102,7 @@ class TotalVariation:
         radius = self._radius(n, delta)
         seen, target = self._curve(n)
         low = float(np.max(_kl_inverse(seen, radius, upper=False) - target))
-        fine_seen, fine_target = _refine(seen), _refine(target)
+        fine_seen, fine_target = _refine(seen, target)
         high = float(np.max(_kl_inverse(fine_seen[1:], radius, upper=True) - fine_target[:-1]))
         return Certificate(max(low, 0.0), min(high, 1.0), delta, n, self._what)
 
@@ -117,23 +120,38 @@ class TotalVariation:
         return (math.log(1 / delta) + likelihood - mixture) / n
 
     def _curve(self, n: int) -> tuple[Floats, Floats]:
-        """Return the events {Qn / P large}: their empirical and target probabilities, from nothing to everything."""
-        ratio = np.divide(self._counts, self._law, out=np.full(len(self._law), np.inf), where=self._law > 0)
+        """Return the events {Qn / P large}: their empirical and target probabilities, from nothing to everything.
+
+        Cells that never came are the last, and one piece: there the curve is straight.
+        """
+        came = self._counts > 0
+        counts, law = self._counts[came], self._law[came]
+        ratio = np.divide(counts, law, out=np.full(len(law), np.inf), where=law > 0)
         order = np.argsort(-ratio, kind="stable")
-        seen = np.r_[0, np.cumsum(self._counts[order])] / n
-        return np.asarray(seen), np.r_[0, np.cumsum(self._law[order])]
+        rest = [] if came.all() else [1.0]
+        seen = np.concatenate([[0.0], np.cumsum(counts[order]) / n, rest])
+        target = np.concatenate([[0.0], np.cumsum(law[order]), np.multiply(rest, self._law.sum())])
+        return np.asarray(seen), np.asarray(target)
 
 
 def _log_marginal(counts: Longs, prior: Floats) -> float:
     """Return ln of the Dirichlet-multinomial probability of a sequence with these counts."""
-    total = prior.sum()
+    total, came = prior.sum(), counts > 0
     start = gammaln(total) - gammaln(total + counts.sum())
-    return float(start + (gammaln(prior + counts) - gammaln(prior)).sum())
+    return float(start + (gammaln(prior[came] + counts[came]) - gammaln(prior[came])).sum())
 
 
-def _refine(points: Floats) -> Floats:
-    index = np.arange((len(points) - 1) * _GRID + 1) / _GRID
-    return np.interp(index, np.arange(len(points)), points)
+def _refine(seen: Floats, target: Floats) -> tuple[Floats, Floats]:
+    """Cut the pieces of a curve into smaller ones."""
+    pieces = np.full(len(seen) - 1, _GRID)
+    if len(pieces) > _FINE_CELLS:
+        mass = np.maximum(np.diff(seen), np.diff(target))
+        pieces = np.clip(np.ceil(mass / _MASS_OF_PIECE), 1, _GRID).astype(np.int64)
+    start = np.repeat(np.arange(len(pieces)), pieces)
+    within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    index, points = np.r_[start + within / pieces[start], len(pieces)], np.arange(len(seen))
+    fine = np.interp(index, points, seen), np.interp(index, points, target)
+    return np.asarray(fine[0]), np.asarray(fine[1])
 
 
 def _kl_inverse(observed: Floats, radius: float, *, upper: bool) -> Floats:

@@ -38,10 +38,12 @@ def one_direction(
     log_weight : float
         ln of the weight of one arm.
     num_sequences, num_tokens : int
-        How much was seen.
+        How much was seen that could have been otherwise; one is returned where nothing was.
     priors : Float[arms]
         The grid of c, in tokens.
     """
+    if num_sequences < 1 or num_tokens < 1:
+        return 1.0
     best = math.inf
     for prior in np.asarray(priors, dtype=np.float64):
         shrink = num_tokens / (num_tokens + prior)
@@ -55,8 +57,6 @@ def one_observation(log_threshold: float, log_weight: float, num_observations: i
 
     By Pinsker's inequality in its first-order form, ``TV <= sqrt(KL / 2)`` of one observation.
     """
-    if num_observations < 1:
-        return 1.0
     whole = one_direction(log_threshold, log_weight, num_observations, num_observations, priors)
     return min(1.0, whole * math.sqrt(math.pi / 2))
 
@@ -65,6 +65,8 @@ def every_cell(
     log_threshold: float, log_weight: float, num_sequences: int, num_cells: int, concentrations: Floats
 ) -> float:
     """Return the smallest TV found with power 0.99 along a random direction in all cells of a small space."""
+    if num_sequences < 1:
+        return 1.0
     freedom = max(num_cells - 1, 1)
     best = math.inf
     for concentration in np.asarray(concentrations, dtype=np.float64):

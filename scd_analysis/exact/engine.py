@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -15,7 +17,7 @@ from scd_analysis.exact.interception import intercepted, watched
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop, as_loop, law_of_loop
 from scd_analysis.exact.progress import reporting
-from scd_analysis.exact.workers import explore_in_processes
+from scd_analysis.exact.workers import SHARE, explore_in_processes, packed, processes_wanted
 from scd_analysis.validate import check_at_least, check_between, check_known
 
 
@@ -52,9 +54,11 @@ def exact_law(
     mass_floor
         Paths of smaller probability are not run; their mass is reported.
     max_branches, max_seconds
-        Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing.
+        Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing. On the main
+        thread a sampler that loops for ever or waits is interrupted. Starting processes may take some seconds more.
     workers
-        Processes, for a function (a `Loop` refuses more than one); sampler and outcomes must survive a fork.
+        Processes, for a function (a `Loop` refuses more than one), started by joblib: `joblib.parallel_config` says
+        where they run; threads are refused. Sampler and outcomes are pickled (by cloudpickle, so lambdas are).
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
@@ -100,13 +104,17 @@ def exact_law(
             return law_of_loop(sampler, state_key, limits, watch.check, report)
     if state_key is not None:
         raise InputError("state_key: only a Loop has states to merge; this sampler is a function")
-    with reporting(progress) as report, guard() as watch:
-        explorer = Explorer(runner(sampler, limits.rational), limits, watch.check)
-        if workers > 1:
-            explore_in_processes(explorer, limits, workers, report)
-        else:
-            explorer.run(lambda: report(explorer.tally.branches, explorer.waiting))
-        explorer.leave_rest()
+    dealt = processes_wanted(workers)
+    content = packed(sampler) if dealt else b""
+    deadline = time.monotonic() + (math.inf if max_seconds is None else max_seconds)
+    with reporting(progress) as report:
+        with guard() as watch:
+            explorer = Explorer(runner(sampler, limits.rational), limits, watch.check, heaviest_first=dealt)
+            enough = SHARE * workers if dealt else math.inf
+            explorer.run(lambda: report(explorer.tally.branches, explorer.waiting) or explorer.waiting >= enough)
+        if dealt:  # with nothing intercepted here
+            explore_in_processes(explorer, content, runner, limits, workers, intercept, deadline, report)
+    explorer.leave_rest()
     return law_from(explorer.tally, limits.rational)
 
 

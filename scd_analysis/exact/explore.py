@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from scd_analysis.errors import CannotEnumerate, InputError
+from scd_analysis.exact.alarm import alarm
 from scd_analysis.exact.arithmetic import Number, Sum
 from scd_analysis.exact.context import activate, refuse
 from scd_analysis.exact.conversions import StartOver
@@ -111,18 +112,23 @@ class Explorer:
         How far to go.
     check
         Called now and then, and at the end, to see that no draw has escaped.
+    heaviest_first
+        Whether to run the heaviest branch first, as with a budget, so that many are known soon.
     """
 
-    def __init__(self, run_once: RunOnce, limits: Limits, check: Callable[[], None]) -> None:
+    def __init__(
+        self, run_once: RunOnce, limits: Limits, check: Callable[[], None], *, heaviest_first: bool = False
+    ) -> None:
         self._run_once = run_once
         self._limits = limits
         self._check = check
         self._order = 0
         self._deadline = math.inf
-        self._lightest_last = limits.max_branches is not None or limits.max_seconds is not None
+        self._lightest_last = heaviest_first or limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
         self._kept: list[torch.Tensor] = []
         self._first: tuple[Pending, Hashable] | None = None
+        self._walk: Walk | None = None  # of the sampler while it runs
         self.tally = Tally()
         self.put([Pending(Fraction(1) if limits.rational else 1.0, None, 0)])
 
@@ -132,12 +138,6 @@ class Explorer:
             self._order += 1
             weight = -float(branch.mass) if self._lightest_last else 0.0
             heapq.heappush(self._heap, (weight, -self._order, branch))
-
-    def share(self, limits: Limits) -> Explorer:
-        """Give an explorer of the same sampler with nothing to run yet."""
-        other = Explorer(self._run_once, limits, self._check)
-        other.take_all()
-        return other
 
     def take_all(self) -> list[Pending]:
         """Take out all branches still to be run, heaviest first."""
@@ -155,16 +155,22 @@ class Explorer:
         limits = self._limits
         if limits.max_seconds is not None:
             self._deadline = time.monotonic() + limits.max_seconds
-        while self._heap and not stop():
-            if limits.max_branches is not None and self.tally.branches >= limits.max_branches:
-                break
-            if time.monotonic() >= self._deadline:
-                break
-            self._branch(heapq.heappop(self._heap)[2])
+        with alarm(limits.max_seconds, self._interrupt):
+            while self._heap and not stop():
+                if limits.max_branches is not None and self.tally.branches >= limits.max_branches:
+                    break
+                if time.monotonic() >= self._deadline:
+                    break
+                self._branch(heapq.heappop(self._heap)[2])
         if self._first and self.tally.branches == 1 and not self._heap:  # is there a source that nobody sees?
             for _ in range(REPEATS):
                 self._repeat(*self._first)
         self._check()
+
+    def _interrupt(self) -> None:
+        """Leave a path whose time is over, wherever the sampler stands."""
+        if self._walk is not None:
+            self._walk.expire()
 
     def leave_rest(self) -> None:
         """Count what was not run as left out."""
@@ -202,6 +208,7 @@ class Explorer:
         run = Run(walk, World(walk, self._limits.slack), self.tally.notes)
         mark_kept(run, self._kept)
         try:
+            self._walk = walk
             with activate(run):
                 outcome = self._run_once(run)
                 outcome = frozen(outcome)
@@ -213,6 +220,7 @@ class Explorer:
             error.add_note(f"raised by the sampler on a branch of probability {float(walk.mass):.3g}")
             raise
         finally:
+            self._walk = None
             walk.closed = True
             self._kept = kept_from(run)
         if run.refused is not None:  # the sampler caught the refusal
@@ -226,7 +234,10 @@ class Explorer:
     def _repeat(self, end: Pending, outcome: Hashable) -> None:
         """Replay a finished path: the same choices must give the same outcome."""
         walk = Walk(end, rational=self._limits.rational, floor=0.0, explore=False)
-        again = self._once(walk)
+        try:
+            again = self._once(walk)
+        except Abandoned:  # its time was over
+            return
         if again != outcome:
             raise CannotEnumerate(
                 f"the sampler does not repeat itself: the same choices gave first {outcome!r}, then {again!r}; "

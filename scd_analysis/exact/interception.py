@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import random as python_random
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from scd_analysis.exact.context import active, drawing, refuse
 from scd_analysis.exact.generators import GENERATORS, seeded
 from scd_analysis.exact.patches import Patches
 from scd_analysis.exact.run import AGAIN
-from scd_analysis.exact.torch_modes import DispatchMode
+from scd_analysis.exact.torch_modes import DispatchMode, seen_on_threads
 
 _MOST_GENERATORS = 64
 
@@ -74,6 +76,37 @@ def _eager(model: Any = None, **_: Any) -> Any:
     return (lambda function: function) if model is None else model
 
 
+def _traced(function: Any, *_: Any, **__: Any) -> Any:
+    """Stand in for ``torch.jit.trace``: a trace would hold the variates of the run that made it."""
+    return function
+
+
+def _without_refusals(function: Callable[[], None]) -> Callable[[], None]:
+    """Threads print what they raise; a refusal has been taken note of by then."""
+
+    def run() -> None:
+        with suppress(CannotEnumerate):
+            function()
+
+    return run
+
+
+def _started(original: Callable[..., Any]) -> Callable[..., Any]:
+    def start(self: Any) -> None:
+        if active() is not None:
+            self.run = _without_refusals(seen_on_threads(self.run))
+        original(self)
+
+    return start
+
+
+def _submitted(original: Callable[..., Any]) -> Callable[..., Any]:
+    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return original(self, fn if active() is None else seen_on_threads(fn), *args, **kwargs)
+
+    return submit
+
+
 Pair = tuple[Any, Any]
 """An object and what stands in for it."""
 
@@ -99,6 +132,7 @@ def _replacements() -> list[Pair]:
     found.append((torch.set_rng_state, _guarded(torch.set_rng_state, _torch_restored)))
     found.append((torch.Generator, _seeded_generator()))
     found.append((torch.compile, _guarded(torch.compile, _eager)))
+    found.append((torch.jit.trace, _guarded(torch.jit.trace, _traced)))
     for name in ("manual_seed", "manual_seed_all", "seed", "seed_all"):
         original = getattr(torch.cuda, name)
         found.append((original, _guarded(original, _torch_seed(lambda: None))))
@@ -184,6 +218,8 @@ def _apply(patches: Patches, replacements: list[Pair], foreign: list[Any]) -> No
     for owner in (python_random.Random, python_random.SystemRandom):
         for name, method in python_draws.random_methods(owner).items():
             patches.attribute(owner, name, method)
+    patches.attribute(threading.Thread, "start", _started(threading.Thread.start))
+    patches.attribute(ThreadPoolExecutor, "submit", _submitted(ThreadPoolExecutor.submit))
     for name, method in torch_scalars.methods().items():
         patches.attribute(torch.Tensor, name, method)
     patches.attribute(torch.distributions.Gumbel, "rsample", _gumbel_sample(torch.distributions.Gumbel.rsample))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -103,6 +104,7 @@ class _Programme:
     key: Callable[[Any], Hashable] | None
     limits: Limits
     check: Callable[[], None]
+    deadline: float  # of the monotonic clock
     tally: Tally = field(default_factory=Tally)
     transitions: dict[_Reached, _Transition] = field(default_factory=dict)
 
@@ -132,7 +134,9 @@ class _Programme:
             asked.update(new)
             return self._reached(state, run, frozenset() if start is None else start.forgotten)
 
-        explorer = Explorer(run_once, replace(self.limits, max_branches=None, mass_floor=0.0), self.check)
+        seconds = None if self.limits.max_seconds is None else max(0.0, self.deadline - time.monotonic())
+        limits = replace(self.limits, max_branches=None, mass_floor=0.0, max_seconds=seconds)
+        explorer = Explorer(run_once, limits, self.check)
         explorer.run()
         explorer.leave_rest()
         self.tally.branches += explorer.tally.branches
@@ -230,8 +234,9 @@ def law_of_loop(
     """
     from scd_analysis.exact.engine import law_from
 
-    programme = _Programme(loop, state_key or loop.state_key, limits, check)
-    tally, started = programme.tally, time.monotonic()
+    deadline = time.monotonic() + (math.inf if limits.max_seconds is None else limits.max_seconds)
+    programme = _Programme(loop, state_key or loop.state_key, limits, check, deadline)
+    tally = programme.tally
     one: Number = Fraction(1) if limits.rational else 1.0
     first = programme._stepped(None)
     tally.left_out.add(first.left_out * one)
@@ -242,7 +247,7 @@ def law_of_loop(
             report(tally.branches, len(layer))
             if start.outcome is not None:
                 tally.add(start.outcome, [mass])
-            elif mass < limits.mass_floor or _spent(limits, tally, started):
+            elif mass < limits.mass_floor or _spent(limits, tally, deadline):
                 tally.left_out.add(mass)
             else:
                 _push(programme.transition(start), mass, following, tally)
@@ -263,7 +268,7 @@ def _push(transition: _Transition, mass: Number, following: dict[_Reached, tuple
                 following[end] = (replace(known, forgotten=known.forgotten | end.forgotten), total)
 
 
-def _spent(limits: Limits, tally: Tally, started: float) -> bool:
+def _spent(limits: Limits, tally: Tally, deadline: float) -> bool:
     if limits.max_branches is not None and tally.branches >= limits.max_branches:
         return True
-    return limits.max_seconds is not None and time.monotonic() - started >= limits.max_seconds
+    return time.monotonic() >= deadline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scd_analysis.exact.context import refuse
+from scd_analysis.exact.context import active, refuse
 
 
 def _is_array(value: Any) -> bool:
@@ -106,6 +106,11 @@ class Operators:
         refuse("hashing a variate", "its value is not decided")
 
     def __format__(self, _: str) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:
+        if active() is None:
+            return "<variate>"
         refuse("formatting a variate", "its value is not decided")
 
     def __float__(self) -> float:

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-from scd_analysis.errors import InputError, UnknownNameError
+from scd_analysis.common.escape import cell
+from scd_analysis.common.foreign import announced, foreign
+from scd_analysis.common.load import load
+from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number
 from scd_analysis.exact.engine import exact_law
 from scd_analysis.exact.law import ExactLaw, as_law
 from scd_analysis.exact.loop import Loop
 from scd_analysis.exact.target import exact_target_law
-
-
-def load(target: str) -> Any:
-    """Import ``module:attribute``; the current directory is searched too.
-
-    Raises
-    ------
-    InputError
-        If ``target`` has no colon.
-    UnknownNameError
-        If there is no such module, or no such attribute in it.
-    """
-    module_name, colon, path = target.partition(":")
-    if not colon or not path:
-        raise InputError(f"target = {target!r}: expected module:attribute")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UnknownNameError(f"target = {target!r}: no module named {error.name!r}") from None
-    except SystemExit as error:  # would be taken for a status of ours
-        raise InputError(f"target = {target!r}: the module exits when it is imported ({error.code})") from None
-    for name in path.split("."):
-        if not hasattr(found, name):
-            known = ", ".join(sorted(key for key in vars(found) if not key.startswith("_")))
-            raise UnknownNameError(f"target = {target!r}: no {name!r} in it; known: {known}")
-        found = getattr(found, name)
-    return found
 
 
 def run(
@@ -85,23 +56,21 @@ def run(
     ExactLaw
         The law that was printed.
     """
-    sampler = load(target)
+    sampler = load(target, "target")
     if not (callable(sampler) or isinstance(sampler, Loop)):
         raise InputError(f"target = {target!r}: a {type(sampler).__name__} is no sampler")
-    other = None if against is None else _law_of(load(against), arithmetic)
-    try:
-        with redirect_stdout(sys.stderr):  # what a sampler prints is not part of its law
-            law = exact_law(
-                sampler,
-                arithmetic=arithmetic,
-                mass_floor=mass_floor,
-                max_branches=max_branches,
-                max_seconds=max_seconds,
-                workers=workers,
-                progress=progress,
-            )
-    except SystemExit as error:
-        raise InputError(f"target = {target!r}: the sampler exits ({error.code})") from None
+    other = None if against is None else _law_of(load(against, "against"), arithmetic)
+    named = f"target = {target!r}: the sampler"
+    with redirect_stdout(sys.stderr), announced(named), foreign(f"{named} raised"):  # what it prints is no part of it
+        law = exact_law(
+            sampler,
+            arithmetic=arithmetic,
+            mass_floor=mass_floor,
+            max_branches=max_branches,
+            max_seconds=max_seconds,
+            workers=workers,
+            progress=progress,
+        )
     if as_json:
         (write or _to_stdout)(json.dumps(to_json(law, other, worst)) + "\n")
     else:
@@ -111,7 +80,7 @@ def run(
 
 def distance(law: ExactLaw, against: str, arithmetic: ArithmeticName) -> tuple[float, float]:
     """Return bounds on the total variation between a law and ``module:attribute``; equal where all was explored."""
-    low, high = law.total_variation_bounds(_law_of(load(against), arithmetic))
+    low, high = law.total_variation_bounds(_law_of(load(against, "against"), arithmetic))
     return float(low), float(high)
 
 
@@ -154,26 +123,25 @@ def to_json(law: ExactLaw, other: ExactLaw | None = None, worst: int | None = No
 
 def _print_table(target: str, law: ExactLaw, other: ExactLaw | None, worst: int) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    table = Table(title=escape(f"Exact law of {target}"))
+    table = Table(title=cell(f"Exact law of {target}"))
     table.add_column("outcome")
     table.add_column("probability", justify="right")
     if other is None:
         for outcome, p in sorted(law.probabilities.items(), key=lambda item: -item[1])[:worst]:
-            table.add_row(escape(str(outcome)), _digits(p))
+            table.add_row(cell(outcome), _digits(p))
     else:
         table.add_column("expected", justify="right")
         table.add_column("difference", justify="right")
         for row in law.comparison(other, worst):
             table.add_row(
-                escape(str(row.outcome)), _digits(row.probability), _digits(row.other), f"{float(row.difference):+.3e}"
+                cell(row.outcome), _digits(row.probability), _digits(row.other), f"{float(row.difference):+.3e}"
             )
     console.print(table)
     for line in _summary(law, other):
-        console.print(escape(line))
+        console.print(cell(line))
 
 
 def _digits(p: Number) -> str:

@@ -31,9 +31,6 @@ class Variate(Operators):
         """Bounds of the value, given what is known."""
         return self.world.range(self.source, self.chain)
 
-    def __repr__(self) -> str:
-        return "<variate>"
-
 
 class Unknown(Operators):
     """A random number that cannot be followed; deciding anything by it is refused."""
@@ -52,9 +49,6 @@ class Unknown(Operators):
             Always.
         """
         stop(f"{self.reason} (its result decides at {site()})")
-
-    def __repr__(self) -> str:
-        return "<random>"
 
 
 class Undrawn:

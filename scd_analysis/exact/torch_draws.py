@@ -116,6 +116,17 @@ def _bernoulli(run: Run, given: dict[str, Any]) -> torch.Tensor:
     return torch.tensor(values, dtype=source.dtype, device=source.device).reshape(source.shape)
 
 
+def _native_dropout(run: Run, given: dict[str, Any]) -> Any:
+    """Dropout as autograd does it: the result, and the mask of what was kept."""
+    source, kept = given["input"], 1 - float(given["p"])
+    mask = torch.empty(source.shape, dtype=torch.bool, device=source.device)
+    _overwrite(run, mask, [float(_chance(run, kept)) for _ in range(source.numel())])
+    terms = read_terms(run, source)
+    out = torch.zeros_like(source)
+    chosen = [term / kept if keep else 0.0 for term, keep in zip(terms, read_terms(run, mask), strict=True)]
+    return _overwrite(run, out, chosen), mask
+
+
 def _bernoulli_inplace(run: Run, given: dict[str, Any]) -> torch.Tensor:
     target, p = given["self"], given["p"]
     if isinstance(p, torch.Tensor):
@@ -125,7 +136,7 @@ def _bernoulli_inplace(run: Run, given: dict[str, Any]) -> torch.Tensor:
     return _overwrite(run, target, [float(_chance(run, chance)) for chance in chances])
 
 
-def _overwrite(run: Run, target: torch.Tensor, values: Sequence[float]) -> torch.Tensor:
+def _overwrite(run: Run, target: torch.Tensor, values: Sequence[Any]) -> torch.Tensor:
     write_terms(run, target, range(target.numel()), list(values))
     return target
 
@@ -137,6 +148,8 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
     flat, width = _concrete(run, weights, "multinomial"), weights.shape[-1]
     if any(not math.isfinite(weight) or weight < 0 for weight in flat):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not given["replacement"] and count > width:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     draw = categorical if given["replacement"] or count == 1 else None
     rows: list[Any] = []
     for start in range(0, len(flat), width):
@@ -145,16 +158,27 @@ def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
             law = normalised(row, run.walk.rational)
         except LawError:
             raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)") from None
-        if draw is None and sum(weight > 0 for weight in row) < count:
-            raise RuntimeError(
-                "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"
-            )
         if draw:
             rows += [Undrawn(lambda law=law: draw(run, law)) for _ in range(count)]  # type: ignore[misc]
         else:
-            rows += without_replacement(run, law, count)
+            possible = sum(weight > 0 for weight in law)
+            rows += _filled_up(weights, without_replacement(run, law, min(count, possible)), count)
     out = torch.empty((*weights.shape[:-1], count), dtype=torch.int64, device=weights.device)
     return fill_undrawn(run, out, rows) if draw else _overwrite(run, out, rows)
+
+
+def _filled_up(weights: torch.Tensor, drawn: list[int], count: int) -> list[int]:
+    """Fill up with categories of weight zero where too few have any, those that PyTorch takes.
+
+    PyTorch takes the ``count`` largest of weight over exponential noise; which of the zeros those are depends on the
+    order of the others only.
+    """
+    if len(drawn) == count:
+        return drawn
+    times = torch.zeros(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    for place, index in enumerate(drawn):
+        times[index] = len(drawn) - place
+    return times.topk(count).indices.tolist()  # type: ignore[no-any-return]
 
 
 def _randint(run: Run, given: dict[str, Any]) -> torch.Tensor:
@@ -192,6 +216,7 @@ _HANDLERS: dict[str, Callable[[Run, dict[str, Any]], torch.Tensor]] = {
     "exponential_": _exponential,
     "bernoulli": _bernoulli,
     "bernoulli_": _bernoulli_inplace,
+    "native_dropout": _native_dropout,
     "multinomial": _multinomial,
     "randint": _randint,
     "randint_like": _randint,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,8 +36,8 @@ _VALUE_FREE = frozenset(
         "sym_numel",
         "sym_stride",
         "is_same_size",
-        "resize_as_",
         "set_",
+        "detach_",
         "size",
         "stride",
         "numel",
@@ -45,11 +47,26 @@ _VALUE_FREE = frozenset(
 )
 
 
-_draws: dict[Any, bool] = {}  # by operation; a plain dict, because this is asked before every operation
+_PLAIN, _DRAWS, _COMPOSITE = 0, 1, 2
+
+OTHER_THREAD = "it is done with variates on another thread, whose order is not known"
+
+_kinds: dict[Any, int] = {}  # by operation; a plain dict, because this is asked before every operation
+
+
+def _kind_of(func: Any) -> int:
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return _COMPOSITE
+    return _DRAWS if torch.Tag.nondeterministic_seeded in func.tags else _PLAIN
 
 
 class DispatchMode(TorchDispatchMode):
-    """Draws, and operations on tensors that hold variates; everything else passes untouched."""
+    """Draws, and operations on tensors that hold variates; everything else passes untouched.
+
+    An operation that is made of others (``to``, ``reshape``, ``dropout``) comes here whole under
+    ``torch.inference_mode``, where autograd does not take it apart; it is taken apart here, so that each is seen in
+    its parts in every mode.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -57,18 +74,42 @@ class DispatchMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        run = context.current()  # modes belong to a thread, so this run does too
+        run = context.current()
         if run is None:
             return func(*args, **kwargs)
-        draws = _draws.get(func)
-        if draws is None:
-            draws = _draws[func] = torch.Tag.nondeterministic_seeded in func.tags
-        if draws and drawing() is not None and not _is_deterministic(func, args, kwargs):
+        kind = _kinds.get(func)
+        if kind is None:
+            kind = _kinds[func] = _kind_of(func)
+        if types and _own_dispatch(types):
+            return NotImplemented  # a subclass takes the operation apart itself, and its parts come here
+        if kind == _COMPOSITE:
+            with self:
+                return func.decompose(*args, **kwargs)
+        if kind == _DRAWS and drawing() is not None and not _is_deterministic(func, args, kwargs):
             return drawn(run, func, args, kwargs)
         shadow = run.shadow
         if shadow is None or not (shadow.touches(args) or (kwargs and shadow.touches(tuple(kwargs.values())))):
             return func(*args, **kwargs)
+        if run.thread != threading.get_ident():
+            refuse(schema(func).name, OTHER_THREAD)
         return followed(run, func, args, kwargs)
+
+
+def seen_on_threads(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what another thread will call: modes belong to a thread, and variates are no numbers there either."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if context.current() is None:
+            return function(*args, **kwargs)
+        with DispatchMode():  # type: ignore[no-untyped-call]
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _own_dispatch(types: Any) -> bool:
+    own = torch._C._disabled_torch_dispatch_impl
+    return any(getattr(kind, "__torch_dispatch__", own) is not own for kind in types)
 
 
 def _is_deterministic(func: Any, args: Any, kwargs: Any) -> bool:
@@ -87,8 +128,10 @@ def _holds(run: Run, values: Any) -> bool:
 def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
     """Do an operation on tensors that may hold variates."""
     name = schema(func).name
-    if name in _VALUE_FREE or schema(func).is_view:
+    if name in _VALUE_FREE:
         return func(*args, **kwargs)
+    if schema(func).is_view:
+        return _viewed(run, func, name, args, kwargs)
     if run.postponed and name in LOOKS and "out" not in kwargs:
         seen = looks(run, func, args, kwargs)
         if seen is not None:
@@ -103,6 +146,15 @@ def followed(run: Run, func: Any, args: Any, kwargs: Any) -> Any:
         rest = {key: value for key, value in kwargs.items() if key != "out"}
         return copy_out(run, followed(run, _without_out(func), args, rest), target)
     return _handled(run, func, name, args, kwargs)
+
+
+def _viewed(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """Do what is declared to share memory, and see that it does."""
+    out = func(*args, **kwargs)
+    shadow = shadow_of(run)
+    if not all(shadow.knows(tensor) for tensor in tensors_in(out)) and _holds(run, args):
+        refuse(name, "its result does not share the memory in which the variates are")
+    return out
 
 
 def _handled(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -129,6 +181,8 @@ def _lost(run: Run, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         refuse(name, f"it is not followed on variates ({error})")
     shadow = shadow_of(run)
     outputs = list(tensors_in(out))
+    if any(tensor.is_nested or tensor.layout != torch.strided for tensor in outputs):
+        refuse(name, "variates are followed in tensors of the ordinary layout only")
     if outputs and all(shadow.knows(tensor) for tensor in outputs):
         return out
     if not outputs or any(not tensor.dtype.is_floating_point for tensor in outputs):

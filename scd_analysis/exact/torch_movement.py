@@ -149,6 +149,8 @@ def move(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def _decides(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a copy turns variates into integers, or anything into booleans."""
     source, made = (args[1], args[0].dtype) if name == "copy_" else (args[0], kwargs.get("dtype") or args[0].dtype)
+    if made.is_complex:
+        refuse("a conversion to complex numbers", "complex variates are not followed")
     return not made.is_floating_point and (source.dtype.is_floating_point or made == torch.bool)
 
 

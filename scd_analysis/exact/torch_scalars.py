@@ -110,7 +110,7 @@ def _refused(func: Any, args: Any, kwargs: Any) -> Any:
 
 def _shown(func: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(args[0], torch.Tensor) and random_ids(args[0]) is not None:
-        return f"tensor(<random>, shape={tuple(args[0].shape)})"
+        refuse("formatting a tensor of variates", "their values are not decided")
     return func(*args, **kwargs)
 
 

@@ -7,12 +7,13 @@ so they share the shadow; nothing about the tensor's type, device or layout chan
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
-from scd_analysis.exact.context import active, quietly, refuse
+from scd_analysis.exact.context import active, current, quietly, refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
 
@@ -71,8 +72,11 @@ class Shadow:
         if key in self._shared:
             refuse("writing a variate", "NumPy sees this tensor's memory too")
         if key not in self._flat:
+            if not storage.resizable():
+                refuse("writing a variate", "NumPy or another library sees this tensor's memory too; clone it before")
             entries = storage.nbytes() // tensor.element_size()
-            self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
+            with torch.inference_mode(False):  # else it could not be written to outside that mode
+                self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
         flat = self._flat[key][0]
         return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
@@ -163,7 +167,7 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     for place in places:
         values[place] = run.terms[numbers[place]].draw()
         numbers[place] = 0
-    with quietly():
+    with quietly(), torch.inference_mode():  # the only mode in which tensors that were made in it may be written to
         tensor.detach().copy_(torch.tensor(values, dtype=tensor.dtype).view(tensor.shape))
         ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
 
@@ -208,9 +212,11 @@ def raw_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
 
 def random_ids(tensor: torch.Tensor) -> torch.Tensor | None:
     """Give the shadow of ``tensor`` in the run being replayed, postponed draws made; None when nothing is random."""
-    run = active()
+    run = current()
     if run is None or run.shadow is None:
         return None
+    if run.thread != threading.get_ident():
+        return refuse("looking at a tensor", "another thread does it") if run.shadow.knows(tensor) else None
     settle(run, tensor)
     return run.shadow.ids(tensor)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from scd_analysis.exact.arithmetic import Number, Sum
 from scd_analysis.exact.context import site, stop
@@ -54,6 +54,18 @@ class Pending:
         steps.reverse()
         return steps
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path as one list: as a chain, a long one would be too deep."""
+        steps = [(fork.question, fork.probabilities, branch) for fork, branch in self.script()]
+        return _along, (self.mass, steps)
+
+
+def _along(mass: Number, steps: Sequence[tuple[Hashable, tuple[Number, ...], int]]) -> Pending:
+    fork, branch = None, 0
+    for question, probabilities, chosen in steps:
+        fork, branch = Fork(question, probabilities, fork, branch), chosen
+    return Pending(mass, fork, branch)
+
 
 class Walk:
     """One run of the sampler: replays a script, then explores.
@@ -86,6 +98,7 @@ class Walk:
         self.mass: Number = start.mass if explore else (Fraction(1) if rational else 1.0)
         self.closed = False
         self.abandoned = False
+        self._opening = False
         self.found: list[Pending] = []
         self.left_out = Sum()
 
@@ -119,8 +132,26 @@ class Walk:
         chances = self._checked(probabilities)
         branch = self._replayed(question, chances)
         if branch is None:
-            branch = self._opened(question, chances, possible)
+            self._opening = True
+            try:
+                branch = self._opened(question, chances, possible)
+            finally:
+                self._opening = False
         return branch
+
+    def expire(self) -> None:
+        """Leave the path here, unless it stands at a fork that is being opened; what is known of it is left out.
+
+        Raises
+        ------
+        Abandoned
+            So that the sampler ends.
+        """
+        if self._opening:
+            return
+        if not self.abandoned and self._explore:
+            self.left_out.add(self.mass)
+        self._abandon()
 
     def _checked(self, probabilities: Sequence[Number]) -> tuple[Number, ...]:
         if self.rational:

@@ -1,99 +1,227 @@
-"""Several processes: the first branches are run here, the rest is dealt out."""
+"""Several processes: the first branches are run here, the rest is dealt out by joblib, in turns."""
 
 from __future__ import annotations
 
-import math
-import multiprocessing
-from collections.abc import Hashable
-from dataclasses import replace
-from multiprocessing.connection import Connection
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cloudpickle
 import torch
+from joblib import Parallel, delayed
+from joblib.parallel import SequentialBackend, get_active_backend
 
-from scd_analysis.errors import CannotEnumerate
+from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.explore import Explorer, Limits
+from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
+from scd_analysis.exact.interception import intercepted, watched
 from scd_analysis.exact.progress import Report
 from scd_analysis.exact.tree import Pending
 
-_SHARE = 16  # branches for each process before the work is dealt out
+SHARE = 16
+"""Branches for each process before the work is dealt out."""
 
-Result = tuple[list[tuple[Hashable, list[Number]]], int, list[Number], float, list[str]]
+_TURN = 5.0  # seconds until what is left is dealt out anew, so that no process is idle for long
+
+MakeRunner = Callable[[Any, bool], RunOnce]
 
 
-def explore_in_processes(explorer: Explorer, limits: Limits, workers: int, report: Report) -> None:
-    """Finish an exploration with ``workers`` processes; results come back as plain numbers.
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What of PyTorch's state belongs to the caller's thread, and decides what code computes."""
+
+    dtype: torch.dtype
+    device: str
+    inference: bool
+    grad: bool
+    autocast: torch.dtype | None
+
+    @classmethod
+    def now(cls) -> _Settings:
+        return cls(
+            torch.get_default_dtype(),
+            str(torch.get_default_device()),
+            torch.is_inference_mode_enabled(),
+            torch.is_grad_enabled(),
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None,
+        )
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+        with ExitStack() as stack:
+            stack.callback(torch.set_default_dtype, dtype)
+            stack.callback(torch.set_num_threads, threads)
+            torch.set_default_dtype(self.dtype)
+            torch.set_num_threads(1)
+            stack.enter_context(torch.inference_mode(self.inference))
+            stack.enter_context(torch.set_grad_enabled(self.grad))
+            if self.device != "cpu":
+                stack.enter_context(torch.device(self.device))
+            if self.autocast is not None:
+                stack.enter_context(torch.autocast("cpu", dtype=self.autocast))
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A share of the branches, with all that a process needs to run them."""
+
+    sampler: bytes
+    runner: MakeRunner
+    limits: Limits
+    intercept: bool
+    settings: _Settings
+    branches: tuple[Pending, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What has come of a share, as plain numbers, and the branches that are left of it."""
+
+    masses: list[tuple[Hashable, list[Number]]]
+    branches: int
+    left_out: list[Number]
+    slack: float
+    notes: set[str]
+    rest: list[Pending]
+
+    def add_to(self, tally: Tally) -> None:
+        for outcome, parts in self.masses:
+            tally.add(outcome, parts)
+        for part in self.left_out:
+            tally.left_out.add(part)
+        tally.branches += self.branches
+        tally.slack = max(tally.slack, self.slack)
+        tally.notes |= self.notes
+
+
+def processes_wanted(workers: int) -> bool:
+    """Tell whether to deal work out; not where joblib's own choice is to run it here, as inside one of its workers.
+
+    Raises
+    ------
+    InputError
+        If joblib was told to use threads: draws are intercepted in a whole process, so two threads cannot share one.
+    """
+    backend, _ = get_active_backend()
+    if workers == 1 or isinstance(backend, SequentialBackend):
+        return False
+    if getattr(backend, "uses_threads", False):  # only backends of threads have it, and joblib asks so too
+        raise InputError(
+            f"workers = {workers}: joblib uses threads here ({type(backend).__name__}), but draws are intercepted "
+            'in a whole process; choose processes, as by joblib.parallel_config(backend="loky"), or pass workers=1'
+        )
+    return True
+
+
+def packed(sampler: Any) -> bytes:
+    """Pickle a sampler for other processes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be pickled.
+    """
+    try:
+        return cloudpickle.dumps(sampler)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise InputError(
+            f"sampler cannot be sent to other processes ({type(error).__name__}: {error}): let it make files, locks, "
+            "connections and generators inside of itself, or pass workers=1"
+        ) from error
+
+
+def explore_in_processes(
+    explorer: Explorer,
+    sampler: bytes,
+    runner: MakeRunner,
+    limits: Limits,
+    workers: int,
+    intercept: bool,
+    deadline: float,
+    report: Report,
+) -> None:
+    """Finish an exploration with ``workers`` processes; what a budget leaves stays with the explorer.
 
     Raises
     ------
     CannotEnumerate
-        If a process meets something that cannot be enumerated.
-    RuntimeError
-        If the sampler raised in a process.
+        If a process meets something that cannot be enumerated, or ends without a result.
     """
-    explorer.run(lambda: report(explorer.tally.branches, explorer.waiting) or explorer.waiting >= _SHARE * workers)
-    branches = explorer.take_all()
-    if not branches:
-        return
-    if limits.max_branches is not None:
-        left = limits.max_branches - explorer.tally.branches
-        limits = replace(limits, max_branches=math.ceil(max(left, 0) / workers))
-    context = multiprocessing.get_context("fork")
-    jobs = []
-    for index in range(workers):
-        receive, send = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(send, explorer, limits, branches[index::workers]), daemon=True)
-        process.start()
-        send.close()
-        jobs.append((process, receive))
+    settings = _Settings.now()
+    with Parallel(n_jobs=workers) as pool:
+        while explorer.waiting:
+            seconds = deadline - time.monotonic()
+            left = None if limits.max_branches is None else limits.max_branches - explorer.tally.branches
+            if seconds <= 0 or left == 0:
+                return
+            turn = limits if limits.max_seconds is None else replace(limits, max_seconds=seconds)
+            tasks = [
+                _Task(sampler, runner, replace(turn, max_branches=budget), intercept, settings, tuple(branches))
+                for branches, budget in _dealt(explorer.take_all(), workers, left)
+            ]
+            for done in _answers(pool, tasks):
+                done.add_to(explorer.tally)
+                explorer.put(done.rest)
+            report(explorer.tally.branches, explorer.waiting)
+
+
+def _dealt(branches: list[Pending], workers: int, left: int | None) -> list[tuple[list[Pending], int | None]]:
+    """Deal branches out, and what is left of a budget of branches."""
+    hands = min(workers, len(branches)) if left is None else min(workers, len(branches), left)
+    budgets = [None if left is None else left // hands + (place < left % hands) for place in range(hands)]
+    return [(branches[place::hands], budget) for place, budget in enumerate(budgets)]
+
+
+def _answers(pool: Any, tasks: Sequence[_Task]) -> list[_Done]:
     try:
-        for process, receive in jobs:
-            _collect(explorer, receive)
-            process.join()
-    finally:
-        for process, _ in jobs:
-            if process.is_alive():
-                process.terminate()
+        answers = [cloudpickle.loads(answer) for answer in pool(delayed(_work)(task) for task in tasks)]
+    except BrokenProcessPool as error:
+        raise CannotEnumerate(
+            f"a process ended without a result: the sampler ended it, or memory ran out ({error}); try workers=1"
+        ) from error
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
 
 
-def _work(send: Connection, explorer: Explorer, limits: Limits, branches: list[Pending]) -> None:
-    torch.set_num_threads(1)
+def _work(task: _Task) -> bytes:
+    """Run a share of the branches for one turn, in another process; errors come back as what they are."""
     try:
-        share = explorer.share(limits)
-        share.put(branches)
-        share.run()
-        share.leave_rest()
-        tally = share.tally
-        masses = [(outcome, mass.parts()) for outcome, mass in tally.masses.items()]
-        send.send(("done", (masses, tally.branches, tally.left_out.parts(), tally.slack, sorted(tally.notes))))
-    except CannotEnumerate as error:
-        send.send(("refused", str(error)))
-    except BaseException as error:
-        send.send(("failed", f"{type(error).__name__}: {error}"))
-    finally:
-        send.close()
-
-
-def _collect(explorer: Explorer, receive: Connection) -> None:
+        answer: Any = _explored(task)
+    except BaseException as error:  # KeyboardInterrupt and SystemExit too: they are raised again by the caller
+        answer = error
     try:
-        kind, content = receive.recv()
-    except EOFError:
-        raise RuntimeError("a process of the exact engine ended without a result") from None
-    if kind == "refused":
-        raise CannotEnumerate(content)
-    if kind == "failed":
-        raise RuntimeError(f"the sampler raised in a process of the exact engine: {content}")
-    _add(explorer, content)
+        content = cloudpickle.dumps(answer)
+        cloudpickle.loads(content)
+    except Exception as error:
+        if isinstance(answer, BaseException):
+            lost: Exception = RuntimeError(f"the sampler raised {type(answer).__name__}: {answer}")
+        else:
+            lost = InputError(f"an outcome cannot be sent from process to process ({error}); pass workers=1")
+        content = cloudpickle.dumps(lost)
+    return content  # type: ignore[no-any-return]
 
 
-def _add(explorer: Explorer, content: Any) -> None:
-    masses, branches, left_out, slack, notes = content
+def _explored(task: _Task) -> _Done:
+    try:
+        sampler = cloudpickle.loads(task.sampler)
+    except Exception as error:
+        raise InputError(
+            f"sampler cannot be loaded in another process ({type(error).__name__}: {error}); pass workers=1"
+        ) from error
+    end = time.monotonic() + _TURN
+    guard = intercepted if task.intercept else watched
+    with task.settings.applied(), guard() as watch:
+        explorer = Explorer(task.runner(sampler, task.limits.rational), task.limits, watch.check)
+        explorer.take_all()
+        explorer.put(task.branches)
+        explorer.run(lambda: time.monotonic() > end)
     tally = explorer.tally
-    for outcome, parts in masses:
-        tally.add(outcome, parts)
-    for part in left_out:
-        tally.left_out.add(part)
-    tally.branches += branches
-    tally.slack = max(tally.slack, slack)
-    tally.notes.update(notes)
+    masses = [(outcome, mass.parts()) for outcome, mass in tally.masses.items()]
+    return _Done(masses, tally.branches, tally.left_out.parts(), tally.slack, tally.notes, explorer.take_all())

@@ -1,6 +1,8 @@
-"""``python -m scd_analysis.figures``."""
+"""``python -m scd_analysis.figures``: the same as ``scd-analysis figures``, in a process that is set up likewise."""
 
-from scd_analysis.figures.app import main
+import sys
+
+from scd_analysis.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(["figures", *sys.argv[1:]], "python -m scd_analysis.figures")

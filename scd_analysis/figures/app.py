@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
 from scd_analysis.figures.registry import all_figures
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+PROGRAM = "python -m scd_analysis.figures"
 
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
@@ -76,7 +79,7 @@ def figures_command(
                 )
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {escape.line(error)}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -87,7 +90,7 @@ figures_command.__doc__ = EXAMPLES
 def _progress() -> Iterator[rendering.Report]:
     """A bar on a terminal; in a pipe, only what was left out is said."""
     if not sys.stderr.isatty():
-        yield lambda phase, item, share: typer.echo(f"left out {item}", err=True) if phase == "left out" else None
+        yield lambda phase, item, share: typer.echo(_left_out(item), err=True) if phase == "left out" else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -97,15 +100,16 @@ def _progress() -> Iterator[rendering.Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[item]}"),
+        TextColumn("{task.fields[item]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, TaskID] = {}
 
         def report(phase: str, item: str, share: float) -> None:
             if phase == "left out":
-                bar.console.print(f"left out {item}")
+                bar.console.print(escape.cell(_left_out(item)))
                 return
+            item = escape.line(item)
             if phase not in tasks:
                 tasks[phase] = bar.add_task(phase, total=1.0, item=item)
             bar.update(tasks[phase], completed=share, item=item)
@@ -113,8 +117,12 @@ def _progress() -> Iterator[rendering.Report]:
         yield report
 
 
+def _left_out(item: str) -> str:
+    return f"left out {escape.line(item)}"
+
+
 def _print(lines: list[str], as_json: bool) -> None:
-    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(lines))
+    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
 def _list(as_json: bool) -> None:
@@ -131,15 +139,24 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(problems, indent=1))
     for name, problem in problems.items():
-        typer.echo(f"{name}: {problem}", err=True)
+        typer.echo(escape.line(f"{name}: {problem}"), err=True)
     if problems:
         raise typer.Exit(1)
     if not as_json:
         typer.echo("every figure is what its data draw")
 
 
-def main(argv: list[str] | None = None, prog_name: str = "python -m scd_analysis.figures") -> None:
+def main(argv: list[str] | None = None, prog_name: str = PROGRAM) -> None:
     """Run the command; exits with its status."""
+    _app()(args=argv, prog_name=prog_name)
+
+
+def run(argv: list[str], prog_name: str = PROGRAM) -> int:
+    """Run the command and return its status; errors of usage are raised."""
+    return int(_app()(args=argv, prog_name=prog_name, standalone_mode=False) or 0)
+
+
+def _app() -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    app(args=argv, prog_name=prog_name)
+    return app

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from scd_analysis.common.files import encoded
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
@@ -28,7 +33,24 @@ def open_run(path: str | Path) -> Run:
     TraceError
         If it is no trace, is empty or contradicts itself.
     """
-    return as_run(open_trace(path), Path(path).name)
+    with reading(path):
+        return as_run(open_trace(path), _plain(Path(path).name))
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Whatever goes wrong while a trace is read is an error of the trace, in one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise TraceError(f"trace {path}: cannot be read ({said(error)})") from error
+
+
+def said(error: BaseException) -> str:
+    """An exception of other people's code on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
 
 
 def as_run(trace: xr.Dataset, name: str) -> Run:
@@ -43,12 +65,23 @@ def as_run(trace: xr.Dataset, name: str) -> Run:
         raise TraceError(f"trace {name}: holds no pass")
     validate(trace)
     trace = _with_age(_with_passes(trace))
-    attributes = trace.attrs
+    attributes = {key: _plain(value) for key, value in trace.attrs.items()}
     label = str(attributes.get("method") or attributes.get("decoder") or name)
     settings = {key: attributes[key] for key in _KEPT if attributes.get(key) is not None}
     settings |= {"trace": name, "window": attributes["window"], "num_sequences": trace.sizes["sequence"]}
     coupling = COUPLING_OF.get(label) if attributes.get("decoder") == "reference" else None
     return Run(label, int(attributes["window"]), trace, coupling, settings)
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as JSON in UTF-8 can hold it: numbers that are none are words, lone surrogates are spelled."""
+    if isinstance(value, str):
+        return encoded(value).decode()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def has(trace: xr.Dataset, name: str) -> bool:

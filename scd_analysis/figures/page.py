@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 from scd_analysis.figures import comparison
 from scd_analysis.figures.base import Figure
@@ -131,19 +132,20 @@ def text(found: list[Entry]) -> str:
     """The page, without the line on the paper."""
     out = [f"# {TITLE}", "", "Written by `python -m scd_analysis.figures`; no code here.", ""]
     for paragraph in introduction(found):
-        out += [paragraph, ""]
+        out += [escape.markdown(paragraph), ""]
     table = comparison.lines(frames_of(found))
     out += [f"## {TABLE}", "", f"| {' | '.join(HEADS)} |", "| --- | --- | --- | --- | --- | --- |"]
     out += [
-        f"| {one.where} | {one.quantity} | {one.published} | {one.measured} | {one.agrees or NONE} | "
-        f"{number_of(one.figure, found)} |"
+        f"| {' | '.join(map(escape.markdown, (one.where, one.quantity, one.published, one.measured)))} | "
+        f"{one.agrees or NONE} | {number_of(one.figure, found)} |"
         for one in table
     ]
     out += ["", reading(table), ""]
     for entry in found:
         name = entry.figure.name
-        out += [f"## {entry.title}", "", f"![{name}]({name}.png)", "", entry.stored.caption, ""]
-        out += [f"Data: [{name}.json]({name}.json). Vector: [{name}.svg]({name}.svg). From {entry.made_from}.", ""]
+        out += [f"## {entry.title}", "", f"![{name}]({name}.png)", "", escape.markdown(entry.stored.caption), ""]
+        made_from = escape.markdown(entry.made_from)
+        out += [f"Data: [{name}.json]({name}.json). Vector: [{name}.svg]({name}.svg). From {made_from}.", ""]
         out += [f"Command: `{entry.command}`", ""]
     return "\n".join(out)
 
@@ -193,7 +195,7 @@ def check(folder: Path) -> dict[str, str]:
             return {name: f"{folder / name} is missing"}
     page, paper = text(found), (folder / PAPER).read_bytes()
     problems = {}
-    if (folder / PAGE).read_text(encoding="utf-8") != f"{page}\n{last_line(paper)}":
+    if (folder / PAGE).read_text(encoding="utf-8", errors="replace") != f"{page}\n{last_line(paper)}":
         problems[PAGE] = f"{folder / PAGE}: not the page that the folder's figures and paper give"
     made_from = re.search(rb"/Keywords \(([0-9a-f]{64})\)", paper)
     if made_from is None or made_from[1].decode() != digest(page, folder, found):

@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.transforms import Bbox
 
+from scd_analysis.common.files import MADE_BY, Kind, Output, encoded, write_files
 from scd_analysis.figures import comparison
 from scd_analysis.figures.page import (
     HEADS,
@@ -26,7 +27,6 @@ from scd_analysis.figures.page import (
     reading,
     text,
 )
-from scd_analysis.figures.store import all_or_nothing
 from scd_analysis.figures.style import style
 from scd_analysis.figures.typeset import MARGIN, MONO, PAPER_SIZE, Sheet, height, table, wrap
 
@@ -37,7 +37,7 @@ TITLE_SIZE, CAPTION_SIZE = 11.0, 8.0
 def paper(found: list[Entry], made_from: str) -> bytes:
     """The PDF, the same bytes every time; its keyword is the digest of what it is made from."""
     file = io.BytesIO()
-    about = {"Title": TITLE, "Keywords": made_from, "CreationDate": None, "Creator": None, "Producer": None}
+    about = {"Title": TITLE, "Keywords": made_from, "CreationDate": None, "Creator": MADE_BY, "Producer": None}
     with style(), PdfPages(file, metadata=about) as pdf:
         for sheet in _front(found):
             pdf.savefig(sheet.canvas)  # type: ignore[no-untyped-call]
@@ -106,8 +106,7 @@ def write_page(folder: Path) -> list[Path]:
     found = entries(folder)
     page = text(found)
     printed = paper(found, digest(page, folder, found))
-    targets = [folder / PAGE, folder / PAPER]
-    with all_or_nothing(targets) as (page_path, paper_path):
-        page_path.write_text(f"{page}\n{last_line(printed)}", encoding="utf-8")
-        paper_path.write_bytes(printed)
-    return targets
+    about = encoded(f"{page}\n{last_line(printed)}")
+    outputs = [Output(folder / PAGE, about, Kind.PAGE), Output(folder / PAPER, printed, Kind.PAPER)]
+    write_files(outputs)
+    return [one.path for one in outputs]

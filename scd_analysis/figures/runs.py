@@ -2,7 +2,8 @@
 
 The name of a trace carries a fingerprint of the model's weights and of the decoder's source, and a trace gets its name
 only when complete; so an interrupted render goes on where it stopped, and a retrained model or a changed decoder is
-decoded afresh. Runs do not depend on each other: several are made at a time, each on one thread.
+decoded afresh. Runs of a kind are made, cleaned up and opened under a lock, so that two renders can share a folder.
+Runs do not depend on each other: several are made at a time, each on one thread.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from multiprocessing import get_context
@@ -20,10 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
+from filelock import FileLock, Timeout
 
 import reference
+from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
+from scd_analysis.trace_place import remove_leftovers
 
 Report = Callable[[str, float], None]
 
@@ -80,6 +85,8 @@ class RunStore:
         Runs made at a time, in processes of their own if more than one.
     report : callable
         Gets what was done last and the share of the work that is done.
+    patience : float
+        Seconds to wait for another process that makes the same run.
     """
 
     folder: Path
@@ -89,6 +96,7 @@ class RunStore:
     load_model: Callable[[str], Any] = reference.load_model
     fingerprint: Callable[[str], str] = shipped_fingerprint
     report: Report = lambda item, share: None
+    patience: float = 3600.0
     _models: dict[str, Any] = field(default_factory=dict)
     _weights: dict[str, str] = field(default_factory=dict)
     _source: str = field(default_factory=lambda: _digest(_sources()))
@@ -119,8 +127,9 @@ class RunStore:
                 self._decode(spec)
                 yield spec
             return
+        given = (self.folder, self.seed, self.device, self.patience)
         with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-            waiting = {pool.submit(_decode_alone, self.folder, self.seed, self.device, spec): spec for spec in missing}
+            waiting = {pool.submit(_decode_alone, *given, spec): spec for spec in missing}
             try:
                 for future in as_completed(waiting):
                     future.result()
@@ -131,10 +140,7 @@ class RunStore:
 
     def get(self, spec: RunSpec) -> Run:
         """A run, made now if need be, cut to as many sequences as were asked for."""
-        self.prepare([spec])
-        path = self._find(spec)
-        assert path is not None
-        trace = open_trace(path).isel(sequence=slice(spec.num_sequences))
+        trace = self._opened(spec)
         model = self._model(spec.model)
         card = getattr(model, "card", {})
         settings = {
@@ -152,6 +158,28 @@ class RunStore:
             "bits_per_token_given_class": card.get("bits_per_token_held_out"),
         }
         return Run(spec.method, spec.window, trace, COUPLING_OF.get(spec.method), settings, model)
+
+    def _opened(self, spec: RunSpec) -> xr.Dataset:
+        while True:
+            self.prepare([spec])
+            with self._alone(spec):
+                path = self._find(spec)
+                if path is not None:  # another process may have put one of newer code in its place
+                    return open_trace(path).isel(sequence=slice(spec.num_sequences))
+
+    @contextmanager
+    def _alone(self, spec: RunSpec) -> Iterator[None]:
+        """Hold the lock on runs of this kind; the system lets go of it when a process ends, however it does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / f".{self._stem(spec)}.lock", timeout=self.patience)
+        try:
+            with lock:
+                yield
+        except Timeout:
+            raise InputError(
+                f"cache = {self.folder}: another process has been making {self._stem(spec)}* for more than "
+                f"{self.patience:g} s; wait for it, or name another folder"
+            ) from None
 
     def _model(self, name: str) -> Any:
         if name not in self._models:
@@ -180,27 +208,27 @@ class RunStore:
         return None
 
     def _decode(self, spec: RunSpec) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        stem = self._stem(spec)
-        path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
-        partial = path.with_name(path.name + ".partial")
-        if partial.exists():  # of a run that was stopped
-            shutil.rmtree(partial)
-        reference.decode(
-            self._model(spec.model),
-            spec.method,
-            window=1 if spec.method == "ar" else spec.window,  # it drafts nothing: the rest would be unused slots
-            num_sequences=spec.num_sequences,
-            seed=self.seed,
-            device=self.device,
-            out_path=path,
-            progress=False,
-        )
-        for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
-            if old != path:  # shorter, or of other weights: never read again
-                old.unlink()
+        with self._alone(spec):
+            if self._find(spec) is not None:  # made by another process while this one waited
+                return
+            stem = self._stem(spec)
+            path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
+            remove_leftovers(path)
+            reference.decode(
+                self._model(spec.model),
+                spec.method,
+                window=1 if spec.method == "ar" else spec.window,  # it drafts nothing: the rest would be unused slots
+                num_sequences=spec.num_sequences,
+                seed=self.seed,
+                device=self.device,
+                out_path=path,
+                progress=False,
+            )
+            for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
+                if old != path and re.fullmatch(rf"{re.escape(stem)}n\d+-[0-9a-f]{{12}}\.zarr\.zip", old.name):
+                    old.unlink()  # shorter, or of other weights: never read again
 
 
-def _decode_alone(folder: Path, seed: int, device: str | None, spec: RunSpec) -> None:
+def _decode_alone(folder: Path, seed: int, device: str | None, patience: float, spec: RunSpec) -> None:
     """In a process of its own."""
-    RunStore(folder, seed, device)._decode(spec)
+    RunStore(folder, seed, device, patience=patience)._decode(spec)

@@ -1,11 +1,8 @@
-"""The data behind a figure, on disk: a JSON file with columns, caption and settings. Nothing is written by halves."""
+"""The data behind a figure, on disk: a JSON file with columns, caption and settings."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,22 +87,27 @@ def load(path: Path) -> Stored:
         If there is none, or it is not one.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Stored(content["figure"], content["caption"], content["settings"], frame_of(content["columns"]))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: the frame is missing") from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a stored frame ({type(error).__name__}: {error})") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    return parse(text, path)
 
 
-@contextmanager
-def all_or_nothing(targets: list[Path]) -> Iterator[list[Path]]:
-    """Temporary names to write to; renamed to ``targets`` at the end, removed if anything failed."""
-    temporary = [path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}") for path in targets]
+def parse(text: str, path: Path) -> Stored:
+    """Parse the content of a stored frame; ``path`` is for errors.
+
+    Raises
+    ------
+    InputError
+        If it is not one.
+    """
     try:
-        yield temporary
-        for source, target in zip(temporary, targets, strict=True):
-            source.replace(target)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+        content = json.loads(text)
+        name, caption, settings = content["figure"], content["caption"], content["settings"]
+        if not (isinstance(name, str) and isinstance(caption, str) and isinstance(settings, dict)):
+            raise TypeError("figure, caption and settings are a name, a text and an object")
+        return Stored(name, caption, settings, frame_of(content["columns"]))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: not a stored frame ({type(error).__name__}: {error})") from None

@@ -14,6 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from scd_analysis.common.escape import mathtext
+
 INK = "#333333"
 
 
@@ -24,7 +26,7 @@ class Look:
     Attributes
     ----------
     label : str
-        In legends.
+        In captions.
     color, marker, linestyle, hatch : str
         As Matplotlib spells them.
     """
@@ -34,6 +36,11 @@ class Look:
     marker: str
     linestyle: str
     hatch: str
+
+    @property
+    def drawn(self) -> str:
+        """The label in legends and titles, where it is not read as mathematics."""
+        return mathtext(self.label)
 
 
 _LOOKS = {
@@ -78,7 +85,7 @@ def error_line(ax: Axes, x: Any, rows: pd.DataFrame, method: str, **more: Any) -
         "markeredgewidth": 0.5,
         "capsize": 3,
         "elinewidth": 1,
-        "label": style.label,
+        "label": style.drawn,
     }
     ends = np.array([rows["value"] - low, high - rows["value"]]).clip(0)
     ax.errorbar(x, rows["value"], yerr=ends, **settings | more)

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 
+from scd_analysis.common.escape import line as one_line
+
 PAPER_SIZE = (8.27, 11.69)
 """A4, inches."""
 
@@ -32,7 +34,7 @@ def wrap(text: str, width: float, size: float, family: str = FAMILY, weight: str
     """Lines of ``text`` that are at most ``width`` inches wide; a word that is wider stands alone."""
     lines: list[str] = []
     space, used = _width("n n", size, family, weight) - _width("nn", size, family, weight), 0.0
-    for word in text.split():
+    for word in one_line(text).split():
         wide = _width(word, size, family, weight)
         if lines and used + space + wide <= width:
             lines[-1] += f" {word}"

@@ -2,81 +2,79 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import xarray as xr
 
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding, Outcome, Size, Verdict
-from scd_analysis.conditions import Condition
+from scd_analysis.audit.verdict import Verdict
+from scd_analysis.common.foreign_json import check_plain_file, decode, first_line, parse, shown
 from scd_analysis.errors import InputError
-from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.figures.base import Run
 from scd_analysis.figures.foreign import as_run, open_run
+from scd_analysis.report.typed import build
 
-Record = TypeVar("Record")
+MOST_BYTES = 2**23
+"""Of a verdict's file."""
+
+SMALLEST_ALPHA = 1e-300
+STATUSES = ("broken", "disturbed", "not refuted", "not tested")
 
 
-def read_verdict(verdict: Verdict | Mapping[str, Any]) -> Verdict:
+def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") -> Verdict:
     """Take a verdict as it is, or rebuild it from the object parsed from its JSON.
 
     Parameters
     ----------
     verdict : Verdict or mapping
-        Keys that are not known are passed over, so that a later version's verdict can be read.
+        Keys that are not known are passed over, so that a later version's verdict can be read; fields that an earlier
+        version did not write have their defaults.
+    name : str
+        For messages.
 
     Raises
     ------
     InputError
-        Naming what is missing or of the wrong kind.
+        Naming the field that is missing or of the wrong kind: ``verdict.findings[3].log_e_value = 'x': must be a
+        number``.
     """
     if isinstance(verdict, Verdict):
         return verdict
     if not isinstance(verdict, Mapping):
-        raise InputError(f"verdict = {verdict!r}: expected a Verdict, or the object parsed from its JSON")
-    given = dict(verdict)
-    try:
-        given["outcome"] = Outcome[given["outcome"]]
-        given["findings"] = tuple(_build(Finding, item) for item in given.get("findings", ()))
-        given["conditions"] = tuple(_build(ConditionReport, item) for item in given.get("conditions", ()))
-        given["path"] = tuple((int(seen), float(value)) for seen, value in given.get("path", ()))
-        given["diagnosis"] = _diagnosis(given.get("diagnosis"))
-        certificate = given.get("certificate")
-        given["certificate"] = None if certificate is None else _build(Certificate, certificate)
-        given["record"] = dict(given.get("record") or {})
-        return _build(Verdict, given)
-    except KeyError as error:
-        raise InputError(f"verdict: not a verdict (it lacks or misspells {error})") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"verdict: not a verdict ({error})") from None
+        raise InputError(f"{name} = {shown(verdict)}: expected a Verdict, or the object parsed from its JSON")
+    read: Verdict = build(Verdict, verdict, name)
+    _check_ranges(read, name)
+    return read
 
 
-def _diagnosis(given: Any) -> Diagnosis | None:
-    if given is None:
-        return None
-    size = given.get("size")
-    return _build(Diagnosis, {**given, "size": None if size is None else _build(Size, size)})
+def _check_ranges(verdict: Verdict, name: str) -> None:
+    """Check what types do not say, and a report relies on."""
+    if not SMALLEST_ALPHA <= verdict.alpha < 1:
+        raise InputError(f"{name}.alpha = {verdict.alpha}: must be at least {SMALLEST_ALPHA:g} and below 1")
+    if not 0 <= verdict.resolution <= 1:
+        raise InputError(f"{name}.resolution = {verdict.resolution}: must lie between 0 and 1")
+    certificate, diagnosis = verdict.certificate, verdict.diagnosis
+    if certificate is not None and not 0 < certificate.delta < 1:
+        raise InputError(f"{name}.certificate.delta = {certificate.delta}: must lie strictly between 0 and 1")
+    if certificate is not None and not 0 <= certificate.low <= certificate.high + 1e-9 <= 1 + 2e-9:
+        raise InputError(
+            f"{name}.certificate: low = {certificate.low}, high = {certificate.high}: no interval in 0 ... 1"
+        )
+    if diagnosis is not None and diagnosis.size is not None and not diagnosis.size.low <= diagnosis.size.high:
+        raise InputError(f"{name}.diagnosis.size: low = {diagnosis.size.low} is above high = {diagnosis.size.high}")
+    for i, report in enumerate(verdict.conditions):
+        if report.status not in STATUSES:
+            known = ", ".join(STATUSES)
+            raise InputError(f"{name}.conditions[{i}].status = {shown(report.status)}: must be one of {known}")
+    _check_resolutions(verdict.record.get("resolutions"), f"{name}.record.resolutions")
 
 
-def _build(kind: type[Record], given: Mapping[str, Any]) -> Record:
-    """Make a record of what belongs to it; JSON spells an infinite number as a string."""
-    values: dict[str, Any] = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name in given:
-            value = given[field.name]
-            if str(field.type).startswith("float") and value is not None:
-                value = float(value)
-            elif field.name == "condition" and value is not None:
-                value = Condition(value)
-            elif str(field.type).startswith("tuple"):
-                value = tuple(value)
-            values[field.name] = value
-        elif field.default is MISSING:
-            raise KeyError(field.name)
-    return kind(**values)
+def _check_resolutions(value: Any, name: str) -> None:
+    for key, found in build(dict[str, Any] | None, value, name).items() if value is not None else ():
+        if math.isinf(build(float, found, f"{name}[{shown(key)}]")):
+            raise InputError(f"{name}[{shown(key)}] = {found}: must be finite")
 
 
 def load_verdict(path: str | Path) -> Verdict:
@@ -85,12 +83,22 @@ def load_verdict(path: str | Path) -> Verdict:
     Raises
     ------
     InputError
-        If the file is not a verdict.
+        If the file is not a verdict, naming it and the field.
     """
+    path = Path(path)
+    check_plain_file(path)
     try:
-        return read_verdict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from None
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
+    if len(raw) > MOST_BYTES:
+        raise InputError(f"{path}: is larger than {MOST_BYTES:,} bytes, the most that a verdict may have")
+    parsed = parse(decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path)), str(path))
+    try:
+        return read_verdict(parsed)
+    except InputError as error:
+        raise InputError(f"{path}: not a verdict ({error})") from None
 
 
 def read_trace(trace: xr.Dataset | str | Path) -> Run:

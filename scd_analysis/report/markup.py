@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Any, TypeAlias
 
 _VOID = frozenset({"meta", "br", "input", "col"})
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What HTML forbids, what turns the writing around, and what UTF-8 cannot hold."""
 
 
 class Markup(str):
@@ -30,7 +33,7 @@ def _text(child: Child) -> str:
     if isinstance(child, Markup):
         return child
     if isinstance(child, (str, int, float)):
-        return escape(str(child))
+        return _escaped(child)
     return "".join(_text(each) for each in child)
 
 
@@ -55,7 +58,12 @@ def _attribute(key: str, value: Any) -> str:
     if value is None or value is False:
         return ""
     spelled = key.rstrip("_").replace("_", "-")
-    return f" {spelled}" if value is True else f' {spelled}="{escape(str(value))}"'
+    return f" {spelled}" if value is True else f' {spelled}="{_escaped(value)}"'
+
+
+def _escaped(value: Any) -> str:
+    """Show text as it is read, and by its number what would be obeyed."""
+    return escape(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)))
 
 
 def data(value: Any, identifier: str) -> Markup:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from scd_analysis.audit.verdict import Verdict
+from scd_analysis.common.files import MADE_BY, Kind, check_output, write_file
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
 from scd_analysis.report import charts, sections
@@ -94,19 +95,10 @@ def write_report(
     Raises
     ------
     InputError
-        If the folder does not exist, or as :func:`render`.
+        As :func:`scd_analysis.common.files.check_output`, or as :func:`render`.
     """
-    out = Path(path)
-    if not out.parent.is_dir():
-        raise InputError(f"path = {out}: there is no folder {out.parent}")
-    page = render(verdict, trace, sequences=sequences, title=title)
-    temporary = out.with_name(out.name + ".tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return out
+    check_output(path, Kind.REPORT, inputs=[trace] if isinstance(trace, str | Path) else [])
+    return write_file(path, render(verdict, trace, sequences=sequences, title=title), Kind.REPORT)
 
 
 def _parts(verdict: Verdict | None, run: Run | None, sequences: int | Sequence[int], name: str) -> list[Markup]:
@@ -156,6 +148,7 @@ def _head(verdict: Verdict | None, name: str) -> Markup:
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=MADE_BY),
         element("title", f"{what}: {name} – SCD Analysis"),
         element("style", Markup("\n".join(_asset(name) for name in STYLES))),
     )

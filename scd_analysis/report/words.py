@@ -66,6 +66,8 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
             return f"{first} at resolution {size}", shown, alarm
         case Outcome.EXACT:
             return first, f": every branch of {name} was enumerated, and its law is the target law", "."
+        case Outcome.INCONCLUSIVE if verdict.missing:
+            return first, f": {seen} do not refute {name}. Missing: {'; '.join(verdict.missing)}", alarm
         case Outcome.INCONCLUSIVE:
             wanted = verdict.record.get("resolution_wanted")
             asked = f", and {number(wanted)} was asked for" if isinstance(wanted, float) else ""

@@ -86,6 +86,8 @@ def assert_lossless(
 
 
 def _too_few(name: str, verdict: Verdict, wanted: float) -> str:
+    if untested := [what for what in verdict.missing if not what.startswith("resolution: ")]:
+        return f"{name}: too little could be tested. Missing: {'; '.join(untested)}."
     needed = math.ceil(verdict.num_sequences * (verdict.resolution / wanted) ** 2)  # it falls as one over the root
     or_more = " or more" if verdict.resolution == 1 else ""
     return (

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scd_analysis.common.files import Kind, check_output, write_file
+from scd_analysis.errors import InputError
 from scd_analysis.testing.rates import OUTSIDE, Ledger, begin, end
 
 LEDGER = pytest.StashKey[Ledger]()
@@ -52,8 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
         If the file of ``--scd-ledger`` could not be written in the end.
     """
     path = _path(config)
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise pytest.UsageError(f"--scd-ledger {path}: a file in a folder that exists is needed")
+    if path is not None:
+        try:
+            check_output(path, Kind.LEDGER, "--scd-ledger")
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from None
     config.stash[LEDGER] = ledger = begin(config.getoption("scd_alpha"))
     config.pluginmanager.register(_Collector(ledger), "scd_analysis_collector")
 
@@ -105,9 +109,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = _path(config)
     if path is not None and not hasattr(config, "workerinput"):
         lines = [json.dumps(row, sort_keys=True) + "\n" for row in ledger.rows()]
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text("".join(lines), encoding="utf-8")
-        beside.replace(path)
+        write_file(path, "".join(lines), Kind.LEDGER, "--scd-ledger")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,6 +1,7 @@
 """Code that raises, hangs, or is called in the wrong way: one line, exit status 2, and what was drawn is kept."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scd_analysis import Outcome, audit, cli
+from scd_analysis import Outcome, audit
 from scd_analysis.audit.guard import guarded
+from scd_analysis.cli import commands
 from scd_analysis.errors import InputError, LawError
 from scd_analysis.subjects import ancestral, kernel, sampler
 from tests.evidence.decoders import Tables, random_tables
@@ -38,12 +40,75 @@ def raises(model, num_sequences, seed):
     raise RuntimeError("no weights\nand a second line")
 
 
-@pytest.mark.parametrize("subject", [hangs, hangs_on])
+def swallows(model, num_sequences, seed):
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            continue
+
+
+def swallows_and_returns(model, num_sequences, seed):
+    """What it has by then is not what it would have drawn."""
+    tokens = np.zeros((num_sequences, 4), dtype=np.int64)
+    try:
+        hangs(model, num_sequences, seed)
+    except BaseException:
+        return tokens
+
+
+def takes_the_timer_away(model, num_sequences, seed):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(20)
+
+
+def takes_the_handler_away(model, num_sequences, seed):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.01)
+
+
+def raises_another(model, num_sequences, seed):
+    try:
+        hangs(model, num_sequences, seed)
+    except BaseException:
+        raise RuntimeError("interrupted?") from None
+
+
+HANGING = [
+    hangs,
+    hangs_on,
+    swallows,
+    swallows_and_returns,
+    takes_the_timer_away,
+    takes_the_handler_away,
+    raises_another,
+]
+
+
+@pytest.mark.parametrize("subject", HANGING)
 def test_a_subject_that_hangs(subject):
-    start = time.monotonic()
+    start, before = time.monotonic(), signal.getsignal(signal.SIGALRM)
     with pytest.raises(InputError, match=r"subject\(model, 64, \d+\) did not return within 0.2 s"):
         audit(subject, TABLES, timeout=0.2)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+@pytest.mark.parametrize("when", [1, 3, 7])
+def test_a_model_that_hangs(when):
+    """When it is checked, and later."""
+
+    class Model(Tables):
+        calls = 0
+
+        def next_token_probs(self, tokens):
+            Model.calls += 1
+            return hangs(0, 0, 0) if Model.calls == when else super().next_token_probs(tokens)
+
+    with pytest.raises(InputError, match=r"model.next_token_probs\(Long\[.*\]\) did not return within 0.2 s"):
+        audit(lambda _, n, seed: ancestral(TABLES, n, seed), Model(TABLES.rows), timeout=0.2, progress=False)
 
 
 def test_a_subject_that_hangs_on_another_thread():
@@ -110,8 +175,8 @@ def test_a_wrong_signature(subject):
 class Tires:
     """Raises at its third batch, until it has rested."""
 
-    def __init__(self, failure):
-        self.failure, self.calls = failure, 0
+    def __init__(self, tired_by):
+        self.failure, self.calls = tired_by, 0
 
     def __call__(self, model, num_sequences, seed):
         self.calls += 1
@@ -257,10 +322,9 @@ STATUS = [
 )
 def test_the_command_line_says_it_in_one_line(place, monkeypatch, capsys, words, status, message):
     monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "argv", ["scd-analysis", "audit", *words])
     monkeypatch.syspath_prepend(str(place))
     with pytest.raises(SystemExit) as left:
-        cli.main()
+        commands.run_here(["audit", *words])
     said = capsys.readouterr()
     assert (left.value.code or 0) == status, said
     assert message in (said.err if status == 2 else said.out)

@@ -63,7 +63,7 @@ def test_modified_rejection_sampling_stands():
     ],
 )
 def test_a_slip_is_found_and_named(slip, condition):
-    verdict = audit(kernel(lambda *args: verify(*args, slip=slip)), max_sequences=3_000, progress=False)
+    verdict = audit(kernel(lambda *args: verify(*args, slip=slip)), max_sequences=8_000, progress=False)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is condition
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from scd_analysis import cli
+from scd_analysis.cli import commands as command_line
 from tests.docs.fences import Fence, commands, fences, patched, same
 
 ROOT = Path(__file__).parents[2]
@@ -96,16 +96,9 @@ class Page:
         return done.stdout + done.stderr
 
     def _scd_analysis(self, words: list[str]) -> str:
-        before, sys.argv = sys.argv, words
-        self.status = 0
-        try:
-            with _own_modules_set_aside(self.folder), redirect_stdout(io.StringIO()) as out:
-                cli.main()
-        except SystemExit as stop:
-            self.status = int(stop.code or 0)
-        finally:
-            sys.argv = before
-        return out.getvalue()
+        with _own_modules_set_aside(self.folder), redirect_stdout(io.StringIO()) as out:
+            self.status, line = command_line.run(words[1:])
+        return out.getvalue() + ("" if line is None else f"scd-analysis: {line}\n")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scd_analysis.errors import InputError, LawError, UnknownNameError
-from scd_analysis.exact import CannotEnumerate, assert_exact, exact_law, exact_target_law
+from scd_analysis.exact import assert_exact, exact_law, exact_target_law
 from tests.exact.test_kernels import Table, jacobi_decode
 from tests.exact.tiny_decoder import Decoder, rational_tables, target_law
 
@@ -59,22 +59,6 @@ def test_a_mass_floor_is_reported() -> None:
     assert law.branches < 128
     assert sum(law.probabilities.values()) + law.unexplored_mass == pytest.approx(1, abs=1e-12)
     assert law.unexplored_mass > 1e-3
-
-
-def test_several_processes_give_the_same_law() -> None:
-    alone, together = exact_law(seven_coins), exact_law(seven_coins, workers=2)
-    assert together.branches == alone.branches == 128
-    assert together.total_variation(alone) < 1e-15
-    assert_exact(together, binomial(7, 0.3))
-
-
-def test_a_refusal_in_a_process_arrives() -> None:
-    def sampler() -> Any:
-        u = torch.rand(8)
-        return bool(u[0] * u[1] < 0.5) if all((u[2:] < 0.5).tolist()) else 0
-
-    with pytest.raises(CannotEnumerate, match="product of two variates"):
-        exact_law(sampler, workers=2)
 
 
 def test_a_loop_has_budgets_too() -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import math
 import random
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,13 @@ import pytest
 import torch
 
 from scd_analysis.exact import CannotEnumerate, exact_law
+
+POOL = ThreadPoolExecutor(1)
+POOL.submit(int).result()  # its thread lives before anything is intercepted
+ARRAY = np.zeros(3)
+OF_AN_ARRAY = torch.from_numpy(ARRAY)
+WITH_AN_ARRAY = torch.zeros(3)
+ITS_ARRAY = WITH_AN_ARRAY.numpy()
 
 
 def product_of_two() -> Any:
@@ -136,6 +145,70 @@ def bits_reinterpreted() -> Any:
     return bool(torch.rand(1).view(torch.int32)[0] > 3)
 
 
+def in_a_thread() -> Any:
+    u, found = torch.rand(1), []
+    thread = threading.Thread(target=lambda: found.append(bool(u < 0.3)))
+    thread.start()
+    thread.join()
+    return found
+
+
+def in_a_pool_from_outside() -> Any:
+    u = torch.rand(1)
+    return POOL.submit(lambda: bool(u < 0.3)).result()
+
+
+def looked_at_in_a_pool() -> Any:
+    token = torch.multinomial(torch.ones(3), 1)
+    return POOL.submit(lambda: token.item()).result()
+
+
+def through_the_memory_of_an_array() -> Any:
+    OF_AN_ARRAY.uniform_()
+    return bool(ARRAY[0] < 0.3)
+
+
+def through_an_array_of_its_memory() -> Any:
+    WITH_AN_ARRAY.uniform_()
+    return bool(ITS_ARRAY[0] < 0.3)
+
+
+def as_text() -> Any:
+    return str(torch.rand(1).item())
+
+
+def tensor_as_text() -> Any:
+    return repr(torch.rand(1))
+
+
+def complex_numbers() -> Any:
+    return bool(torch.rand(1).to(torch.complex64).real < 0.3)
+
+
+def sparse() -> Any:
+    return bool(torch.rand(2).to_sparse().to_dense()[0] < 0.3)
+
+
+def nested() -> Any:
+    return bool(torch.nested.nested_tensor([torch.rand(2)])[0][0] < 0.3)
+
+
+def made_larger() -> Any:
+    return bool(torch.rand(1).resize_as_(torch.zeros(400))[0] < 0.3)
+
+
+def moved_to_shared_memory() -> Any:
+    return bool(torch.rand(1).share_memory_()[0] < 0.3)
+
+
+def list_of_tensors() -> Any:
+    return bool(torch.tensor([torch.rand(()), torch.ones(())])[0] < 0.3)
+
+
+def filled_by_a_number() -> Any:
+    return bool(torch.full((2,), torch.rand(1).item())[0] < 0.3)
+
+
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (product_of_two, "product of two variates"),
     (sine, "sin at"),
@@ -157,6 +230,20 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (random_weights, "weights are themselves random"),
     (accumulated, "in place"),
     (bits_reinterpreted, "bits"),
+    (in_a_thread, "lt at .* another thread"),
+    (in_a_pool_from_outside, "lt at .* another thread"),
+    (looked_at_in_a_pool, "another thread"),
+    (through_the_memory_of_an_array, "NumPy or another library"),
+    (through_an_array_of_its_memory, "NumPy or another library"),
+    (as_text, "formatting a variate"),
+    (tensor_as_text, "formatting a tensor"),
+    (complex_numbers, "complex numbers"),
+    (sparse, "layout"),
+    (nested, "layout"),
+    (made_larger, "resize_as_"),
+    (moved_to_shared_memory, "bits of a variate"),
+    (list_of_tensors, "plain float"),
+    (filled_by_a_number, "_local_scalar_dense"),
     (two_tokens_of_one_seed, "a torch.Generator .* same state"),
     (seeded_again, "the seed 3 of numpy.random .* given twice"),
     (equal_generators, "the seed 2 of a numpy Generator .* given twice"),

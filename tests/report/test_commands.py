@@ -67,7 +67,7 @@ def test_a_trace_a_verdict_and_an_audit_become_pages(place: Path) -> None:
         ),
         (("report", "run.zarr", "--html", "absent/r.html"), "html = absent/r.html: there is no folder absent"),
         (("report", "mine.py", "--html", "r.html"), "not a Zarr"),
-        (("report", "absent.json", "--html", "r.html"), "No such file"),
+        (("report", "absent.json", "--html", "r.html"), "there is no such file"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(place: Path, command: tuple[str, ...], message: str) -> None:

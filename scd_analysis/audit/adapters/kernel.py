@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.adapters.calls import Roles
+from scd_analysis.audit.adapters.calls import Roles, Signature
 from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.audit.adapters.outputs import READERS, Emitted, Window
 from scd_analysis.errors import InputError
@@ -35,8 +35,14 @@ ROLES = Roles(
 its name, Long[B, 1] drawn from the last target row, Float[B, L + 1], a generator, an integer."""
 
 
+LAWS = ("draft_probs", "draft_logits")
+DRAFTS = ("laws", "point-mass", "without-laws")
+
 MANY = 64
 """Windows of which a right function rejects some draft, but for a chance below 1e-6."""
+
+FEW = 0.03
+"""Of windows that commit their drafts and nothing more: a wrong function, or another rule, may do so by chance."""
 
 
 class Kernel:
@@ -46,6 +52,8 @@ class Kernel:
     ----------
     vocab_size, window : int
         V and L of the windows it is tried on.
+    point_mass : bool
+        Whether its drafts are to be point masses, declared as such.
     """
 
     def __init__(
@@ -54,6 +62,7 @@ class Kernel:
         *,
         arguments: Any,
         output: str,
+        drafts: str | None,
         vocab_size: int,
         window: int,
         placeholder: int,
@@ -63,6 +72,8 @@ class Kernel:
         device: Any,
     ) -> None:
         self._signature = ROLES.signature(function, arguments)
+        self._drafts = _settled(drafts, self._signature)
+        self.point_mass = self._drafts != "laws"
         check_known(output, READERS, "output")
         check_at_least(vocab_size, 2, "vocab_size")
         check_at_least(window, 1, "window")
@@ -97,7 +108,7 @@ class Kernel:
         """See what would be read wrongly if the function's form was not stated right."""
         counts = (emitted >= 0).sum(axis=1)
         whole = (emitted[:, : self.window] == tokens).all(axis=1) & (counts == self.window)
-        if self._bonus and whole.any() and (counts <= self.window).all():
+        if self._bonus and whole.mean() > FEW and (counts <= self.window).all():
             raise InputError(
                 f"kernel: window {int(whole.argmax())} commits its {self.window} drafts and no bonus token, and no "
                 "window more; where that is meant, pass bonus=False"
@@ -110,9 +121,9 @@ class Kernel:
 
     def _verify(self, given: dict[str, Any], tokens: Longs, start: int, stop: int) -> Emitted:
         rows = slice(start, stop)
-        alone = self._batch_size == 0
+        alone, whole = self._batch_size == 0, ("generator", "seed")
         values = {
-            role: value if role in ("generator", "seed") else value[start] if alone else value[rows]
+            role: value if role in whole or value is None else value[start] if alone else value[rows]
             for role, value in given.items()
         }
         returned = self._signature.call(self._function, values)
@@ -137,13 +148,28 @@ class Kernel:
             }
         arrays = {"draft_tokens": tokens.copy(), "bonus_tokens": bonus[:, None]}
         arrays |= {name: law.astype(np.float32) for name, law in {**laws, "uniforms": uniforms}.items()}
+        unknown = dict.fromkeys(LAWS) if self._drafts == "without-laws" else {}
         if self._numpy:
-            return {**arrays, "generator": np.random.default_rng(seed), "seed": seed}
+            return {**arrays, **unknown, "generator": np.random.default_rng(seed), "seed": seed}
         import torch
 
         place = torch.device(self._device)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)).to(place) for name, array in arrays.items()}
-        return {**tensors, "generator": torch.Generator(place).manual_seed(seed), "seed": seed}
+        return {**tensors, **unknown, "generator": torch.Generator(place).manual_seed(seed), "seed": seed}
+
+
+def _settled(drafts: str | None, signature: Signature) -> str:
+    """Choose where drafts come from, by what the function takes if it is not said."""
+    takes_laws = any(role in signature.roles for role in LAWS)
+    if drafts is None:
+        return "laws" if takes_laws else "without-laws"
+    check_known(drafts, DRAFTS, "drafts")
+    if drafts != "without-laws" and not takes_laws:
+        raise InputError(
+            f"drafts = {drafts!r}: none of the function's parameters takes {' or '.join(LAWS)}; a function that never "
+            "sees the laws of its drafts can only be right for point masses, which is drafts='without-laws'"
+        )
+    return drafts
 
 
 def _with_batch(returned: Any, is_list: bool) -> Any:
@@ -160,6 +186,7 @@ def kernel(
     *,
     arguments: Any = None,
     output: str = "tokens+counts",
+    drafts: str | None = None,
     vocab_size: int = 6,
     window: int = 4,
     placeholder: int = -1,
@@ -189,6 +216,11 @@ def kernel(
         ``"padded"``: tokens that end with placeholders; ``"accepted+bonus"``: accepted drafts as above, and the token
         that follows them, Long[B] or one a position, and the bonus token if it comes apart; ``"list"``: one list of
         committed tokens a window.
+    drafts : str, optional
+        Where the drafts come from. ``"laws"``: they are drawn from laws that the function is given. ``"point-mass"``:
+        from anywhere, each declared as the point mass on itself, which is what it is given as its law.
+        ``"without-laws"``: the same drafts, and the function is given None where it takes a law, or nothing where it
+        has no such parameter. By default the first, for a function that takes laws of drafts, and else the last.
     vocab_size, window : int
         V and L of the windows it is tried on.
     placeholder : int
@@ -205,14 +237,16 @@ def kernel(
     Raises
     ------
     InputError
-        If it is not clear what a parameter takes, or a number is out of range.
+        If it is not clear what a parameter takes, laws are promised to a function that takes none, or a number is out
+        of range.
     UnknownNameError
-        If there is no such role or output.
+        If there is no such role, output or origin of drafts.
     """
     return Kernel(
         function,
         arguments=arguments,
         output=output,
+        drafts=drafts,
         vocab_size=vocab_size,
         window=window,
         placeholder=placeholder,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
+from scd_analysis.common.load import load
 from scd_analysis.validate import check_known
 
 
@@ -34,8 +34,7 @@ class Registry:
             Listing the names that there are.
         """
         check_known(name, self._entries, "name")
-        module, _, attribute = self._entries[name].partition(":")
-        found: Callable[..., Any] = getattr(import_module(module), attribute)
+        found: Callable[..., Any] = load(self._entries[name], "name")
         return found
 
     def origin(self, name: str) -> str:

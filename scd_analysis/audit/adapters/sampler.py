@@ -11,6 +11,7 @@ from scd_analysis.audit.adapters.calls import Roles
 from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
+from scd_analysis.validate import as_array
 
 ROLES = Roles(
     "sampler",
@@ -61,7 +62,7 @@ class Sampler:
 def _stack(rows: Any) -> Any:
     arrays: list[Longs] = []
     for row in rows:
-        plain = row.detach().cpu().numpy() if hasattr(row, "detach") else np.asarray(row)
+        plain = as_array(row, "sampler(...)", None)
         if plain.ndim == 2 and len(plain) == 1:
             plain = plain[0]
         if plain.ndim != 1:

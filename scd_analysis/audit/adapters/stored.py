@@ -93,7 +93,7 @@ class Traced:
         from scd_analysis.trace import open_trace, validate
 
         opened = open_trace(source) if isinstance(source, (str, Path)) else source
-        validate(opened)
+        validate(opened, laws=True)
         if not opened.sizes["sequence"] or not opened.sizes["iteration"]:
             raise InputError("trace: holds no sequence")
         self.num_available = _finished(opened)

@@ -72,13 +72,13 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         sure = np.isfinite(high)
         at = rows["tokens"] + apart(number, len(names), width)
         ax.bar(at, rows["value"], width, color=style.color, hatch=style.hatch, edgecolor="black", linewidth=0.4,
-               alpha=0.85, label=style.label)  # fmt: skip
+               alpha=0.85, label=style.drawn)  # fmt: skip
         ax.errorbar(at[sure], rows["value"][sure], [(rows["value"] - low)[sure], (high - rows["value"])[sure]],
                     fmt="none", color="black", elinewidth=0.8, capsize=1.5)  # fmt: skip
         tail = frame[(frame["method"] == method) & (frame["kind"] == "at_least")]
         axes["tail"].plot(tail["tokens"], tail["value"], color=style.color, linestyle=style.linestyle,
                           marker=style.marker, markersize=3, markeredgecolor="black", markeredgewidth=0.3,
-                          label=style.label)  # fmt: skip
+                          label=style.drawn)  # fmt: skip
         ends = tail[np.isfinite(tail["high"]) & (tail["low"] > 0)]
         axes["tail"].fill_between(ends["tokens"], ends["low"], ends["high"], color=style.color, alpha=0.25, linewidth=0)
     ticks = range(1, SHOWN + 2)

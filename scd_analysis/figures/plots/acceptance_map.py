@@ -80,7 +80,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     ends = (np.floor(accept.min() * 20) / 20, np.ceil(accept.max() * 20) / 20)
     for name in names:
         image = axes[name].imshow(_grid(frame[frame["method"] == name]), cmap="cividis", vmin=ends[0], vmax=ends[1])
-        axes[name].set_title(look(name).label)
+        axes[name].set_title(look(name).drawn)
     canvas = axes["all"].get_figure()
     assert canvas is not None
     canvas.colorbar(image, ax=[axes[name] for name in names], location="bottom", shrink=0.5, aspect=30,

@@ -128,7 +128,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
                 color=style.color,
                 linestyle=style.linestyle,
                 linewidth=1.6,
-                label=style.label,
+                label=style.drawn,
                 baseline=None,
             )
         ax.set(xlabel=f"{label} of a token's acceptance probability", ylabel="share of tokens", ylim=(0, None))
@@ -160,7 +160,7 @@ def _draw_method(rows: pd.DataFrame, method: str, ax: Axes) -> None:
         markeredgewidth=0.4,
         label="mean ± 1 SD",
     )
-    ax.set_title(style.label)
+    ax.set_title(style.drawn)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:

@@ -78,7 +78,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         if np.isfinite(row["high"]):
             ends = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
             ax.errorbar(number, row["value"], ends, color="black", capsize=3, elinewidth=1)
-    ax.set_xticks(range(len(names)), [look(name).label for name in names], rotation=30, ha="right")
+    ax.set_xticks(range(len(names)), [look(name).drawn for name in names], rotation=30, ha="right")
     ax.set(xlabel="method", ylabel="draft changes a token (times)")
     ax.set_title("changes before commit")
     ax = axes["age"]

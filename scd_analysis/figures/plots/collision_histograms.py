@@ -53,10 +53,11 @@ def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(frame["method"], frame["coupling"], strict=True)))
 
 
-def _name(frame: pd.DataFrame, method: str, coupling: str) -> str:
+def _name(frame: pd.DataFrame, method: str, coupling: str, *, drawn: bool = True) -> str:
     """How a panel is called: by its method, and by what is assumed of it where that is not known."""
     assumed = frame.loc[frame["method"] == method, "coupling"].nunique() > 1
-    return f"{look(method).label}, if {SPOKEN[coupling]}" if assumed else f"{look(method).label} ({SPOKEN[coupling]})"
+    label = look(method).drawn if drawn else look(method).label
+    return f"{label}, if {SPOKEN[coupling]}" if assumed else f"{label} ({SPOKEN[coupling]})"
 
 
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
@@ -150,7 +151,7 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         found = _found(frame, method, coupling)
         gap = found["difference"]
         parts.append(
-            f"{_name(frame, method, coupling)} {found['measured'].value:.3f} measured and "
+            f"{_name(frame, method, coupling, drawn=False)} {found['measured'].value:.3f} measured and "
             f"{found['predicted'].value:.3f} predicted (difference {gap.value:+.4f}, 95% interval "
             f"{gap.low:+.4f} to {gap.high:+.4f})"
         )

@@ -75,7 +75,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         if (rows["kind"] == MEASURED).any():
             _measured(rows[rows["kind"] == MEASURED], ax)
         ax.set(xlabel="total variation of successive laws", xlim=(0, 1), ylim=(0, 1.02))
-        ax.set_title(look(method).label)
+        ax.set_title(look(method).drawn)
         ax.legend(loc="upper right", fontsize=6.5, handlelength=1.8, borderpad=0.3, labelspacing=0.3)
     axes[names[0]].set_ylabel("collision probability")
     put_letters([axes[name] for name in names])

@@ -41,7 +41,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             own, style = rows[rows["method"] == method].sort_values(vary), look(method)
             ax.plot(
                 own[vary], own["ms"], color=style.color, marker=style.marker, linestyle=style.linestyle,
-                markeredgecolor="black", markeredgewidth=0.5, label=style.label,
+                markeredgecolor="black", markeredgewidth=0.5, label=style.drawn,
             )  # fmt: skip
         last = rows.sort_values([vary, "ms"]).iloc[-1]
         ends = [float(rows[vary].min()), float(last[vary])]

@@ -91,7 +91,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             error_line(ax, rows["at"], rows, method, markersize=4, capsize=2)
         first = bins[(bins["method"] == methods(frame)[0]) & (bins["entropy"] == name)]
         ax.bar(first["at"], first["share"], 0.16, color="#bbbbbb", zorder=0,
-               label=f"share of redrafts ({look(methods(frame)[0]).label})")  # fmt: skip
+               label=f"share of redrafts ({look(methods(frame)[0]).drawn})")  # fmt: skip
         ax.set(xlabel=label, ylim=(0, 1.02))
     axes["entropy"].set_ylabel("acceptance probability (1 - TV)")
     axes["entropy"].set_title("Shannon")

@@ -75,7 +75,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             ax.errorbar(
                 own["nfe"], own["time"], yerr=[own["time"] - own["time_low"], own["time_high"] - own["time"]],
                 color=style.color, marker=style.marker, linestyle=style.linestyle, elinewidth=0.8,
-                markeredgecolor="black", markeredgewidth=0.5, label=style.label,
+                markeredgecolor="black", markeredgewidth=0.5, label=style.drawn,
             )  # fmt: skip
             for row in own.itertuples():
                 ax.annotate(

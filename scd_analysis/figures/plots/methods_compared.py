@@ -101,7 +101,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
                 markeredgewidth=0.5,
                 elinewidth=0.8,
                 capsize=1.5,
-                label=style.label,
+                label=style.drawn,
             )
         ax.set_xlabel(label)
     axes["exact"].set_ylim(bottom=0)

@@ -68,7 +68,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             marker=style.marker,
             color=style.color,
             edgecolors="black",
-            label=style.label,
+            label=style.drawn,
             zorder=4,
         )
     intercept, slope, correlation = line(frame)

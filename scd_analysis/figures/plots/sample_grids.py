@@ -75,7 +75,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         for spine in ax.spines.values():
             spine.set_visible(False)
         if row.sequence == frame["sequence"].min():
-            ax.set_ylabel(look(str(row.method)).label, fontsize=9, fontweight="bold")
+            ax.set_ylabel(look(str(row.method)).drawn, fontsize=9, fontweight="bold")
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:

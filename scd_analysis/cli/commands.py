@@ -1,21 +1,28 @@
-"""The command line: ``scd-analysis trace | audit | exact | figures | report``.
+"""The commands: ``trace | audit | exact | figures | report``.
 
-Bad input ends in one line on standard error and exit status 2.
+A command returns its exit status; everything that goes wrong is raised, and becomes one line and status 2 in
+:func:`run`.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import sys
 import traceback
-from contextlib import redirect_stdout
-from importlib import import_module
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from scd_analysis.common import escape
+from scd_analysis.common.files import Kind, check_output, write_file
+from scd_analysis.common.foreign import announced, foreign, said
+from scd_analysis.common.load import load, search_here_last
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.validate import check_known
 
@@ -30,32 +37,14 @@ app = typer.Typer(
 SAME_LAW = 1e-9
 """Total variation up to which two exact laws are the same: rounding in float64 stays far below."""
 
+STATUSES = (None, 0, 1, 2, 3)
+COULD_NOT_RUN = 2
+USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
 
 ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos, video) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
-
-
-def resolve(name: str, what: str) -> Any:
-    """Look up ``module:attribute``.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such module or attribute.
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise UnknownNameError(f"{what}={name!r} is not known; write it as module:attribute")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module in the working directory, as with python -m
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UnknownNameError(f"{what}={name!r} is not known: {error}") from None
-    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
-        raise InputError(f"{what}={name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def resolve_model(name: str) -> Any:
@@ -70,15 +59,14 @@ def resolve_model(name: str) -> Any:
         from reference import load_model
 
         return load_model(name)
-    found = resolve(name, "model")
-    if hasattr(found, "next_token_probs") or not callable(found):
-        return found
-    try:
-        return found()
-    except TypeError as error:
-        raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
-    except (Exception, SystemExit) as error:
-        raise InputError(f"model={name!r} raised {type(error).__name__}: {error}") from error
+    found = load(name, "model")
+    with announced(f"model={name!r}"), foreign(f"model={name!r} raised"):
+        if hasattr(found, "next_token_probs") or not callable(found):
+            return found
+        try:
+            return found()
+        except TypeError as error:
+            raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
 
 
 def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
@@ -93,10 +81,36 @@ def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
     if not is_path and ":" not in name:
         known = "there is no such file; write it as module:attribute, or give the path of a trace or recorded file"
         raise UnknownNameError(f"subject={name!r} is not known; {known}")
-    subject = Path(name) if is_path else resolve(name, "subject")
-    if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):
-        return subject, None
+    subject = Path(name) if is_path else load(name, "subject")
+    with foreign(f"subject={name!r} raised"):
+        if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):
+            return subject, None
     return subject, resolve_model("digits" if model is None else model)
+
+
+class _Shared(io.TextIOBase):
+    """Standard error for code that may close what it prints to."""
+
+    def write(self, text: str) -> int:
+        """Pass it on."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave it open."""
+
+
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """What somebody else's code prints is not part of the result, nor is an exit of its own."""
+    try:
+        with redirect_stdout(_Shared()):
+            yield
+    except (typer.Exit, typer.Abort, USAGE) as error:
+        raise InputError(f"the command's code raised {said(error)}") from error
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -108,9 +122,9 @@ def _print_table(title: str, rows: dict[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=escape.cell(title), show_header=False, title_justify="left")
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(escape.cell(name), escape.cell(value))
     Console().print(table)
 
 
@@ -122,20 +136,23 @@ def trace(
     out: Annotated[Path, typer.Option(help="A new directory, or a new .zip.")],
     model: ModelOption = "photos",
     window: Annotated[int, typer.Option(help="Positions drafted and verified at a time.")] = 16,
-    num_sequences: Annotated[int, typer.Option(help="Sequences to draw.")] = 16,
+    num_sequences: Annotated[int, typer.Option(help="Sequences to draw.")] = 64,
     seed: Annotated[int, typer.Option(help="Key of every draw.")] = 0,
     record: Annotated[str, typer.Option(help="scalars, laws, laws-float16 or laws-top-K.")] = "scalars",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Decode with the reference decoder and write the trace.
 
     Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
     """
     from reference import decode
 
-    decode(resolve_model(model), method, window, num_sequences, seed, record, device, out_path=out)
+    with _elsewhere():
+        decoded = resolve_model(model)
+        decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
     _report_trace(out, as_json)
+    return 0
 
 
 @app.command()
@@ -143,12 +160,12 @@ def report(
     source: Annotated[Path, typer.Argument(help="A trace, or a verdict written by audit --out.")],
     html: HtmlOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Summarise a trace or a verdict.
 
     Example: `scd-analysis report run.zarr --html report.html`
     """
-    _check_folder(html, "html")
+    _check_outputs([source], html=html)
     is_verdict = source.suffix == ".json"
     if html is not None:
         from scd_analysis.report import write_report
@@ -159,27 +176,27 @@ def report(
         _report_verdict(source, as_json)
     else:
         _report_trace(source, as_json)
+    return 0
 
 
-def _check_folder(path: Path | None, name: str) -> None:
-    if path is not None and not path.parent.is_dir():
-        raise InputError(f"{name} = {path}: there is no folder {path.parent}")
-    if path is not None and path.is_dir():
-        raise InputError(f"{name} = {path}: is a folder; name a file")
+def _check_outputs(inputs: list[Path], *, html: Path | None, out: Path | None = None) -> None:
+    """Check, before the work, that its files can be written."""
+    if html is not None:
+        check_output(html, Kind.REPORT, "html", inputs)
+    if out is not None:
+        check_output(out, Kind.VERDICT, "out", [*inputs, html] if html is not None else inputs)
 
 
 def _report_verdict(source: Path, as_json: bool) -> None:
-    try:
-        verdict = json.loads(source.read_text())
-        rows = {
-            key: verdict[key] for key in ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"source = {source}: not a verdict ({error})") from None
+    from scd_analysis.report.load import load_verdict
+
+    verdict = load_verdict(source)
     if as_json:
-        _print_json(verdict)
-    else:
-        _print_table(f"verdict {source}", rows)
+        sys.stdout.write(verdict.to_json() + "\n")
+        return
+    shown = ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
+    rows = {name: getattr(verdict, name) for name in shown} | {"outcome": verdict.outcome.name}
+    _print_table(f"verdict {source}", rows)
 
 
 def _report_trace(source: Path, as_json: bool) -> None:
@@ -203,16 +220,24 @@ def audit(
         typer.Option(help="As for trace; digits by default, unless the subject needs no model.", show_default=False),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Bound on the chance of refuting a lossless subject.")] = 1e-6,
-    max_sequences: Annotated[int, typer.Option(help="Stop undecided after so many.")] = 4096,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop undecided after so many. [100,000 sequences or 500,000 tokens, whichever is less]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
     tolerance: Annotated[float, typer.Option(help="Of recorded target probabilities against the model's.")] = 1e-4,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that the subject may take for one batch.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a call of the subject or model may take.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Judge whether a decoder samples from its model.
+
+    The module of a subject or model is executed; the working directory is searched after what is installed.
 
     Exit status: 0 not refuted or exact, 1 refuted, 2 could not run, 3 inconclusive.
 
@@ -220,10 +245,10 @@ def audit(
     """
     from scd_analysis import audit as run_audit
 
-    _check_folder(out, "out")
-    _check_folder(html, "html")
-    judged, target = resolve_subject(subject, model)
-    with redirect_stdout(sys.stderr):  # what a subject prints is not part of the verdict
+    given = [Path(subject)] if Path(subject).exists() else []
+    _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
+    with _elsewhere():
+        judged, target = resolve_subject(subject, model)
         verdict = run_audit(
             judged,
             target,
@@ -234,17 +259,17 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
         )
-    sys.stdout.write((verdict.to_json() if as_json else str(verdict)) + "\n")  # first: writing files may fail
+    text = verdict.to_json() if as_json else escape.terminal(verdict, lines=True)
+    sys.stdout.write(text + "\n")  # first: writing files may fail
+    sys.stdout.flush()
     if out is not None:
-        temporary = out.with_name(out.name + ".tmp")
-        temporary.write_text(verdict.to_json() + "\n")
-        temporary.replace(out)
+        write_file(out, verdict.to_json() + "\n", Kind.VERDICT, "out")
     if html is not None:
         from scd_analysis.report import write_report
 
         recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
         write_report(html, verdict, recorded, title=None if recorded else subject)
-    raise typer.Exit(EXIT_STATUS[verdict.outcome.name])
+    return EXIT_STATUS[verdict.outcome.name]
 
 
 @app.command()
@@ -258,11 +283,11 @@ def exact(
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     worst: Annotated[int, typer.Option(help="Outcomes to list.")] = 10,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Compute the exact law of a sampler by replaying its random choices.
 
     Exit status: 0 computed, and within 1e-9 of the other law if there is one; 1 further from it; 2 could not run; 3
-    with parts unexplored that could make the difference.
+    with parts unexplored that could make the difference. The modules that are named are executed.
 
     Example: `scd-analysis exact mymodule:sampler --against mymodule:law`
     """
@@ -283,30 +308,71 @@ def exact(
         as_json=as_json,
     )
     low, high = (0.0, 0.0) if against is None else distance(law, against, numbers)
-    raise typer.Exit(1 if low > SAME_LAW else 3 if high > SAME_LAW else 0)
+    return 1 if low > SAME_LAW else 3 if high > SAME_LAW else 0
 
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
-def figures(context: typer.Context) -> None:
+def figures(context: typer.Context) -> int:
     """Render the figures, from the reference decoder or from a trace; `scd-analysis figures --help` says more."""
-    from scd_analysis.figures.app import main as render  # here, since plotting is slow to import
+    from scd_analysis.figures import app as door  # here, since plotting is slow to import
 
-    render(context.args, prog_name="scd-analysis figures")
+    program = str(context.parent.info_name if context.parent else context.info_name)
+    return door.run(context.args, program if program == door.PROGRAM else f"{program} figures")
 
 
-def main() -> None:
-    """Run the command line; the console script ``scd-analysis``."""
+def run(words: Sequence[str], prog_name: str = "scd-analysis") -> tuple[int, str | None]:
+    """Run a command in this process.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Command and arguments.
+    prog_name : str
+        What the command was called by.
+
+    Returns
+    -------
+    tuple of (int, str or None)
+        The exit status, and with status 2 what there is to say. Nothing is raised, whatever the code does that is
+        called; PYTHONDEVMODE=1 shows where something was.
+    """
     try:
-        app(standalone_mode=True)
-    except (InputError, OSError) as error:
-        sys.stderr.write(f"scd-analysis: {' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except Exception:  # an error of ours: no verdict, so not the status of one
-        traceback.print_exc()
-        sys.exit(2)
+        with announced("the command"):
+            status = app(args=list(words), prog_name=prog_name, standalone_mode=False)
+        sys.stdout.flush()
+        return (status or 0, None) if status in STATUSES else (COULD_NOT_RUN, "interrupted")
+    except BaseException as error:
+        if sys.flags.dev_mode:
+            traceback.print_exc()
+        return COULD_NOT_RUN, _line(error)
 
 
-if __name__ == "__main__":
-    main()
+def _line(error: BaseException) -> str | None:
+    """Say in one line why there is no result; None where that has been said."""
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted"
+    if isinstance(error, USAGE):
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return None
+        return f"{error.format_message()}; --help says more"
+    closed = (
+        error.__context__ if isinstance(error, SystemExit) else error
+    )  # typer exits where standard output is closed
+    if isinstance(closed, OSError) and closed.errno == errno.EPIPE:
+        return "standard output was closed before there was a result"
+    if isinstance(error, (InputError, OSError)):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    return said(error) + "".join(f" (in {Path(at.filename).name}, line {at.lineno})" for at in place)
+
+
+def run_here(words: Sequence[str], prog_name: str = "scd-analysis") -> NoReturn:
+    """Run a command in this process, and exit with its status."""
+    search_here_last()
+    status, line = run(words, prog_name)
+    if line is not None:
+        sys.stderr.write(f"scd-analysis: {escape.line(line)}\n")
+    sys.exit(status)

@@ -1,0 +1,146 @@
+"""What must have been tested before an audit may say ``NOT_REFUTED``: the rule, in one place.
+
+An audit speaks for the law of finished sequences. Two things speak for it by themselves, and one of them is enough:
+
+* *The tokens*: finished sequences, bet on against the model, down to the resolution that was asked for.
+* *The conditions*: the five together, each down to that resolution, for whatever the decoder did. Drafts were drawn, so
+  the law declared for them was compared; drafts were accepted or not, rejected ones replaced, bonus tokens drawn: each
+  of these kinds of event was judged, at least half of the times that it happened. What did not happen needs no test: a
+  decoder that drafts nothing breaks no rule on drafts, and a draft that is declared as a point mass has that law.
+
+What is outside of a grade is not promised: a kernel has no model and draws no drafts, and an audit of a trace without a
+model is one against the laws that the trace records. Where neither of the two speaks, the outcome is ``INCONCLUSIVE``,
+and the verdict says what was missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scd_analysis.audit.bets import Process
+from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.conditions import declared_law, independence, selection, verification
+from scd_analysis.conditions import Condition
+
+TESTED = 0.5
+"""Share of events of a kind that must have been judged."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """A kind of event that a condition is about, and what judges it.
+
+    Attributes
+    ----------
+    condition : Condition
+    event : str
+        As :class:`Events` counts it.
+    judges : tuple of Process or None
+        Whose observations add up to the events that were judged; None is the comparison with the model.
+    missing : str
+        What was not judged, and what it takes, in words.
+    """
+
+    condition: Condition
+    event: str
+    judges: tuple[Process | None, ...]
+    missing: str
+
+
+NEEDS = (
+    Need(
+        Condition.DECLARED_LAW,
+        "drawn",
+        (declared_law.DRAFTS, declared_law.SCALARS),
+        "the laws of the drafts were not recorded, nor numbers of them and of the target laws",
+    ),
+    Need(
+        Condition.SELECTION,
+        "drafted",
+        (selection.LOOK_AHEAD,),
+        "the probabilities of the drafts, on which acceptance rests, were not recorded",
+    ),
+    Need(
+        Condition.VERIFICATION,
+        "drafted",
+        (verification.ACCEPTANCE,),
+        "the probabilities of the drafts, on which acceptance rests, were not recorded",
+    ),
+    Need(
+        Condition.VERIFICATION,
+        "rejected",
+        (verification.REPLACEMENT,),
+        "the laws that rejected drafts were replaced by were not recorded",
+    ),
+    Need(
+        Condition.VERIFICATION,
+        "bonus",
+        (verification.BONUS,),
+        "bonus tokens: no trace holds their law, and no model was given; nothing speaks against the rest",
+    ),
+    Need(
+        Condition.TARGET,
+        "drafted",
+        (None,),
+        "the target probabilities of the drafts were not recorded, so that there is nothing to compare the model with",
+    ),
+    Need(
+        Condition.INDEPENDENCE,
+        "drafted",
+        (independence.ACCEPTANCE_SHARED,),
+        "the probabilities of the drafts, on which acceptance rests, were not recorded",
+    ),
+    Need(
+        Condition.INDEPENDENCE,
+        "drawn",
+        (declared_law.DRAFTS,),
+        "exact laws were not recorded: only shared variates can be seen",
+    ),
+)
+
+
+@dataclass
+class Events:
+    """What happened, by kind: how often.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        ``"drafted"`` (committed by a draft), ``"drawn"`` (from a law that is no point mass, or is unknown),
+        ``"rejected"`` and ``"bonus"``.
+    """
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("drafted", "drawn", "rejected", "bonus"), 0))
+
+    def add(self, commits: Commits) -> None:
+        """Count the events of some sequences."""
+        with np.errstate(invalid="ignore"):
+            drawn = commits.drafted & ~(commits.draft_prob >= 1)
+        kinds = {"drafted": commits.drafted, "drawn": drawn, "rejected": commits.rejected, "bonus": commits.bonus}
+        for kind, where in kinds.items():
+            self.counts[kind] += int(where.sum())
+
+
+def untested(events: Events, judged: dict[Process | None, int], outside: tuple[Condition, ...]) -> dict[Condition, str]:
+    """Say which conditions were not tested though they were promised, and what was missing.
+
+    Parameters
+    ----------
+    events : Events
+    judged : dict of Process or None to int
+        Observations by process; by None, of the comparison with the model.
+    outside : tuple of Condition
+        What the grade does not promise.
+    """
+    out: dict[Condition, str] = {}
+    for need in NEEDS:
+        happened = events.counts[need.event]
+        if need.condition in outside or not happened:
+            continue
+        share = sum(judged[one] for one in need.judges) / happened
+        if share < TESTED:
+            partly = f" (of {1 - share:.0%})" if share > 0 else ""
+            out.setdefault(need.condition, need.missing + partly)
+    return out

@@ -1,0 +1,1 @@
+"""What an audit may hold a verification rule to, one file each."""

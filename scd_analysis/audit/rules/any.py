@@ -1,0 +1,146 @@
+"""Any exact rule: what holds of the tokens that a window commits, whatever the rule that committed them.
+
+A rule is exact if what it commits, completed by draws from the target, has the target's law. Let bets depend on earlier
+windows, on the laws of the window and on the tokens it committed before, but not on its drafts nor on how many were
+accepted. The completion would multiply the wealth by factors of mean one, so it can be left out: over the committed
+tokens alone the product of the bets has mean one at most, and windows multiply. So block verification, exact match and
+rules that nobody has thought of are safe, and a wrong rule is found by what it does to tokens.
+
+References
+----------
+Sun et al.: Block verification accelerates speculative decoding. ICLR 2025 (arXiv:2403.10444): what makes a rule exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scd_analysis.audit.bets import PRIORS, Bet, Seen, batch_for, leaning
+from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.observations.view import Observations, View
+from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.features import least_probable, most_probable, number, sharpness, uniform
+from scd_analysis.evidence.portfolio import Portfolio
+from scd_analysis.evidence.resolution import one_observation
+from scd_analysis.evidence.rules import RULES, Rule, acceptance, output_law, residual
+
+
+@dataclass(frozen=True)
+class Committed(Observations):
+    """Tokens that windows commit, under the target law.
+
+    Attributes
+    ----------
+    draft_probs : Float[A, V]
+        NaN for a bonus token, which no slip changes.
+    """
+
+    draft_probs: Floats
+
+    def lenient(self) -> Floats:
+        """Acceptance with the square root of its probability."""
+        return self._with(np.sqrt(acceptance(self.laws, self.draft_probs)))
+
+    def strict(self) -> Floats:
+        """Acceptance with the square of its probability."""
+        return self._with(acceptance(self.laws, self.draft_probs) ** 2)
+
+    def _with(self, accept: Floats) -> Floats:
+        return output_law(self.draft_probs, accept, residual(self.laws, self.draft_probs))
+
+
+@dataclass(frozen=True)
+class Slip:
+    """The law that a slip gives to committed tokens."""
+
+    rule: Rule
+
+    def __call__(self, seen: Committed) -> Floats:
+        """Return Float[A, V]."""
+        return self.rule.law(seen.laws, seen.draft_probs, seen.draft_probs)
+
+
+def _leaning_to(name: str, cause: str, law: Seen) -> Bet:
+    return Bet(name, cause, f"committed tokens lean away from this: {cause}", law=law, stated=True)
+
+
+BETS = (
+    Bet("sharpness", "likely tokens are committed too often", "unlikely tokens are committed too often",
+        sharpness, low=0.0),
+    Bet("most-probable", "the most probable token is committed too often",
+        "the most probable token is committed too rarely", most_probable, low=0.0),
+    Bet("least-probable", "the least probable token is committed too often",
+        "the least probable token is committed too rarely", least_probable, low=0.0),
+    Bet("uniform", "committed tokens lean to the uniform law", "improbable tokens are committed too rarely", uniform),
+    Bet("number", "tokens of a high number are committed too often",
+        "tokens of a low number are committed too often", number, low=0.0),
+    *(_leaning_to(rule.name, rule.cause, Slip(rule)) for rule in RULES if not rule.uses_earlier),
+    _leaning_to("lenient", "drafts are accepted with a probability above the right one", Committed.lenient),
+    _leaning_to("strict", "drafts are accepted with a probability below the right one", Committed.strict),
+)  # fmt: skip
+
+
+def committed_tokens(commits: Commits, noise: Floats) -> Batch:
+    """Return the tokens that windows commit, for :data:`BETS`.
+
+    Parameters
+    ----------
+    commits : Commits
+        Of windows, each a sequence; their laws were known before the drafts were drawn.
+    noise : Float[B, L + 1]
+        Variates of the PIT.
+    """
+    target, draft = commits.target_probs, commits.draft_probs
+    assert target is not None
+    assert draft is not None
+    at = np.nonzero(commits.drafted | commits.bonus)
+    view = View(commits, target, None, noise)
+    with np.errstate(invalid="ignore"):
+        return batch_for(BETS, Committed(view, at, commits.final[at], target[at], draft[at]), noise)
+
+
+class AnyRule:
+    """The e-process against "the rule is exact".
+
+    Parameters
+    ----------
+    vocab_size : int
+        V.
+
+    Attributes
+    ----------
+    portfolio : Portfolio
+        Who bets.
+    observations : int
+        Committed tokens so far.
+    """
+
+    def __init__(self, vocab_size: int) -> None:
+        self.portfolio = Portfolio(leaning("committed tokens")(BETS, vocab_size))
+        self.observations = 0
+
+    def bet(self, commits: Commits, noise: Floats) -> Floats:
+        """Bet and return ln E after each window, Float[B]; infinite from a token on that has probability zero."""
+        batch, before = committed_tokens(commits, noise), self.portfolio.log_e_value
+        assert batch.sequence is not None
+        after = np.searchsorted(batch.sequence, np.arange(len(commits)), side="right")  # tokens up to each window
+        path = np.full(len(commits), before)
+        if len(batch):
+            path = np.where(after > 0, self.portfolio.bet(batch)[after - 1], before)
+        self.observations += len(batch)
+        assert commits.target_probs is not None
+        probs = np.take_along_axis(commits.target_probs, commits.final[..., None], axis=-1)[..., 0]
+        impossible = ((commits.drafted | commits.bonus) & (probs <= 0)).any(axis=1)
+        return np.where(np.logical_or.accumulate(impossible), np.inf, path)
+
+    @property
+    def message(self) -> str:
+        """What the richest family says."""
+        return max(self.portfolio.families(), key=lambda family: family.log_e_value).message
+
+    def resolution(self, log_threshold: float) -> float:
+        """Return the total variation of a committed token that would have been found with power 0.99."""
+        weight = float(max(self.portfolio.log_weights))
+        return one_observation(log_threshold, weight, self.observations, np.asarray(PRIORS))

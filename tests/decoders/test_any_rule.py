@@ -1,0 +1,159 @@
+"""A kernel is refuted by the law of what it commits: exact rules of any kind stand, wrong ones of any kind do not."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scd_analysis import Outcome, audit
+from scd_analysis.conditions import Condition
+from scd_analysis.subjects import kernel
+from tests.decoders.rules import (
+    as_kernel,
+    block,
+    exact_match,
+    pick,
+    point_mass,
+    rejection,
+    wrong_acceptance,
+    wrong_replacement,
+)
+from tests.statistics import ledger
+
+STANDS = ledger("decoders: exact rules are not refuted as kernels at 1e-8", 6e-8)
+
+
+def judged(rule, most, **options):
+    subject = kernel(as_kernel(rule), output="list", numpy=True, **options)
+    return audit(subject, alpha=1e-8, max_sequences=most, progress=False)
+
+
+def ragged(rng, drafts, draft_laws, target_laws):
+    """As many drafts are verified as a proposer found, and a token is drawn after the last of them."""
+    size = int(rng.integers(len(drafts) + 1))
+    return rejection(rng, drafts[:size], draft_laws[:size], target_laws[: size + 1])
+
+
+def one_at_a_time(rng, drafts, draft_laws, target_laws):
+    """Drafts are left alone."""
+    return 0, pick(rng, target_laws[0])
+
+
+def test_block_verification_stands():
+    """That it is another rule takes it some 1,500 windows to show."""
+    assert judged(block, 600).outcome is Outcome.NOT_REFUTED
+
+
+@pytest.mark.parametrize("rule", [exact_match, point_mass, ragged, one_at_a_time])
+def test_an_exact_rule_that_is_another_stands_and_is_said_to_be_one(rule):
+    verdict = judged(rule, 600)
+    assert verdict.outcome is Outcome.NOT_REFUTED
+    assert verdict.findings[0].message == "the rule is another than modified rejection sampling"
+    disturbed = [report for report in verdict.conditions if report.status == "disturbed"]
+    assert disturbed
+    assert all("is another than modified rejection sampling" in report.message for report in disturbed)
+
+
+def test_modified_rejection_sampling_is_not_said_to_be_another():
+    verdict = judged(rejection, 600)
+    assert verdict.outcome is Outcome.NOT_REFUTED
+    assert all(report.status in ("not refuted", "not tested") for report in verdict.conditions)
+    assert "another" not in str(verdict)
+
+
+@pytest.mark.parametrize("rule", [wrong_replacement, wrong_acceptance])
+def test_a_wrong_rule_is_refuted(rule):
+    verdict = judged(rule, 8_000)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.diagnosis is not None
+
+
+def test_the_condition_of_a_wrong_rule_is_named():
+    assert judged(wrong_replacement, 8_000, drafts="point-mass").condition is Condition.VERIFICATION
+
+
+def test_a_token_of_probability_zero_is_enough():
+    def impossible(rng, drafts, draft_laws, target_laws):
+        least = int(target_laws[0].argmin())
+        return (0, least) if target_laws[0][least] == 0 and drafts[0] != least else rejection(
+            rng, drafts, draft_laws, target_laws
+        )  # fmt: skip
+
+    verdict = judged(impossible, 300)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.log_e_value == math.inf
+
+
+def outcomes(rule, drafts, draft_laws, target_laws):
+    """Every way a rule can go, with its probability: chance is followed along each branch."""
+
+    class Follow:
+        def __init__(self, path):
+            self.path, self.at, self.weight, self.sizes = path, 0, 1.0, []
+
+        def choose(self, law):
+            chosen = self.path[self.at] if self.at < len(self.path) else 0
+            self.at += 1
+            self.sizes.append(len(law))
+            self.weight *= law[chosen]
+            return chosen
+
+    def branches(path):
+        follow = Follow(path)
+        found = rule(follow, drafts, draft_laws, target_laws)
+        yield found, follow.weight
+        for at in range(len(path), follow.at):
+            for other in range(1, follow.sizes[at]):
+                yield from branches([*path, *[0] * (at - len(path)), other])
+
+    return branches([])
+
+
+def block_by_choices(chance, drafts, draft_laws, target_laws, *, scaled=True):
+    """Block verification, written for :func:`outcomes`."""
+
+    class Rng:
+        def random(self):
+            return self
+
+        def __lt__(self, probability):
+            return chance.choose([1 - probability, probability]) == 1
+
+        def __mul__(self, total):
+            raise AssertionError
+
+    import tests.decoders.rules as rules
+
+    before, rules.pick = rules.pick, lambda rng, law: chance.choose(np.asarray(law) / np.sum(law))
+    try:
+        return block(Rng(), drafts, draft_laws, target_laws, scaled=scaled)
+    finally:
+        rules.pick = before
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_bets_on_the_committed_prefix_have_mean_one_under_block_verification(scaled):
+    """By enumeration at V = 3 and two drafts, with arbitrary bets; the twin without the scale has another mean."""
+    rng, vocab = np.random.default_rng(0), 3
+    p, q = rng.dirichlet(np.ones(vocab), 3), rng.dirichlet(np.ones(vocab), 2)
+    bets = {}
+
+    def ratio(prefix, token):
+        law = p[len(prefix)]
+        if prefix not in bets:
+            bets[prefix] = rng.dirichlet(np.ones(vocab))
+        return bets[prefix][token] / law[token]
+
+    total = wealth = 0.0
+    for drafts in np.ndindex(vocab, vocab):
+        chance = q[0][drafts[0]] * q[1][drafts[1]]
+        rule = lambda *args: block_by_choices(*args, scaled=scaled)  # noqa: E731
+        for (accepted, token), weight in outcomes(rule, list(drafts), q, p):
+            committed = (*drafts[:accepted], token)
+            total += chance * weight
+            wealth += chance * weight * math.prod(ratio(committed[:k], committed[k]) for k in range(len(committed)))
+    assert total == pytest.approx(1, abs=1e-12)
+    if scaled:
+        assert wealth == pytest.approx(1, abs=1e-12)
+    else:
+        assert abs(wealth - 1) > 1e-3
