@@ -141,16 +141,29 @@ class _Alarm:
         """Put everything back."""
         with self._lock:
             self._ended.set()
-            _raise_in(self._thread, None)  # what was not raised yet is not to be
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self._insisted:
+            _take_what_is_under_way()
             time.sleep(1e-3)  # a signal under way arrives while it still does nothing
         signal.signal(signal.SIGALRM, self._before)
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    error = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+
+
+class _Settled(BaseException):
+    """Takes the place of an interruption that was not raised yet."""
+
+
+def _take_what_is_under_way() -> None:
+    """Catch an interruption that is due on this thread; taking it back would leave the interpreter looking for it."""
+    try:
+        _raise_in(threading.get_ident(), _Settled)
+        while True:
+            pass
+    except _Settled:
+        return
 
 
 def _on_a_thread(name: str, call: Callable[[], Any], timeout: float) -> Any:
