@@ -77,11 +77,8 @@ def _check_bases(values: dict[str, Array], used: Array, first: int) -> None:
 
 
 def _check_commits(values: dict[str, Array], used: Array, first: int) -> None:
-    """A draft that is accepted is committed as it is; a committed one that is not was replaced."""
+    """What was drawn from the residual is what was committed and not accepted."""
     accepted, committed = values["accepted"] == 1, values["committed"] == 1
-    kept = used & accepted & committed
-    changed = kept & (values["next_token"] != values["draft_token"])
-    _refuse("next_token", changed, values, first, "the draft was accepted and committed, and is another token")
     drawn, known = values["residual_drawn"] == 1, used & ~np.isnan(values["residual_drawn"])
     other = known & (drawn != (committed & ~accepted))
     _refuse("residual_drawn", other, values, first, "1 where a committed draft was not accepted, and nowhere else")

@@ -315,7 +315,7 @@ def check_recorded(trace: xr.Dataset) -> None:
         for name in LAWS:
             beyond = np.maximum(errors[name], most[name])
             _compare(f"law_error of {name}", beyond * 0 + most[name], beyond, 0.0, where)
-            scalar, allowed = f"{name[:-1]}_of_token", 0.0 if "target_top_probs" in part else errors[name]
+            scalar, allowed = f"{name[:-1]}_of_token", 0.0 if form.startswith("top-") else errors[name]
             _compare(scalar, part[scalar].values, of_draft[name], allowed, where)
         both = errors["draft_probs"] + errors["target_probs"]
         _compare("total_variation", part["total_variation"].values, variation, both, where)
@@ -361,8 +361,9 @@ def _kept(trace: xr.Dataset, name: str, first: int) -> tuple[Floats, Floats]:
 
 def _errors(part: xr.Dataset, name: str, stated: float) -> Floats:
     """How far each law may be off, Float[S, T, L]: what is stated, or what a cut law is seen to leave out."""
-    if "target_top_probs" in part:
-        probs = part[_stored_as(name, form_of(part))[1]].values
+    form = form_of(part)
+    if form.startswith("top-"):
+        probs = part[_stored_as(name, form)[1]].values
         return np.asarray(1 - probs.sum(axis=-1, dtype=np.float64))
     return np.where(np.isnan(part["draft_token"].values), np.nan, stated)
 

@@ -99,7 +99,7 @@ def test_trace_and_report(place):
     assert done.stderr == ""  # silent in a pipe
     summary = json.loads(done.stdout)
     assert summary["method"] == "scd-mc"
-    assert summary["num_sequences"] == 16
+    assert summary["num_sequences"] == 64
     again = run(place, "report", "run.zarr", "--json")
     assert json.loads(again.stdout) == summary
     assert "speedup" in run(place, "report", "run.zarr").stdout

@@ -322,8 +322,9 @@ def test_a_closed_pipe_is_no_refutation(place):
         os.close(reading)
         process = start(place, *words, stdout=writing)
         os.close(writing)
-        assert process.wait(timeout=60) == 2
-        assert process.stderr.read() == "scd-analysis: standard output was closed before there was a result\n"
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 2
+        assert said == "scd-analysis: standard output was closed before there was a result\n"
         process.stderr.close()
 
 

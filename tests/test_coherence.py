@@ -115,7 +115,7 @@ def spoil(trace, name, where, value):
 
 
 SAID_TWICE = {
-    "accepted": (lambda t: t.residual_drawn.values == 1, 1, "next_token.*accepted and committed, and is another token"),
+    "accepted": (lambda t: t.residual_drawn.values == 1, 1, "residual_drawn.*1 where a committed draft"),
     "residual_drawn": (lambda t: t.accepted.values == 0, 0, "residual_drawn.*1 where a committed draft"),
     "bonus_token": (lambda t: t.bonus_token.values >= 1, 0, "bonus_token.*finished sequence holds another"),
     "base": (lambda t: t.base.values == 0, np.nan, r"base.*missing, and the pass holds tokens|next_token\[0, 0"),

@@ -19,6 +19,8 @@ ROUNDING = 1e-3
 """Relative difference of two recorded probabilities that may be rounding: half precision stays below it."""
 
 
+ACCEPTED_CHANGED = "accepted-changed"
+
 FEWEST_VARIATES, MOST_BITS = 8, 12
 """At least so many, and at least 2^(b - 2), that are all multiples of 2^-b: full ones recorded in bfloat16, where half
 are of 2^-8 and all but one in 32 of 2^-12, are so with a probability below 1e-9."""
@@ -141,7 +143,7 @@ def _of_verification(commits: Commits) -> Iterator[_Found]:
         None,
     )
     yield (
-        "accepted-changed",
+        ACCEPTED_CHANGED,
         condition,
         "a draft was accepted, and another token committed",
         (kept & (commits.draft != commits.final)),

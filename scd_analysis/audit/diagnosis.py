@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from scd_analysis.audit.bets import ESTABLISHED, Rank
-from scd_analysis.audit.checks import Violation
+from scd_analysis.audit.checks import ACCEPTED_CHANGED, Violation
 from scd_analysis.audit.conditions.declared_law import DRAFTS
 from scd_analysis.audit.verdict import Diagnosis, Size
 from scd_analysis.audit.watch import Running, Watch
@@ -25,7 +25,7 @@ DELTA = 0.05
 """Of the interval for a size."""
 
 _CHECKS = (
-    "accepted-changed",  # the law at what follows is then another
+    ACCEPTED_CHANGED,  # the law at what follows is then another
     "target-differs",
     "committed-beyond",
     "committed-twice",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scd_analysis.audit.bets import Bets, Process, Rank
-from scd_analysis.audit.checks import ROUNDING, Violation, check, of_flags
+from scd_analysis.audit.checks import ACCEPTED_CHANGED, ROUNDING, Violation, check, of_flags
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.conditions import PROCESSES
 from scd_analysis.audit.observations.repeated import EarlierVariates
@@ -197,9 +197,13 @@ class Watch:
     def _check(
         self, commits: Commits, model_probs: Floats | None, offset: int, laws_recorded: bool
     ) -> tuple[Commits, list[Violation]]:
-        """Look for what never happens; hold the first such slot back where only numbers of laws were recorded."""
+        """Look for what never happens; hold the first such slot back where one changed number would do it.
+
+        Where laws were recorded with their numbers these were compared; flags and tokens have no such second record.
+        """
         found = list(check(commits, model_probs, offset, self.tolerance))
-        if not found or laws_recorded or self._again:
+        compared = laws_recorded and any(violation.name != ACCEPTED_CHANGED for violation in found)
+        if not found or compared or self._again:
             return commits, found
         places = {(v.sequence, v.position) for v in found}
         if self._once is not None or len(places) > 1 or any(v.count > 1 for v in found):

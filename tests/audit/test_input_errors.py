@@ -99,7 +99,7 @@ def test_model_without_laws() -> None:
         (lambda n: np.zeros((n, 4)), "has dtype float64: tokens are integers"),
         (lambda n: np.full((n, 4), 3), r"\[0, 0\] = 3: not a token of a vocabulary of 3"),
         (lambda n: np.full((n, 4), -1), r"\[0, 0\] = -1"),
-        (lambda n: [[0], [0, 1]], "is not an array of tokens"),
+        (lambda n: [[0], [0, 1]], "is not an array of numbers"),
         (lambda n: None, "has shape"),
     ],
 )

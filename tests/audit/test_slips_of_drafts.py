@@ -121,7 +121,7 @@ STAND = ledger("audit of traces: right decoders with unusual laws are refuted at
 @pytest.mark.slow
 def test_a_law_is_not_told_by_the_drafts_it_fits():
     """Where laws were not recorded: q(x) = 1/V at the drafted token does not make q uniform."""
-    verdict = audit(OddFirst(MODEL, 4), MODEL, alpha=1e-7, max_sequences=3_000, progress=False)
+    verdict = audit(OddFirst(MODEL, 4), MODEL, alpha=1e-7, max_sequences=4_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED, verdict
 
 

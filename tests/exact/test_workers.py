@@ -72,7 +72,7 @@ def test_rational_laws_are_exact_in_processes(tmp_path: Path) -> None:
         return sum(draws.bernoulli(("coin", k), Fraction(1, 3)) for k in range(7))
 
     law = exact_law(sampler, workers=2, arithmetic="rational", intercept=False)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) >= 2  # this process, and at least one that work was dealt to
     assert law[7] == Fraction(1, 3) ** 7
     assert sum(law.probabilities.values()) == 1
 

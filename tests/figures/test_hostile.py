@@ -104,7 +104,7 @@ def test_figures_are_not_written_into_the_trace(trace: Path, where: str) -> None
     assert sorted(trace.iterdir()) == before
 
 
-@pytest.mark.parametrize("label", [r"$\frac$", "[/bold]<script>x</script>", "\x1b[31m\u202e\ud800", "_", "名" * 300])
+@pytest.mark.parametrize("label", [r"$\frac$", "[/bold]<script>x</script>", "\x1b[31m\u202e", "_", "名" * 300])
 def test_a_decoder_of_any_name_is_drawn(copied: Path, tmp_path: Path, label: str) -> None:
     attribute(copied, "decoder", label)
     attribute(copied, "model", label)
@@ -114,6 +114,13 @@ def test_a_decoder_of_any_name_is_drawn(copied: Path, tmp_path: Path, label: str
     page = (out / "gallery.md").read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "\x1b" not in page
+
+
+def test_a_name_that_is_no_unicode_is_refused(copied: Path, tmp_path: Path) -> None:
+    attribute(copied, "decoder", "\ud800")
+    with pytest.raises(InputError, match="is not Unicode"):
+        render(["nfe_vs_token_difference"], out=tmp_path / "out", trace=copied)
+    assert not (tmp_path / "out").exists()
 
 
 def _without(name: str) -> Callable[[Path], None]:

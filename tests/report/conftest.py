@@ -104,6 +104,10 @@ def photos_sized(sequences: int = 8, passes: int = 64, window: int = 32, vocab: 
     for name in ("uniform", "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent",
                  "collision_gumbel", "entropy", "renyi2"):  # fmt: skip
         slots[name] = rng.random(shape)
+    slots["draft_prob_of_token"], slots["target_prob_of_token"] = (0.4 * rng.random(shape) for _ in range(2))
+    slots["total_variation"] = 0.4 + 0.3 * rng.random(shape)  # numbers that one pair of laws may have
+    slots["collision_independent"] = 0.16 + 0.14 * rng.random(shape)
+    slots["entropy"] += 1
     sweep, slot = ("sequence", "iteration"), ("sequence", "iteration", "slot")
     variables: dict[str, Any] = {name: (slot, np.where(used, v, np.nan)) for name, v in slots.items()}
     for name in ("draft_probs", "target_probs"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import re
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -309,12 +311,11 @@ def test_a_report_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(InputError):
         write_report(out, {"outcome": "MAYBE"})
 
-    def full(self: Path, *more: object, **options: object) -> None:
-        self.touch()
-        raise OSError("no space left on device")
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises((OSError, InputError), match="no space left"):
         write_report(out, dataclasses.replace(PLAIN, num_sequences=3))
     assert out.read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
