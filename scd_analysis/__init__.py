@@ -21,6 +21,7 @@ _HOME = {
     "ExactLaw": "scd_analysis.exact",
     "exact_law": "scd_analysis.exact",
     "exact_target_law": "scd_analysis.exact",
+    "exact_verdict": "scd_analysis.exact.judged",
     "assert_exact": "scd_analysis.exact",
     "CannotEnumerate": "scd_analysis.errors",
     "InputError": "scd_analysis.errors",

@@ -76,8 +76,7 @@ def warm_start(net: TokenTransformer, photos: TokenTransformer) -> None:
         motion.copy.bias[none] = 7
 
 
-def main() -> None:
-    """Train from the weights of ``photos``, write weights and numbers."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=450, help="length of the schedule")
     parser.add_argument("--stop", type=int, help="step at which to stop, before the rates have fallen")
@@ -86,7 +85,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=225, help="steps between reports")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train from the weights of ``photos``, write weights and numbers."""
+    args = _arguments()
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)  # dropout and what is initialised anew
     photos = load_image_model("photos")

@@ -91,7 +91,7 @@ def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
     rng, refused = np.random.default_rng([18, FORMS.index(form)]), 0
     tracemalloc.start()
     try:
-        for number in range(25):
+        for number in range(10):
             path = Path(shutil.copytree(originals / form, tmp_path / "t", dirs_exist_ok=True))
             what, start = mutate(path, rng), time.process_time()
             try:
@@ -105,7 +105,7 @@ def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
         assert tracemalloc.get_traced_memory()[1] < 2**28
     finally:
         tracemalloc.stop()
-    assert 5 < refused < 25  # some are seen at once, and some change nothing
+    assert 1 < refused < 10  # some are seen at once, and some change nothing
 
 
 @pytest.mark.parametrize("factor", [-2, -1, 2, 1.001, 0, np.inf])

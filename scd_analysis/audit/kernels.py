@@ -272,6 +272,16 @@ def _seed(sequence: np.random.SeedSequence) -> int:
     return int(sequence.generate_state(1)[0] >> 1)
 
 
+def _counted(emitted: Longs, vocab_size: int) -> Longs:
+    """How many tokens each window commits, Long[B]."""
+    count = np.asarray((emitted >= 0).sum(axis=1))
+    if (count == 0).any():
+        i = int((count == 0).argmax())
+        raise InputError(f"kernel: window {i} commits no token; a rejection commits its residual draw")
+    check_tokens(np.maximum(emitted, 0), vocab_size, "kernel's tokens")
+    return count
+
+
 def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_accepted: Longs) -> Commits:
     """Arrange the output of a kernel as commits: L + 1 positions, one pass.
 
@@ -291,13 +301,8 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         If a window commits nothing, or a token is outside the vocabulary.
     """
     window, vocab_size = tokens.shape[1], target.shape[-1]
-    count = (emitted >= 0).sum(axis=1)
-    if (count == 0).any():
-        i = int((count == 0).argmax())
-        raise InputError(f"kernel: window {i} commits no token; a rejection commits its residual draw")
-    check_tokens(np.maximum(emitted, 0), vocab_size, "kernel's tokens")
     place = np.arange(window + 1)
-    reached = place < count[:, None]
+    reached = place < _counted(emitted, vocab_size)[:, None]
     drafted = reached & (place < window)
     accepted = drafted & (place < num_accepted[:, None])
     padded = np.pad(tokens, ((0, 0), (0, 1)), constant_values=-1)

@@ -32,6 +32,10 @@ RECORDED = (
 )
 
 
+DIFFERS = "The exact law of the subject is not the target law: every branch that decides it was enumerated."
+LEFT_OUT = "Branches that were left out decide whether the exact law of the subject is the target law."
+
+
 @dataclass(frozen=True)
 class Finding:
     """One way in which the subject departs from the target.
@@ -142,7 +146,7 @@ class Verdict:
     log_e_value : float
         ln E (nats) when the audit stopped; ``inf`` when something impossible was seen.
     alpha : float
-        The bound on the probability of refuting a lossless subject.
+        The bound on the probability of refuting a lossless subject; zero where its law was enumerated.
     num_sequences, num_tokens : int
         How much was judged, up to the sequence at which the audit was decided.
     resolution : float
@@ -183,13 +187,29 @@ class Verdict:
         return self.diagnosis.condition if self.diagnosis is not None else None
 
     @property
+    def is_enumerated(self) -> bool:
+        """Whether it comes from an exact law and not from samples."""
+        return self.record.get("grade") == "exact"
+
+    @property
     def sentence(self) -> str:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
+        if self.is_enumerated:
+            return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
         if self.condition is not None:
             return BROKEN
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED
         return self.outcome.value
+
+    def _amount(self) -> str:
+        if self.is_enumerated:
+            found = f"{self.record['branches']:,} branches and {self.record['outcomes']:,} outcomes"
+            return f"total variation {distance_in_words(self.record)} from the target law, by {found}"
+        return (
+            f"ln E = {self.log_e_value:.2f} against {math.log(1 / self.alpha):.2f} after {self.num_sequences:,} "
+            f"sequences ({self.num_tokens:,} tokens), resolution {self.resolution:.3g}"
+        )
 
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
@@ -197,11 +217,8 @@ class Verdict:
         return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
-        first = (
-            f"{self.outcome.name}: ln E = {self.log_e_value:.2f} against {math.log(1 / self.alpha):.2f} "
-            f"after {self.num_sequences:,} sequences ({self.num_tokens:,} tokens), resolution {self.resolution:.3g}."
-        )
-        lines = [first, self.sentence, *(f"Missing: {what}." for what in self.missing)]
+        lines = [f"{self.outcome.name}: {self._amount()}.", self.sentence]
+        lines += [f"Missing: {what}." for what in self.missing]
         if self.diagnosis is not None:
             lines += _diagnosis_lines(self.diagnosis)
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
@@ -210,6 +227,12 @@ class Verdict:
         refuted = self.outcome is Outcome.REFUTED  # else what does not stand would read as a claim
         told = [finding for finding in self.findings if refuted or finding.significant]
         return "\n".join([*lines, *(f"- {finding.message}" for finding in told)])
+
+
+def distance_in_words(record: dict[str, Any]) -> str:
+    """The total variation of an enumerated law, or its bounds."""
+    low, high = record["total_variation"]
+    return f"{high:.6g}" if low == high else f"between {low:.6g} and {high:.6g}"
 
 
 def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict
 
 import typer
 
@@ -26,6 +26,10 @@ from scd_analysis.common.load import load, search_here_last
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.validate import check_known
 
+if TYPE_CHECKING:
+    from scd_analysis.audit.verdict import Verdict
+    from scd_analysis.exact.arithmetic import ArithmeticName
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -33,9 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The referee of speculative Jacobi decoding: record a decoder, measure it, judge it, draw it.",
 )
-
-SAME_LAW = 1e-9
-"""Total variation up to which two exact laws are the same: rounding in float64 stays far below."""
 
 STATUSES = (None, 0, 1, 2, 3)
 COULD_NOT_RUN = 2
@@ -259,6 +260,14 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
         )
+    recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
+    return _show_verdict(verdict, out, html, as_json, recorded, subject)
+
+
+def _show_verdict(
+    verdict: Verdict, out: Path | None, html: Path | None, as_json: bool, recorded: Path | None, subject: str
+) -> int:
+    """Print a verdict and write its files; return the exit status."""
     text = verdict.to_json() if as_json else escape.terminal(verdict, lines=True)
     sys.stdout.write(text + "\n")  # first: writing files may fail
     sys.stdout.flush()
@@ -267,9 +276,29 @@ def audit(
     if html is not None:
         from scd_analysis.report import write_report
 
-        recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
         write_report(html, verdict, recorded, title=None if recorded else subject)
     return EXIT_STATUS[verdict.outcome.name]
+
+
+class Limits(TypedDict):
+    """How far an exact law is computed."""
+
+    arithmetic: ArithmeticName
+    mass_floor: float
+    max_branches: int | None
+    max_seconds: float | None
+    workers: int
+
+
+def _judge_exactly(sampler: str, model: str, limits: Limits, out: Path | None, html: Path | None, as_json: bool) -> int:
+    from scd_analysis import exact_verdict
+    from scd_analysis.exact.report import sampler_named
+
+    _check_outputs([], html=html, out=out)
+    named = f"target = {sampler!r}: the sampler"
+    with _elsewhere(), announced(named), foreign(f"{named} raised"):
+        verdict = exact_verdict(sampler_named(sampler), resolve_model(model), **limits)
+    return _show_verdict(verdict, out, html, as_json, None, sampler)
 
 
 @app.command()
@@ -282,31 +311,40 @@ def exact(
     mass_floor: Annotated[float, typer.Option(help="Leave out branches below this probability, and say so.")] = 0.0,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     worst: Annotated[int, typer.Option(help="Outcomes to list.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="As for trace: print a verdict on the sampler, EXACT or REFUTED, not its law.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --model: write the verdict here as JSON.")] = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Compute the exact law of a sampler by replaying its random choices.
+    """Compute the exact law of a sampler by replaying its random choices, or judge it by that.
 
     Exit status: 0 computed, and within 1e-9 of the other law if there is one; 1 further from it; 2 could not run; 3
     with parts unexplored that could make the difference. The modules that are named are executed.
 
-    Example: `scd-analysis exact mymodule:sampler --against mymodule:law`
+    Example: `scd-analysis exact mymodule:sampler --against mymodule:law`; `scd-analysis exact mymodule:sampler --model
+    mymodule:model --html report.html`
     """
-    from scd_analysis.exact.arithmetic import ArithmeticName
+    from scd_analysis.exact.judged import SAME_LAW
     from scd_analysis.exact.report import distance, run
 
     check_known(arithmetic, ("float64", "rational"), "arithmetic")
     numbers: ArithmeticName = "rational" if arithmetic == "rational" else "float64"
-    law = run(
-        sampler,
-        against,
-        arithmetic=numbers,
-        mass_floor=mass_floor,
-        max_branches=max_branches,
-        max_seconds=max_seconds,
-        workers=workers,
-        worst=worst,
-        as_json=as_json,
-    )
+    limits: Limits = {
+        "arithmetic": numbers,
+        "mass_floor": mass_floor,
+        "max_branches": max_branches,
+        "max_seconds": max_seconds,
+        "workers": workers,
+    }
+    if model is not None:
+        if against is not None:
+            raise InputError(f"against = {against!r}: with --model that is the target law; give one of the two")
+        return _judge_exactly(sampler, model, limits, out, html, as_json)
+    if out is not None or html is not None:
+        raise InputError("out, html: are of a verdict, and need --model")
+    law = run(sampler, against, worst=worst, as_json=as_json, **limits)
     low, high = (0.0, 0.0) if against is None else distance(law, against, numbers)
     return 1 if low > SAME_LAW else 3 if high > SAME_LAW else 0
 

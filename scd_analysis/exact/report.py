@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from fractions import Fraction
 from typing import Any
@@ -15,9 +15,9 @@ from scd_analysis.common.load import load
 from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number
 from scd_analysis.exact.engine import exact_law
-from scd_analysis.exact.law import ExactLaw, as_law
+from scd_analysis.exact.judged import law_of
+from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop
-from scd_analysis.exact.target import exact_target_law
 
 
 def run(
@@ -56,10 +56,8 @@ def run(
     ExactLaw
         The law that was printed.
     """
-    sampler = load(target, "target")
-    if not (callable(sampler) or isinstance(sampler, Loop)):
-        raise InputError(f"target = {target!r}: a {type(sampler).__name__} is no sampler")
-    other = None if against is None else _law_of(load(against, "against"), arithmetic)
+    sampler = sampler_named(target)
+    other = None if against is None else law_of(load(against, "against"), arithmetic, "against")
     named = f"target = {target!r}: the sampler"
     with redirect_stdout(sys.stderr), announced(named), foreign(f"{named} raised"):  # what it prints is no part of it
         law = exact_law(
@@ -78,22 +76,28 @@ def run(
     return law
 
 
+def sampler_named(target: str) -> Any:
+    """Load ``module:callable``.
+
+    Raises
+    ------
+    InputError
+        If it is no sampler.
+    """
+    sampler = load(target, "target")
+    if not (callable(sampler) or isinstance(sampler, Loop)):
+        raise InputError(f"target = {target!r}: a {type(sampler).__name__} is no sampler")
+    return sampler
+
+
 def distance(law: ExactLaw, against: str, arithmetic: ArithmeticName) -> tuple[float, float]:
     """Return bounds on the total variation between a law and ``module:attribute``; equal where all was explored."""
-    low, high = law.total_variation_bounds(_law_of(load(against, "against"), arithmetic))
+    low, high = law.total_variation_bounds(law_of(load(against, "against"), arithmetic, "against"))
     return float(low), float(high)
 
 
 def _to_stdout(text: str) -> None:
     sys.stdout.write(text)
-
-
-def _law_of(value: Any, arithmetic: ArithmeticName) -> ExactLaw:
-    if hasattr(value, "next_token_probs"):
-        return as_law(exact_target_law(value, arithmetic=arithmetic))
-    if isinstance(value, (ExactLaw, Mapping)):
-        return as_law(value)
-    raise InputError(f"against: a {type(value).__name__} is neither a target model nor a law")
 
 
 def _plain(p: Number) -> float | str:

@@ -51,7 +51,9 @@ def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") ->
 
 def _check_ranges(verdict: Verdict, name: str) -> None:
     """Check what types do not say, and a report relies on."""
-    if not SMALLEST_ALPHA <= verdict.alpha < 1:
+    if verdict.is_enumerated:
+        _check_enumerated(verdict, name)
+    elif not SMALLEST_ALPHA <= verdict.alpha < 1:
         raise InputError(f"{name}.alpha = {verdict.alpha}: must be at least {SMALLEST_ALPHA:g} and below 1")
     if not 0 <= verdict.resolution <= 1:
         raise InputError(f"{name}.resolution = {verdict.resolution}: must lie between 0 and 1")
@@ -69,6 +71,18 @@ def _check_ranges(verdict: Verdict, name: str) -> None:
             known = ", ".join(STATUSES)
             raise InputError(f"{name}.conditions[{i}].status = {shown(report.status)}: must be one of {known}")
     _check_resolutions(verdict.record.get("resolutions"), f"{name}.record.resolutions")
+
+
+def _check_enumerated(verdict: Verdict, name: str) -> None:
+    """Check what a verdict from an exact law is shown by."""
+    if verdict.alpha != 0:
+        raise InputError(f"{name}.alpha = {verdict.alpha}: must be 0, since the law was enumerated")
+    for key in ("branches", "outcomes"):
+        if build(int, verdict.record.get(key), f"{name}.record.{key}") < 0:
+            raise InputError(f"{name}.record.{key} = {verdict.record[key]}: must be at least 0")
+    bounds = build(tuple[float, ...], verdict.record.get("total_variation"), f"{name}.record.total_variation")
+    if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1] <= 1 + 1e-9:
+        raise InputError(f"{name}.record.total_variation = {list(bounds)}: must be two bounds in 0 ... 1")
 
 
 def _check_resolutions(value: Any, name: str) -> None:

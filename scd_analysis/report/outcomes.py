@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from scd_analysis.audit.verdict import Outcome, Verdict
+from scd_analysis.audit.verdict import Verdict
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.report.markup import Child, Markup, element
 from scd_analysis.report.sections import section
@@ -31,7 +31,7 @@ def worst_section(verdict: Verdict | None, frame: pd.DataFrame | None) -> Markup
 def _findings(verdict: Verdict) -> list[Child]:
     heading = element("h3", "What speaks against it most")
     if not verdict.findings:
-        nothing = "enumeration found no difference" if verdict.outcome is Outcome.EXACT else "no bettor won anything"
+        nothing = "enumeration found no difference" if verdict.is_enumerated else "no bettor won anything"
         return [heading, element("p", f"Nothing: {nothing}.")]
     rows = [
         (item.message, item.name, nats(item.log_e_value), "stands" if item.significant else "may be chance")

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Verdict
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Verdict, distance_in_words
 from scd_analysis.report import charts
 from scd_analysis.report.markup import Child, Markup, element, join
 from scd_analysis.report.tables import figure, table
@@ -54,15 +54,26 @@ def trace_banner(label: str, summary: dict[str, Any]) -> Markup:
     )
 
 
-def verdict_facts(verdict: Verdict) -> Markup:
-    """The numbers of a verdict."""
-    meaning = verdict.record.get("resolution_meaning")
-    rows: dict[str, Child] = {
+def _enumerated_facts(verdict: Verdict) -> dict[str, Child]:
+    return {
+        "Total variation": distance_in_words(verdict.record),
+        "Enumerated": f"{verdict.record['branches']:,} branches, {verdict.record['outcomes']:,} outcomes",
+    }
+
+
+def _sampled_facts(verdict: Verdict) -> dict[str, Child]:
+    return {
         "ln E": f"{nats(verdict.log_e_value)} of {nats(math.log(1 / verdict.alpha))}",
         "Error rate α": rate(verdict.alpha),
         "Judged": f"{count(verdict.num_sequences, 'sequence')}, {count(verdict.num_tokens, 'token')}",
         "Resolution": number(verdict.resolution),
     }
+
+
+def verdict_facts(verdict: Verdict) -> Markup:
+    """The numbers of a verdict."""
+    meaning = verdict.record.get("resolution_meaning")
+    rows = _enumerated_facts(verdict) if verdict.is_enumerated else _sampled_facts(verdict)
     if verdict.diagnosis is not None:
         condition = verdict.diagnosis.condition
         rows["Broken"] = "no single condition" if condition is None else condition.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scd_analysis.audit.verdict import Outcome, Verdict
+from scd_analysis.audit.verdict import Outcome, Verdict, distance_in_words
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -45,8 +45,21 @@ def count(many: int, what: str) -> str:
     return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
 
 
+def _enumerated(verdict: Verdict, name: str) -> tuple[str, str, str]:
+    """The headline where the law itself is known."""
+    apart = distance_in_words(verdict.record)
+    said = {
+        Outcome.EXACT: f": every branch of {name} was enumerated, and its law is the target law",
+        Outcome.REFUTED: f": the exact law of {name} is off its target law by a total variation of {apart}",
+        Outcome.INCONCLUSIVE: f": the total variation of {name} from its target law lies {apart}",
+    }
+    return WORD[verdict.outcome], said[verdict.outcome], " (nothing was drawn, so no error rate applies)."
+
+
 def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
     """The verdict on ``name`` in one sentence: its first words, what they mean, and the error rate."""
+    if verdict.is_enumerated:
+        return _enumerated(verdict, name)
     seen, size = count(verdict.num_sequences, "sequence"), number(verdict.resolution)
     alarm = f" (a lossless decoder is refuted with probability at most {rate(verdict.alpha)})."
     first = WORD[verdict.outcome]
@@ -64,8 +77,6 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
                 "with probability 0.99"
             )
             return f"{first} at resolution {size}", shown, alarm
-        case Outcome.EXACT:
-            return first, f": every branch of {name} was enumerated, and its law is the target law", "."
         case Outcome.INCONCLUSIVE if verdict.missing:
             return first, f": {seen} do not refute {name}. Missing: {'; '.join(verdict.missing)}", alarm
         case Outcome.INCONCLUSIVE:
