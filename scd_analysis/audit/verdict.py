@@ -224,8 +224,9 @@ class Verdict:
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
-        refuted = self.outcome is Outcome.REFUTED  # else what does not stand would read as a claim
-        told = [finding for finding in self.findings if refuted or finding.significant]
+        told = [finding for finding in self.findings if finding.significant]  # the rest would read as claims
+        if self.outcome is Outcome.REFUTED:
+            told = told or list(self.findings[:1])
         return "\n".join([*lines, *(f"- {finding.message}" for finding in told)])
 
 

@@ -14,14 +14,14 @@ held-drafts held-acceptance acceptance-again drafts-again replacement-again bonu
 drafts-of-one-variate-apart
 """.split()  # noqa: SIM905
 
-PROCESSES = tuple(
-    sorted(
-        (process for room in (declared_law, selection, verification, independence) for process in room.PROCESSES),
-        key=lambda process: _ORDER.index(process.name),
-    )
-)
-"""Everything that is bet on, in the order in which it is."""
+_ALL = [process for room in (declared_law, selection, verification, independence) for process in room.PROCESSES]
+_NAMES = [process.name for process in _ALL]
+for _name in _NAMES:
+    if _NAMES.count(_name) > 1:
+        raise InputError(f"processes: two are named {_name!r}")
+for _name in _ORDER:
+    if _name not in _NAMES:
+        raise InputError(f"processes: there is no {_name!r}, which has a place in the order of their variates")
 
-_NAMES = [process.name for process in PROCESSES]
-if len(set(_NAMES)) < len(_NAMES):
-    raise InputError(f"processes: two have one name, among {', '.join(_NAMES)}")
+PROCESSES = tuple(sorted(_ALL, key=lambda process: [*_ORDER, process.name].index(process.name)))
+"""Everything that is bet on: first those whose variates are drawn in a fixed order, then any others."""
