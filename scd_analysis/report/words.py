@@ -77,6 +77,8 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
                 "with probability 0.99"
             )
             return f"{first} at resolution {size}", shown, alarm
+        case Outcome.EXACT:
+            return first, f": every branch of {name} was enumerated, and its law is the target law", "."
         case Outcome.INCONCLUSIVE if verdict.missing:
             return first, f": {seen} do not refute {name}. Missing: {'; '.join(verdict.missing)}", alarm
         case Outcome.INCONCLUSIVE:

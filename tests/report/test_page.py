@@ -78,6 +78,7 @@ def words(text: str) -> str:
             "Not refuted at resolution 0.04: 2,000 sequences of mine show no departure from the target law, and one of "
             f"that size would have been found with probability 0.99 ({ALARM}).",
         ),
+        (Outcome.EXACT, "Exact: every branch of mine was enumerated, and its law is the target law."),
         (
             Outcome.INCONCLUSIVE,
             "Inconclusive: 2,000 sequences do not refute mine, but would have shown only departures of 0.04 or more, "

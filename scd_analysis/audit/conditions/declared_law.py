@@ -42,7 +42,7 @@ DRAFTS = Process(
         Bet("last-target", "drafts lean to the target law of the pass that drew them, not to the declared one",
             "drafts lean away from the target law of the pass that drew them", law=Drafts.last_target, stated=True),
         Bet("tilted",
-            "drafts favour tokens whose probability rose: a draft that survives keeps an old law, or a tilt is not declared",
+            "drafts favour tokens whose probability rose: a surviving draft keeps an old law, or a tilt is undeclared",
             "drafts favour tokens whose probability fell", law=Drafts.tilted, stated=True),
         Bet("by-hand", "a draft that would be rejected is redrawn from the target instead of the residual",
             "drafts lean away from a hand-made coupling", law=Drafts.by_hand, stated=True),
