@@ -55,6 +55,24 @@ def test_every_page_that_the_readme_links_is_there():
         assert (ROOT / target).exists(), target
 
 
+def missing(text):
+    """Files and folders that a text names in code and that are not there."""
+    rooms = [ROOT / name for name in ("scd_analysis", "reference", "studies", "tests", "docs")]
+    for name in re.findall(r"`([a-z_./]+(?:/|\.py|\.md))`", text):
+        if not (ROOT / name).exists() and not any(next(room.rglob(name.rstrip("/")), None) for room in rooms):
+            yield name
+
+
+def test_the_rooms_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert "`audit/conditions/`" in text
+    assert list(missing(text)) == []
+    assert list(missing("`audit/directions.py` `audit/bets.py` `audit/rooms/` `laws.py`")) == [
+        "audit/directions.py",
+        "audit/rooms/",
+    ]
+
+
 def counts(text):
     """Every "43 planted faults" or "five conditions" of a text, code aside, as (what is said, number, noun)."""
     for found in re.finditer(
