@@ -88,6 +88,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _started(
+    photos: TokenTransformer, codebook: Tensor, num_classes: int, dropout: float
+) -> tuple[TransformerConfig, PixelPrior]:
+    """The network of ``video`` with what that of ``photos`` knows."""
+    side = data.FRAME // data.PATCH
+    config = TransformerConfig(len(codebook), side, side, num_classes=num_classes, frames=data.FRAMES)
+    net = TokenTransformer(config, dropout)
+    warm_start(net, photos)
+    model = PixelPrior(net, (codebook - codebook.mean(0)) / codebook.std())
+    nn.init.zeros_(model.into)
+    nn.init.zeros_(model.out)
+    return config, model
+
+
 def main() -> None:
     """Train from the weights of ``photos``, write weights and numbers."""
     args = _arguments()
@@ -103,13 +117,8 @@ def main() -> None:
     smaller = {s: [data.shrink(split, s) if s < 1 else split for split in splits] for s in set(SCALES)}
     batches = training_batches([smaller[s] for s in SCALES], codebook, args.batch, rng)
 
-    side = data.FRAME // data.PATCH
-    config = TransformerConfig(len(codebook), side, side, num_classes=len(splits), frames=data.FRAMES)
-    net = TokenTransformer(config, args.dropout)
-    warm_start(net, photos.net)
-    model = PixelPrior(net, (codebook - codebook.mean(0)) / codebook.std())
-    nn.init.zeros_(model.into)
-    nn.init.zeros_(model.out)
+    config, model = _started(photos.net, codebook, len(splits), args.dropout)
+    net = model.net
     num_parameters = sum(p.numel() for p in net.parameters())
     print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Numbers in the README are those of the stored results."""
+"""Numbers on pages are those of the stored results."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,38 @@ from reference import get_method
 from studies import store
 
 ROOT = Path(__file__).parents[1]
+RESULTS = (ROOT / "docs" / "results.md").read_text()
 
 
 def test_the_table_of_initial_drafts_is_the_stored_result():
     result = json.loads((ROOT / "studies" / "results" / "initial_drafts.json").read_text())
-    readme = (ROOT / "README.md").read_text()
     for initial in ("uniform", "left", "upper"):
-        (line,) = [line for line in readme.splitlines() if line.startswith(f"| {initial} |")]
+        (line,) = [line for line in RESULTS.splitlines() if line.startswith(f"| {initial} |")]
         for method in ("sjd", "scd-mc", "scd-gs"):
             rows = [r for r in result["rows"] if (r["initial"], r["method"]) == (initial, method)]
             assert " · ".join(f"{row['speedup']:.2f}" for row in rows) in line
+
+
+def test_what_is_said_of_first_drafts_is_the_stored_result():
+    result = json.loads((ROOT / "studies" / "results" / "initial_drafts.json").read_text())
+    gain = {(row["method"], row["window"]): row["speedup"] for row in result["rows"] if row["initial"] == "left"}
+    wider = {method: gain[method, 64] / gain[method, 16] - 1 for method in ("scd-mc", "sjd")}
+    said = " ".join(RESULTS.split())
+    assert f"SCD-MC makes {gain['scd-mc', 32] / gain['sjd', 32]:.2f} times SJD at window 32" in said
+    assert f"gains {wider['scd-mc']:.0%} from window 16 to 64 where SJD gains {wider['sjd']:.0%}" in said
+    assert f"{result['bits_per_token_held_out']:.2f} bits a token held out" in said
+
+
+def test_what_is_said_of_transformers_is_the_stored_result():
+    runs = json.loads((ROOT / "studies" / "results" / "audit_transformers.json").read_text())["runs"]
+    old, new = (
+        next(row for row in runs[release]["rows"] if row["setting"] == "assistant, sampled")
+        for release in ("4.44.2", "5.23.0")
+    )
+    assert (old["outcome"], old["condition"], new["outcome"]) == ("REFUTED", "declared-law", "NOT_REFUTED")
+    said = " ".join(RESULTS.split())
+    assert f"transformers 4.44.2 is refuted after {old['num_sequences']} sequences, naming declared-law" in said
+    assert f"5.23.0 is not refuted in {new['num_sequences']:,}" in said
 
 
 def test_the_default_first_drafts_have_the_published_shape():
@@ -38,15 +60,14 @@ def test_the_default_first_drafts_have_the_published_shape():
 
 def test_the_table_of_gains_on_a_video_is_the_stored_result():
     rows = json.loads((ROOT / "studies" / "results" / "video_gain.json").read_text())["rows"]
-    readme = (ROOT / "README.md").read_text()
     for model in ("photos", "video"):
-        (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{model}` |")]
+        (line,) = [line for line in RESULTS.splitlines() if line.startswith(f"| `{model}` |")]
         for method in ("sjd", "scd-mc", "scd-gs"):
             chosen = [r for r in rows if (r["model"], r["method"]) == (model, method)]
             assert [r["window"] for r in chosen] == [16, 32, 64]
             assert " · ".join(f"{r['gain']:.2f}" for r in chosen) in line
     (row,) = [r for r in rows if (r["model"], r["method"], r["window"]) == ("video", "sjd", 32)]
-    assert f"{row['bits_first_frame']:.2f} in the first frame, {row['bits_later']:.2f} in the later ones" in readme
+    assert f"{row['bits_first_frame']:.2f} in the first frame, {row['bits_later']:.2f} in the later ones" in RESULTS
 
 
 def test_maximal_coupling_gains_more_on_the_video_than_on_the_photographs():
@@ -127,7 +148,7 @@ def test_the_table_of_compact_laws_is_the_stored_result():
 
 def test_the_seconds_on_a_cuda_device_are_the_stored_result():
     result = json.loads((ROOT / "studies" / "results" / "bench_cuda.json").read_text())
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    page = " ".join((ROOT / "docs" / "reference-decoder.md").read_text().split())
 
     def seconds(batch, method, window, ways=("launched", "replayed")):
         for way in ways:
@@ -138,12 +159,12 @@ def test_the_seconds_on_a_cuda_device_are_the_stored_result():
 
     assert result["device"] == "NVIDIA H200"
     one, fast = seconds(1, "ar", 1), seconds(1, "scd-mc", 32)
-    assert "takes {:.2f} s launched and {:.2f} s replayed without drafts".format(*one) in readme
-    assert "{:.2f} s and {:.3f} s with `scd-mc`".format(*fast) in readme
+    assert "takes {:.2f} s launched and {:.2f} s replayed without drafts".format(*one) in page
+    assert "{:.2f} s and {:.3f} s with `scd-mc`".format(*fast) in page
     many = [f"{1000 * value:.1f} ms" for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(64, *row)]
-    assert "{} and {}, {} and {}".format(*many) in readme
+    assert "{} and {}, {} and {}".format(*many) in page
     filled = [value for row in (("ar", 1), ("scd-mc", 32)) for value in seconds(512, *row, ways=("filled",))]
-    assert "of 512, replayed, {:.1f} ms and {:.1f} ms".format(*(1000 * value for value in filled)) in readme
+    assert "of 512, replayed, {:.1f} ms and {:.1f} ms".format(*(1000 * value for value in filled)) in page
 
 
 def test_a_row_keeps_the_commit_that_it_is_of(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ import yaml
 
 from tests.docs.runner import DOCS, ROOT
 from tests.docs.schema_page import PAGE, page
-from tests.docs.site import anchors, broken_links, navigation
+from tests.docs.site import LINK, anchors, broken_links, navigation, prose
 
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
@@ -18,6 +18,29 @@ PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 @pytest.mark.parametrize("name", PAGES)
 def test_links_of_a_page(name: str) -> None:
     assert broken_links(DOCS / name) == []
+
+
+def outside(path: Path, text: str) -> list[str]:
+    """Links that the site has no file for: out of its folder, but for the pictures that ``docs/breaks.py`` adds."""
+    places = {target: (path.parent / target.partition("#")[0]).resolve() for target in LINK.findall(prose(text))}
+    return [
+        target
+        for target, place in places.items()
+        if not re.match(r"[a-z]+:", target)
+        and not place.is_relative_to(DOCS)
+        and not (place.parent == ROOT / "figures" and place.suffix == ".png" and path.parent == DOCS)
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_links_to_what_the_site_has(name: str) -> None:
+    assert outside(DOCS / name, (DOCS / name).read_text(encoding="utf-8")) == []
+
+
+def test_a_link_out_of_the_site_is_found() -> None:
+    text = "[1](../README.md) ![2](../figures/a.png) [3](../figures/README.md) [4](verdict.md#x) [5](https://no.where/)"
+    assert outside(DOCS / "here.md", text) == ["../README.md", "../figures/README.md"]
+    assert outside(DOCS / "how-to" / "here.md", "![1](../../figures/a.png)") == ["../../figures/a.png"]
 
 
 def test_links_of_pages_beside_the_site() -> None:
