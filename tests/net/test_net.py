@@ -1,4 +1,4 @@
-"""Every audit of the net says what it said."""
+"""Audits of the net say what they said; `python -m tests.net` compares all of them, byte for byte."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_every_subject_is_stored(verdicts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("name", list(SUBJECTS)[::3])  # the tool runs all; these take half a minute
 def test_a_verdict_is_as_it_was(name, verdicts):
     assert not stored.differences(verdicts[name], stored.of_verdict(SUBJECTS[name]()), DIGITS)
 
