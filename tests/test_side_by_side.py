@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studies import calibration, initial_drafts
+from studies import calibration, initial_drafts, store
 from studies.store import Rows
 
 
@@ -26,6 +26,7 @@ def rows_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(calibration, "audits", audits)
+    monkeypatch.setattr(store, "commit", lambda: "none")
     monkeypatch.setattr(calibration, "PIT_SEQUENCES", 100)
     monkeypatch.setattr(calibration, "save", lambda *args: None)
     monkeypatch.setattr("sys.argv", ["calibration", "--samples", "72", "--traces", "36", *words])
