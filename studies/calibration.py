@@ -13,16 +13,15 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from scipy import stats
 
 from reference import Method, TabularModel, coupling_mixture, decode, get_method
 from scd_analysis import audit
+from scd_analysis.common.parallel import side_by_side
 from scd_analysis.evidence.pit import randomised_pit
 from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.subjects import recorded
@@ -71,7 +70,6 @@ MODELS: dict[str, Callable[[], TabularModel]] = {
 def audits(task: tuple[str, int, int, str]) -> dict[str, Any]:
     """Audit one decoder on one model many times: the largest ln E of each, and a histogram of the PIT."""
     name, number, count, grade = task
-    torch.set_num_threads(1)
     model, method = MODELS[name](), METHODS[number]
     record = "laws" if grade in MISSING else None
     out = decode(model, method, 3, count * SEQUENCES, seed=number, record=record, progress=False)
@@ -130,9 +128,8 @@ def main() -> None:
         for number in range(len(METHODS))
         if not rows.has(name, METHODS[number].name, grade)
     ]
-    with get_context("spawn").Pool(args.jobs) as pool:
-        for row in pool.imap_unordered(audits, tasks):
-            rows.add(row)
+    for row in side_by_side(audits, tasks, args.jobs):
+        rows.add(row)
     grid = [(name, number) for name in MODELS for number in range(len(METHODS))]
     pit = np.sum([pit_histogram(*cell, seed=1_000 + i) for i, cell in enumerate(grid)], axis=0)
     grades = ("samples", *MISSING)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
-
-import torch
 
 from reference import decode, get_method, load_model
 from reference.methods import INITIAL_DRAFTS
+from scd_analysis.common.parallel import side_by_side
 from scd_analysis.trajectories import mean_interval
 from studies.store import FOLDER, save
 
@@ -25,7 +23,6 @@ WINDOWS = (16, 32, 64)
 def measure(task: tuple[str, str, int, int, int]) -> dict[str, object]:
     """Mean passes of one setting, with a 95% interval, and the speed-up over one token a pass."""
     name, initial, window, num_sequences, seed = task
-    torch.set_num_threads(1)
     model = load_model("photos")
     method = replace(get_method(name), initial=initial)
     out = decode(model, method, window, num_sequences, seed, record=None, progress=False)
@@ -50,10 +47,9 @@ def main() -> None:
     args = parser.parse_args()
     tasks = [(m, i, w, args.num_sequences, args.seed) for i in INITIAL_DRAFTS for w in WINDOWS for m in METHODS]
     rows = []
-    with get_context("spawn").Pool(2) as pool:
-        for row in pool.imap(measure, tasks):
-            rows.append(row)
-            print(f"{row['initial']:8} window {row['window']:3} {row['method']:7} {row['speedup']:.2f}", flush=True)
+    for row in side_by_side(measure, tasks, 2, ordered=True):
+        rows.append(row)
+        print(f"{row['initial']:8} window {row['window']:3} {row['method']:7} {row['speedup']:.2f}", flush=True)
     card = load_model("photos").card  # type: ignore[attr-defined]
     content = {
         "model": "photos",

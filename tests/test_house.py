@@ -62,6 +62,58 @@ def test_measures_and_evidence_need_no_torch(module):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+OWN_THREADS = {
+    "scd_analysis/trace_writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
+    "scd_analysis/audit/watch.py": {"concurrent.futures"},  # NumPy, which lets go of the lock, bets side by side
+    "scd_analysis/exact/interception.py": {"concurrent.futures"},  # guards the threads of a sampler, and starts none
+}
+"""What starts threads or processes otherwise than by joblib, or looks at what does; processes: nothing."""
+
+
+def starts_of_threads_or_processes(source):
+    """Modules and functions in a source by which somebody works side by side on his own."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            found = [ast.unparse(node)] if isinstance(node, ast.Attribute) else []
+        for name in found:
+            parts = name.split(".")
+            if "multiprocessing" in parts:
+                yield "multiprocessing"
+            if parts[:1] == ["concurrent"]:
+                yield "concurrent.futures"
+            if parts[:1] == ["os"] and parts[-1] in ("fork", "forkpty", "posix_spawn", "posix_spawnp"):
+                yield name
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import multiprocessing as mp", "multiprocessing"),
+        ("from multiprocessing.pool import Pool", "multiprocessing"),
+        ("def f():\n    import torch.multiprocessing", "multiprocessing"),
+        ("from torch import multiprocessing", "multiprocessing"),
+        ("from concurrent import futures", "concurrent.futures"),
+        ("from concurrent.futures import Future", "concurrent.futures"),
+        ("import os\nos.fork()", "os.fork"),
+        ("from os import fork", "os.fork"),
+        ("from joblib import Parallel\nimport os.path\nimport threading", None),
+    ],
+)
+def test_a_hand_made_pool_would_be_found(source, found):
+    assert set(starts_of_threads_or_processes(source)) == ({found} if found else set())
+
+
+def test_work_is_done_side_by_side_by_joblib_alone():
+    """One way, so that a user's choice of a backend holds everywhere; exceptions are stated, and each is one."""
+    paths = [*LIBRARY, *sorted((ROOT / "studies").rglob("*.py"))]
+    found = {str(p.relative_to(ROOT)): set(starts_of_threads_or_processes(p.read_text())) for p in paths}
+    assert {path: names for path, names in found.items() if names} == OWN_THREADS
+
+
 def body_lines(function):
     """Lines of a function without its docstring."""
     documented = isinstance(function.body[0], ast.Expr) and isinstance(function.body[0].value, ast.Constant)

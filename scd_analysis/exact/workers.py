@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cloudpickle
 import torch
-from joblib import Parallel, delayed
+from joblib.externals.loky import BrokenProcessPool
 from joblib.parallel import SequentialBackend, get_active_backend
 
+from scd_analysis.common.parallel import side_by_side, that_travels
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact.arithmetic import Number
 from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
@@ -51,12 +51,10 @@ class _Settings:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+        dtype = torch.get_default_dtype()
         with ExitStack() as stack:
             stack.callback(torch.set_default_dtype, dtype)
-            stack.callback(torch.set_num_threads, threads)
             torch.set_default_dtype(self.dtype)
-            torch.set_num_threads(1)
             stack.enter_context(torch.inference_mode(self.inference))
             stack.enter_context(torch.set_grad_enabled(self.grad))
             if self.device != "cpu":
@@ -153,21 +151,20 @@ def explore_in_processes(
         If a process meets something that cannot be enumerated, or ends without a result.
     """
     settings = _Settings.now()
-    with Parallel(n_jobs=workers) as pool:
-        while explorer.waiting:
-            seconds = deadline - time.monotonic()
-            left = None if limits.max_branches is None else limits.max_branches - explorer.tally.branches
-            if seconds <= 0 or left == 0:
-                return
-            turn = limits if limits.max_seconds is None else replace(limits, max_seconds=seconds)
-            tasks = [
-                _Task(sampler, runner, replace(turn, max_branches=budget), intercept, settings, tuple(branches))
-                for branches, budget in _dealt(explorer.take_all(), workers, left)
-            ]
-            for done in _answers(pool, tasks):
-                done.add_to(explorer.tally)
-                explorer.put(done.rest)
-            report(explorer.tally.branches, explorer.waiting)
+    while explorer.waiting:
+        seconds = deadline - time.monotonic()
+        left = None if limits.max_branches is None else limits.max_branches - explorer.tally.branches
+        if seconds <= 0 or left == 0:
+            return
+        turn = limits if limits.max_seconds is None else replace(limits, max_seconds=seconds)
+        tasks = [
+            _Task(sampler, runner, replace(turn, max_branches=budget), intercept, settings, tuple(branches))
+            for branches, budget in _dealt(explorer.take_all(), workers, left)
+        ]
+        for done in _answers(tasks, workers):
+            done.add_to(explorer.tally)
+            explorer.put(done.rest)
+        report(explorer.tally.branches, explorer.waiting)
 
 
 def _dealt(branches: list[Pending], workers: int, left: int | None) -> list[tuple[list[Pending], int | None]]:
@@ -177,9 +174,9 @@ def _dealt(branches: list[Pending], workers: int, left: int | None) -> list[tupl
     return [(branches[place::hands], budget) for place, budget in enumerate(budgets)]
 
 
-def _answers(pool: Any, tasks: Sequence[_Task]) -> list[_Done]:
+def _answers(tasks: Sequence[_Task], workers: int) -> list[_Done]:
     try:
-        answers = [cloudpickle.loads(answer) for answer in pool(delayed(_work)(task) for task in tasks)]
+        answers = [cloudpickle.loads(answer) for answer in side_by_side(_work, tasks, workers, ordered=True)]
     except BrokenProcessPool as error:
         raise CannotEnumerate(
             f"a process ended without a result: the sampler ended it, or memory ran out ({error}); try workers=1"
@@ -194,16 +191,13 @@ def _work(task: _Task) -> bytes:
     """Run a share of the branches for one turn, in another process; errors come back as what they are."""
     try:
         answer: Any = _explored(task)
-    except BaseException as error:  # KeyboardInterrupt and SystemExit too: they are raised again by the caller
-        answer = error
+    except BaseException as error:  # not raised here: of several, the caller raises the first, always the same
+        answer = that_travels(error)
     try:
         content = cloudpickle.dumps(answer)
         cloudpickle.loads(content)
     except Exception as error:
-        if isinstance(answer, BaseException):
-            lost: Exception = RuntimeError(f"the sampler raised {type(answer).__name__}: {answer}")
-        else:
-            lost = InputError(f"an outcome cannot be sent from process to process ({error}); pass workers=1")
+        lost = InputError(f"an outcome cannot be sent from process to process ({error}); pass workers=1")
         content = cloudpickle.dumps(lost)
     return content  # type: ignore[no-any-return]
 

@@ -12,19 +12,17 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 
 import reference
+from scd_analysis.common.parallel import side_by_side
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
@@ -60,6 +58,10 @@ def available_jobs(device: str | None) -> int:
     return min(8, len(os.sched_getaffinity(0))) if device in (None, "cpu") else 1
 
 
+def _silent(item: str, share: float) -> None:
+    pass
+
+
 def _work(spec: RunSpec) -> int:
     """Roughly what a run costs, in no unit."""
     return spec.num_sequences * (spec.window + 16)
@@ -82,7 +84,7 @@ class RunStore:
     fingerprint : callable
         Name to something that changes with the model.
     jobs : int
-        Runs made at a time, in processes of their own if more than one.
+        Runs made at a time, where ``joblib.parallel_config`` says if more than one.
     report : callable
         Gets what was done last and the share of the work that is done.
     patience : float
@@ -95,7 +97,7 @@ class RunStore:
     jobs: int = 1
     load_model: Callable[[str], Any] = reference.load_model
     fingerprint: Callable[[str], str] = shipped_fingerprint
-    report: Report = lambda item, share: None
+    report: Report = _silent
     patience: float = 3600.0
     _models: dict[str, Any] = field(default_factory=dict)
     _weights: dict[str, str] = field(default_factory=dict)
@@ -123,20 +125,9 @@ class RunStore:
         """Make runs, and say which are done."""
         jobs = min(self.jobs, len(missing))
         if jobs <= 1:
-            for spec in missing:
-                self._decode(spec)
-                yield spec
+            yield from map(self._decode, missing)
             return
-        given = (self.folder, self.seed, self.device, self.patience)
-        with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-            waiting = {pool.submit(_decode_alone, *given, spec): spec for spec in missing}
-            try:
-                for future in as_completed(waiting):
-                    future.result()
-                    yield waiting[future]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        yield from side_by_side(replace(self, report=_silent, _models={})._decode, missing, jobs)
 
     def get(self, spec: RunSpec) -> Run:
         """A run, made now if need be, cut to as many sequences as were asked for."""
@@ -207,10 +198,10 @@ class RunStore:
                 return path
         return None
 
-    def _decode(self, spec: RunSpec) -> None:
+    def _decode(self, spec: RunSpec) -> RunSpec:
         with self._alone(spec):
             if self._find(spec) is not None:  # made by another process while this one waited
-                return
+                return spec
             stem = self._stem(spec)
             path = self.folder / f"{stem}n{spec.num_sequences}-{self._tail(spec)}"
             remove_leftovers(path)
@@ -227,8 +218,4 @@ class RunStore:
             for old in self.folder.glob(f"{stem}n*-*.zarr.zip"):
                 if old != path and re.fullmatch(rf"{re.escape(stem)}n\d+-[0-9a-f]{{12}}\.zarr\.zip", old.name):
                     old.unlink()  # shorter, or of other weights: never read again
-
-
-def _decode_alone(folder: Path, seed: int, device: str | None, patience: float, spec: RunSpec) -> None:
-    """In a process of its own."""
-    RunStore(folder, seed, device, patience=patience)._decode(spec)
+        return spec

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 from numpy.testing import assert_array_equal
 
 import reference
+from scd_analysis.errors import InputError
 from scd_analysis.figures import RunSpec
 from scd_analysis.figures.runs import RunStore
-from tests.figures.conftest import make_store
+from tests.figures.conftest import Patches, make_store
 
 SPEC = RunSpec("patches", "scd-mc", 3, 2)
 
@@ -89,3 +92,35 @@ def test_report_ends_at_the_whole(tmp_path: Path) -> None:
 def test_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="known: digits, photos"):
         RunStore(tmp_path).get(RunSpec("nope", "sjd", 3, 2))
+
+
+def test_two_jobs_work_in_two_processes_and_make_the_same_runs(tmp_path: Path) -> None:
+    specs, seen = [SPEC, RunSpec("patches", "sjd", 3, 2)], tmp_path / "seen"
+    seen.mkdir()
+
+    def load(name: str) -> Patches:
+        (seen / str(os.getpid())).touch()
+        end = time.monotonic() + 60
+        while len(list(seen.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        return Patches()
+
+    together, alone = make_store(tmp_path / "two", jobs=2, load_model=load), make_store(tmp_path / "one")
+    together.prepare(specs)
+    assert len({path.name for path in seen.iterdir()} - {str(os.getpid())}) == 2
+    alone.prepare(specs)
+    assert {p.name for p in (tmp_path / "two").glob("*.zip")} == {p.name for p in (tmp_path / "one").glob("*.zip")}
+    for spec in specs:
+        one, other = alone.get(spec).trace, together.get(spec).trace
+        assert one.drop_attrs().identical(other.drop_attrs())
+
+
+def test_an_error_in_a_job_keeps_its_kind_and_its_words(tmp_path: Path) -> None:
+    def load(name: str) -> Patches:
+        raise InputError(f"model {name!r}: its own words")
+
+    store = make_store(tmp_path, jobs=2, load_model=load)
+    with pytest.raises(InputError, match=r"^model 'patches': its own words$"):
+        store.prepare([SPEC, RunSpec("patches", "sjd", 3, 2)])
+    store.load_model = lambda name: Patches()
+    store.prepare([SPEC])  # its lock was let go of

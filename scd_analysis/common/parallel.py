@@ -1,0 +1,90 @@
+"""Work side by side, through joblib: processes of its own, or whatever backend the caller has chosen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import cloudpickle
+import torch
+from joblib import Parallel, delayed
+from joblib.parallel import SequentialBackend, get_active_backend
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def side_by_side(
+    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, *, ordered: bool = False
+) -> Iterator[Result]:
+    """Give the results of a function as they come, several tasks at a time and each on one thread of PyTorch.
+
+    Parameters
+    ----------
+    function : callable
+        From a task to its result. It, the tasks and the results are pickled.
+    tasks : iterable
+        What to call it with.
+    jobs : int
+        Tasks at a time. ``joblib.parallel_config`` says where they run; from a backend that gives results all at once,
+        such as ``multiprocessing``, they come at the end.
+    ordered : bool
+        Whether results come in the order of their tasks.
+
+    Raises
+    ------
+    Exception
+        What the function raises, of the same kind if it can be pickled, else a ``RuntimeError`` with its words. What
+        was running is stopped then, and where the iteration is left early.
+
+    Yields
+    ------
+    object
+        A result of each task.
+    """
+    backend, _ = get_active_backend()
+    streams = isinstance(backend, SequentialBackend) or backend.supports_return_generator
+    how = ("generator" if ordered else "generator_unordered") if streams else "list"
+    pool = Parallel(n_jobs=jobs, return_as=how, batch_size=1)
+    results = pool(delayed(_alone)(function, task) for task in tasks)
+    try:
+        for result in results:  # noqa: UP028 -- `yield from` would close them itself, and joblib's warning be heard
+            yield result
+    finally:
+        if streams:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib advises whoever stops early to ask for less
+                results.close()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread: sums are then the same wherever they are made, and processes do not crowd."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def that_travels(error: BaseException) -> BaseException:
+    """Give an error as it is, or as a ``RuntimeError`` with its words if it would not arrive from another process."""
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _alone(function: Callable[[Task], Result], task: Task) -> Result:
+    try:
+        with one_thread():
+            return function(task)
+    except BaseException as error:  # KeyboardInterrupt and SystemExit too: the caller raises them again
+        sent = that_travels(error)
+        if sent is error:
+            raise
+        raise sent from error
