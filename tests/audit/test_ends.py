@@ -1,6 +1,8 @@
 """Every way in which a subject or model may end, but for a return: an ``InputError``, and nobody's exit status."""
 
 import asyncio
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -93,3 +95,18 @@ def test_errors_of_numpy_that_a_subject_asks_for_are_its_own():
     before = np.geterr()
     assert audit(careful, TABLES, max_sequences=64, progress=False).outcome is Outcome.INCONCLUSIVE
     assert np.geterr() == before
+
+
+@pytest.mark.slow
+def test_a_time_limit_leaves_the_interpreter_as_it_was():
+    """An interruption was taken back, which CPython goes on looking for: shrinking examples did not end any more."""
+    code = """
+from hypothesis import find, settings, strategies
+from scd_analysis.audit.guard import guarded
+guarded("f", int, 5.0)
+pairs = strategies.lists(strategies.floats(0, 1), min_size=2)
+settings = settings(derandomize=True, database=None, deadline=None, max_examples=300)
+print(find(pairs, lambda pair: pair[0] > pair[1] > 0, settings=settings))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[1.0, 0.5]\n", done.stderr
