@@ -155,7 +155,7 @@ def options_of(command):
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json"}),
     commands.audit: (audit, {"out", "html", "as_json"}),
-    commands.exact: (exact_law, {"against", "worst", "as_json"}),
+    commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
     figures_command: (render, {"list_", "check", "as_json", "names", "jobs"}),  # jobs: a script may not start processes
 }
 

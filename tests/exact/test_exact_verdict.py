@@ -1,8 +1,10 @@
 """Verdicts by enumeration: as objects, as JSON, as pages and on the command line."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,7 +79,8 @@ def test_the_command_line_judges_exactly(tmp_path):
     for name, status, word in (("ancestral", 0, "EXACT"), ("first_twice", 1, "REFUTED")):
         command = [sys.executable, "-m", "scd_analysis.cli", "exact", f"mine:{name}", "--model", "mine:model"]
         files = ["--out", str(tmp_path / f"{name}.json"), "--html", str(tmp_path / f"{name}.html")]
-        done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True)
+        where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        done = subprocess.run([*command, *files], cwd=tmp_path, env=where, capture_output=True, text=True)
         assert done.returncode == status, done.stderr
         assert done.stdout.startswith(f"{word}: total variation")
         assert load_verdict(tmp_path / f"{name}.json").outcome.name == word
