@@ -95,6 +95,84 @@ class Entries:
 
 
 @dataclass(frozen=True)
+class Held(Entries):
+    """Every position at the first pass that left it to a later one though the commit rule commits it.
+
+    Attributes
+    ----------
+    accepted, ratio : Bool[S, N], Float[S, N]
+        The accept flag there, and p/q of the draft.
+    """
+
+    accepted: Bools
+    ratio: Floats
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What a rule would look at that commits by later drafts; NaN where there is no such slot.
+
+    Attributes
+    ----------
+    next_ratio, run_ratio : Float[S, N]
+        Of the same pass: p/q of the draft in the slot after, and the product of p/q from here to the end of the run of
+        nondecreasing p.
+    """
+
+    next_ratio: Floats
+    run_ratio: Floats
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """Numbers of the declared law and the target law, Float[S, N] each."""
+
+    total_variation: Floats
+    collision: Floats
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Acceptance variates, Float[S, N] each.
+
+    Attributes
+    ----------
+    uniform, last_uniform, slot_uniform, diagonal_uniform : Float[S, N]
+        The position's own at its commit and one pass before; and, one pass before, those that decided earlier positions
+        in the same slot and in the slot after it.
+    """
+
+    uniform: Floats
+    last_uniform: Floats
+    slot_uniform: Floats
+    diagonal_uniform: Floats
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier passes did that may bear on the draft.
+
+    Attributes
+    ----------
+    draft, drawn_slot : Long[S, N]
+        The position's draft one pass before, and the slot in which that pass drew the draft.
+    last_target_probs, earlier_target_probs : Float[S, N, V] or None
+        The position's target law one pass before, which its draft should have been drawn from, and two passes before.
+    beside, same_slot, diagonal : Drawn
+        What was drawn when the draft was, in the slot before it; and one pass before that, in its own slot and, for
+        another position, in the slot after it.
+    """
+
+    draft: Longs
+    drawn_slot: Longs
+    last_target_probs: Floats | None
+    earlier_target_probs: Floats | None
+    beside: Drawn
+    same_slot: Drawn
+    diagonal: Drawn
+
+
+@dataclass(frozen=True)
 class Commits:
     """Every position at the pass that committed it. S sequences, N positions; NaN or -1 where there is none.
 
@@ -106,32 +184,21 @@ class Commits:
         Whether a draft was verified there, whether it was accepted, and whether the token was drawn past the window.
     iteration, slot, age : Long[S, N]
         When and where.
-    draft, last_draft, drawn_slot : Long[S, N]
-        The draft, the position's draft one pass before, and the slot in which that pass drew the draft.
+    draft : Long[S, N]
     draft_prob, target_prob : Float[S, N]
         Of the draft, under the declared law and the target law.
-    total_variation, collision : Float[S, N]
-        Between the two laws.
-    uniform, last_uniform, slot_uniform, diagonal_uniform : Float[S, N]
-        The acceptance variate; one pass before, the position's own, and those that decided earlier positions in the
-        same slot and in the slot after it.
-    next_ratio, run_ratio : Float[S, N]
-        Of the same pass: p/q of the draft in the slot after, and the product of p/q from here to the end of the run of
-        nondecreasing p; what a rule would look at that commits by later drafts. NaN where there is no such slot.
     draft_probs, target_probs : Float[S, N, V] or None
-        The declared law and the target law; None where laws were not recorded.
-    last_target_probs, earlier_target_probs : Float[S, N, V] or None
-        The position's target law one pass before, which its draft should have been drawn from, and two passes before.
-    beside, same_slot, diagonal : Drawn
-        What was drawn when the draft was, in the slot before it; and one pass before that, in its own slot and, for
-        another position, in the slot after it.
-    entries : Entries
-        At the pass that first drafted it, unless from a point mass.
-    held : Entries
-        At the first pass that left it to a later one though the commit rule commits it.
-    held_accepted, held_ratio : Bool[S, N], Float[S, N]
-        The accept flag there, and p/q of the draft.
+        The two laws; None where laws were not recorded.
+    behind : Behind
     passes : Passes
+    scalars : Scalars or None
+        None where they were not recorded, as all that follows: a group is there as a whole, or not at all.
+    noise : Noise or None
+    earlier : Earlier or None
+        None where every draft is of the pass that verifies it.
+    entries : Entries or None
+        At the pass that first drafted it, unless from a point mass.
+    held : Held or None
     """
 
     final: Longs
@@ -142,30 +209,17 @@ class Commits:
     slot: Longs
     age: Longs
     draft: Longs
-    last_draft: Longs
-    drawn_slot: Longs
     draft_prob: Floats
     target_prob: Floats
-    total_variation: Floats
-    collision: Floats
-    uniform: Floats
-    last_uniform: Floats
-    slot_uniform: Floats
-    diagonal_uniform: Floats
-    next_ratio: Floats
-    run_ratio: Floats
     draft_probs: Floats | None
     target_probs: Floats | None
-    last_target_probs: Floats | None
-    earlier_target_probs: Floats | None
-    beside: Drawn
-    same_slot: Drawn
-    diagonal: Drawn
-    entries: Entries
-    held: Entries
-    held_accepted: Bools
-    held_ratio: Floats
+    behind: Behind
     passes: Passes
+    scalars: Scalars | None = None
+    noise: Noise | None = None
+    earlier: Earlier | None = None
+    entries: Entries | None = None
+    held: Held | None = None
 
     def __len__(self) -> int:
         return len(self.final)
@@ -173,6 +227,11 @@ class Commits:
     def part(self, start: int, stop: int) -> Commits:
         """Return sequences ``start ... stop - 1``."""
         return _cut(self, slice(start, stop))
+
+    @property
+    def uniform(self) -> Floats:
+        """The acceptance variates, Float[S, N], NaN where none was recorded."""
+        return np.full(self.final.shape, np.nan) if self.noise is None else self.noise.uniform
 
     @property
     def rejected(self) -> Bools:
@@ -200,18 +259,8 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
     index = _commit_index(passes, int(trace.sizes["position"]))
     ratio = _ratio(part["target_prob_of_token"], part["draft_prob_of_token"])
     bonus, tokens = _finals(trace, part, passes, index)
-    drawn = _moved(passes, index, back=1)
-    beside = _moved(passes, index, back=1, left=1)
-    same_slot, diagonal = (_before(passes, drawn, after) for after in (0, 1))
-    earlier, decided = _moved(passes, index, back=2), np.where(passes.reached, part["uniform"], np.nan)
     (draft_probs,) = _laws(trace, "draft_probs", offset, index)
-    entered = _entry_index(passes, index, part["draft_prob_of_token"])
-    held = _first_index(passes, passes.reached & ~passes.committed, index)
-    entry_probs, held_probs = (
-        _laws(trace, "draft_probs", offset, place)[0] if place.found.any() else None for place in (entered, held)
-    )
-    places = index, drawn, earlier, beside, same_slot, diagonal
-    target_probs, *before = _laws(trace, "target_probs", offset, *places)
+    target_probs, earlier = _earlier(trace, passes, index, offset)
     return Commits(
         final=tokens,
         drafted=index.found,
@@ -221,30 +270,70 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
         slot=index.slot,
         age=index.take(_age(part["age"], passes), -1),
         draft=index.take(passes.draft, -1),
-        last_draft=drawn.take(passes.draft, -1),
-        drawn_slot=drawn.slot,
         draft_prob=index.take(part["draft_prob_of_token"], np.nan),
         target_prob=index.take(part["target_prob_of_token"], np.nan),
-        total_variation=index.take(part["total_variation"], np.nan),
-        collision=index.take(part["collision_independent"], np.nan),
-        uniform=index.take(part["uniform"], np.nan),
-        last_uniform=drawn.take(part["uniform"], np.nan),
-        slot_uniform=_before(passes, index, 0).take(decided, np.nan),
-        diagonal_uniform=_before(passes, index, 1).take(decided, np.nan),
-        next_ratio=index.take(_shift(ratio), np.nan),
-        run_ratio=index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan),
         draft_probs=draft_probs,
         target_probs=target_probs,
-        last_target_probs=before[0],
-        earlier_target_probs=before[1],
-        beside=_other(passes, beside, before[2]),
-        same_slot=_other(passes, same_slot, before[3]),
-        diagonal=_other(passes, diagonal, before[4]),
-        entries=Entries(entered.iteration, entered.take(passes.draft, -1), entry_probs),
-        held=Entries(held.iteration, held.take(passes.draft, -1), held_probs),
-        held_accepted=held.take(passes.accepted, False),
-        held_ratio=held.take(ratio, np.nan),
+        behind=Behind(
+            index.take(_shift(ratio), np.nan), index.take(run_ratio(ratio, part["target_prob_of_token"]), np.nan)
+        ),
         passes=passes,
+        scalars=_scalars(part, index),
+        noise=_noise(passes, index),
+        earlier=earlier,
+        entries=_entries(trace, part, passes, index, offset),
+        held=_held(trace, passes, index, ratio, offset),
+    )
+
+
+def _scalars(part: dict[str, npt.NDArray[Any]], index: _Index) -> Scalars | None:
+    if np.isnan(part["total_variation"]).all():
+        return None
+    return Scalars(*(index.take(part[name], np.nan) for name in ("total_variation", "collision_independent")))
+
+
+def _noise(passes: Passes, index: _Index) -> Noise | None:
+    if np.isnan(passes.uniform).all():
+        return None
+    decided = np.where(passes.reached, passes.uniform, np.nan)
+    return Noise(
+        uniform=index.take(passes.uniform, np.nan),
+        last_uniform=_moved(passes, index, back=1).take(passes.uniform, np.nan),
+        slot_uniform=_before(passes, index, 0).take(decided, np.nan),
+        diagonal_uniform=_before(passes, index, 1).take(decided, np.nan),
+    )
+
+
+def _earlier(trace: xr.Dataset, passes: Passes, index: _Index, offset: int) -> tuple[Floats | None, Earlier]:
+    """Return target laws at the commits, read together with those of earlier passes."""
+    drawn, before_that = _moved(passes, index, back=1), _moved(passes, index, back=2)
+    others = _moved(passes, index, back=1, left=1), _before(passes, drawn, 0), _before(passes, drawn, 1)
+    target_probs, last, earlier, *of_others = _laws(trace, "target_probs", offset, index, drawn, before_that, *others)
+    found = (_other(passes, place, laws) for place, laws in zip(others, of_others, strict=True))
+    return target_probs, Earlier(drawn.take(passes.draft, -1), drawn.slot, last, earlier, *found)
+
+
+def _entries(
+    trace: xr.Dataset, part: dict[str, npt.NDArray[Any]], passes: Passes, index: _Index, offset: int
+) -> Entries | None:
+    place = _entry_index(passes, index, part["draft_prob_of_token"])
+    if not place.found.any():
+        return None
+    (probs,) = _laws(trace, "draft_probs", offset, place)
+    return Entries(place.iteration, place.take(passes.draft, -1), probs)
+
+
+def _held(trace: xr.Dataset, passes: Passes, index: _Index, ratio: Floats, offset: int) -> Held | None:
+    place = _first_index(passes, passes.reached & ~passes.committed, index)
+    if not place.found.any():
+        return None
+    (probs,) = _laws(trace, "draft_probs", offset, place)
+    return Held(
+        iteration=place.iteration,
+        token=place.take(passes.draft, -1),
+        probs=probs,
+        accepted=place.take(passes.accepted, False),
+        ratio=place.take(ratio, np.nan),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.checks import Violation
-from scd_analysis.audit.commits import Commits, Drawn, Entries, Passes, run_ratio
+from scd_analysis.audit.commits import Behind, Commits, Passes, run_ratio
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
 from scd_analysis.audit.kernel_noise import (
@@ -314,7 +314,6 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
     ratio[:, window] = np.nan
     likely = np.where(place < window, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
     none = np.full(drafted.shape, np.nan)
-    nowhere = Drawn(np.full(drafted.shape, -1), None)
     zeros = np.zeros(drafted.shape, dtype=np.int64)
     return Commits(
         final=np.where(reached, emitted, 0),
@@ -325,29 +324,14 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         slot=np.where(drafted, place, -1),
         age=np.where(drafted, 1, -1),
         draft=np.where(drafted, padded, -1),
-        last_draft=nowhere.token,
-        drawn_slot=nowhere.token,
         draft_prob=draft_prob,
         target_prob=target_prob,
-        total_variation=none,
-        collision=none,
-        uniform=none,
-        last_uniform=none,
-        slot_uniform=none,
-        diagonal_uniform=none,
-        next_ratio=np.concatenate([ratio[:, 1:], none[:, :1]], axis=1),
-        run_ratio=run_ratio(ratio[:, None], likely[:, None])[:, 0],
         draft_probs=np.where(drafted[..., None], laws, np.nan),
         target_probs=target,
-        last_target_probs=None,
-        earlier_target_probs=None,
-        beside=nowhere,
-        same_slot=nowhere,
-        diagonal=nowhere,
-        entries=Entries(nowhere.token, nowhere.token, None),
-        held=Entries(nowhere.token, nowhere.token, None),
-        held_accepted=np.zeros(drafted.shape, dtype=bool),
-        held_ratio=none,
+        behind=Behind(
+            next_ratio=np.concatenate([ratio[:, 1:], none[:, :1]], axis=1),
+            run_ratio=run_ratio(ratio[:, None], likely[:, None])[:, 0],
+        ),
         passes=Passes(
             base=zeros[:, :1],
             slot_position=np.broadcast_to(place[None, None, :window], (len(tokens), 1, window)),

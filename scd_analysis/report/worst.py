@@ -30,7 +30,9 @@ def by_position(trace: xr.Dataset, chunk: int = 64) -> pd.DataFrame:
     slim = trace[[*SCALARS, "tokens"]]
     for start in range(0, trace.sizes["sequence"], chunk):
         commits = read_commits(slim.isel(sequence=slice(start, start + chunk)))
-        variation = np.where(commits.drafted, commits.total_variation, np.nan)
+        variation = np.full(commits.final.shape, np.nan)
+        if commits.scalars is not None:
+            variation = np.where(commits.drafted, commits.scalars.total_variation, np.nan)
         known = ~np.isnan(variation)
         sums += [each.sum(0) for each in (commits.drafted, commits.rejected, np.nan_to_num(variation), known)]
     drafts, rejected, variation, known = sums

@@ -34,7 +34,7 @@ def test_commits_are_the_passes_that_committed(recorded):
     assert (commits.draft[kept] == commits.final[kept]).all()
     assert (commits.passes.committed == commits.passes.reached).all()
     old = commits.age > 0  # the law declared for a redraft is the target law of the pass before
-    np.testing.assert_array_equal(commits.draft_probs[old], commits.last_target_probs[old])
+    np.testing.assert_array_equal(commits.draft_probs[old], commits.earlier.last_target_probs[old])
     assert len(commits.part(3, 10)) == 7
 
 

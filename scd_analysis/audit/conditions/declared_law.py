@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scd_analysis.audit.bets import RARELY, Bet, Process, Rank, blended, copying, known_means, leaning
 from scd_analysis.audit.observations import drafts as seen
-from scd_analysis.audit.observations.drafts import Avoiding, Drafts, DraftScalars, Entries
+from scd_analysis.audit.observations.drafts import Avoiding, Drafts, DraftScalars, FirstDrafts
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.features import least_probable, most_probable, number, sharpness, uniform
 
@@ -83,9 +83,9 @@ FIRST_DRAFTS = Process(
     seen.first_drafts,
     (
         Bet("left", "first drafts copy the left neighbour while another law than a point mass is declared",
-            "first drafts avoid the left neighbour", token=Entries.left, low=0.0),
+            "first drafts avoid the left neighbour", token=FirstDrafts.left, low=0.0),
         Bet("upper", "first drafts copy the upper neighbour while another law than a point mass is declared",
-            "first drafts avoid the upper neighbour", token=Entries.upper, low=0.0),
+            "first drafts avoid the upper neighbour", token=FirstDrafts.upper, low=0.0),
     ),
     Rank.OF_THE_DRAFT,
     copying,

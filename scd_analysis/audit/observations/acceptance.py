@@ -59,8 +59,10 @@ class Acceptances(Observations):
 
     def unchanged(self) -> Floats:
         """One where the draft is what it was a pass before."""
-        commits = self.view.commits
-        return self.pick(((commits.age > 0) & (commits.last_draft == commits.draft)).astype(float))
+        commits, earlier = self.view.commits, self.view.commits.earlier
+        if earlier is None:
+            return np.zeros(len(self.tokens))
+        return self.pick(((commits.age > 0) & (earlier.draft == commits.draft)).astype(float))
 
     def uncertain(self) -> Floats:
         """One where acceptance is a toss, zero where it is certain."""
@@ -68,7 +70,7 @@ class Acceptances(Observations):
 
     def next_is_acceptable(self) -> Floats:
         """How acceptable the draft after is, from -1 to 1; zero where nothing is known of it."""
-        following = np.clip(np.nan_to_num(self.view.commits.next_ratio, posinf=1), 0, 1)
+        following = np.clip(np.nan_to_num(self.view.commits.behind.next_ratio, posinf=1), 0, 1)
         return self.pick(np.where(self._is_alone, 0, following * 2 - 1))
 
     def run_is_acceptable(self) -> Floats:
@@ -83,13 +85,13 @@ class Acceptances(Observations):
         have been recorded, or not been drafted, so that something being there says what the flag is.
         """
         commits = self.view.commits
-        alone = np.isnan(commits.next_ratio)
+        alone = np.isnan(commits.behind.next_ratio)
         hidden = self.known & ~commits.accepted & alone & (_is_last_slot(commits) == 0)
         return np.ones_like(alone) if hidden.any() else alone
 
     @cached_property
     def _run(self) -> Floats:
-        return np.clip(np.nan_to_num(self.view.commits.run_ratio, posinf=1), 0, 1)
+        return np.clip(np.nan_to_num(self.view.commits.behind.run_ratio, posinf=1), 0, 1)
 
     # -- other rules --------------------------------------------------------------------------------------------------
 
@@ -160,13 +162,15 @@ def acceptances(view: View, noise: Floats) -> Acceptances | None:
 
 def held_acceptances(view: View, noise: Floats) -> Observations | None:
     """Accept flags, under ``min(1, p/q)``, of drafts that a pass left to a later one."""
-    commits = view.commits
-    known = (commits.held.iteration >= 0) & ~np.isnan(commits.held_ratio)
+    held = view.commits.held
+    if held is None:
+        return None
+    known = (held.iteration >= 0) & ~np.isnan(held.ratio)
     if not known.any():
         return None
     at = np.nonzero(known)
-    laws = acceptance_law(np.clip(commits.held_ratio[at], 0, 1))
-    return Observations(view, at, commits.held_accepted[at].astype(np.int64), laws)
+    laws = acceptance_law(np.clip(held.ratio[at], 0, 1))
+    return Observations(view, at, held.accepted[at].astype(np.int64), laws)
 
 
 def acceptance_law(probability: Floats) -> Floats:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.commits import Entries, Scalars
 from scd_analysis.audit.observations.view import Observations, View, against_the_rest, is_drawn
 from scd_analysis.evidence.batch import Floats, Longs
 
@@ -30,8 +30,10 @@ class Drafts(Observations):
     @cached_property
     def _two_passes(self) -> tuple[Floats, Floats] | None:
         """Target laws of the pass that drew a draft, and of the pass before that."""
-        last, earlier = self.view.commits.last_target_probs, self.view.commits.earlier_target_probs
-        return None if last is None or earlier is None else (self.pick(last), self.pick(earlier))
+        before = self.view.commits.earlier
+        if before is None or before.last_target_probs is None or before.earlier_target_probs is None:
+            return None
+        return self.pick(before.last_target_probs), self.pick(before.earlier_target_probs)
 
     def last_target(self) -> Floats | None:
         """The target law of the pass that drew the draft."""
@@ -76,55 +78,71 @@ def drafts(view: View, noise: Floats) -> Drafts | None:
     return Drafts(view, at, commits.draft[at], commits.draft_probs[at])
 
 
-class Entries(Observations):
-    """First drafts of positions, and the neighbours that they may be copies of."""
+@dataclass(frozen=True)
+class FirstDrafts(Observations):
+    """First drafts of positions, and the neighbours that they may be copies of.
+
+    Attributes
+    ----------
+    entries : Entries
+    """
+
+    entries: Entries
 
     @cached_property
     def _first(self) -> Longs:
         """The first of the positions that enter at the same pass, Long[S, N]."""
-        iteration = self.view.commits.entries.iteration
+        iteration = self.entries.iteration
         own = np.arange(iteration.shape[1])
         new = np.diff(iteration, axis=1, prepend=-2) != 0
         return np.asarray(np.maximum.accumulate(np.where(new, own, 0), axis=1))
 
     def left(self) -> Longs:
         """The token to the left of those that enter together."""
-        return self.pick(_known_token(self.view.commits, self._first - 1))
+        return self.pick(self._known_token(self._first - 1))
 
     def upper(self) -> Longs:
         """The token above, known when the position enters."""
         own = np.arange(self._first.shape[1])
         width = self.view.grid_width or len(own)
-        return self.pick(_known_token(self.view.commits, own - width * ((own - self._first) // width + 1)))
+        return self.pick(self._known_token(own - width * ((own - self._first) // width + 1)))
+
+    def _known_token(self, place: Longs) -> Longs:
+        """What positions Long[S, N] hold when another enters: committed, or a draft; -1 for a negative position."""
+        commits, iteration = self.view.commits, np.maximum(self.entries.iteration, 0)
+        passes, rows = commits.passes, np.arange(len(place))[:, None]
+        slot = place - passes.first(iteration)
+        draft = passes.draft[rows, iteration, np.clip(slot, 0, passes.draft.shape[2] - 1)]
+        known = np.where(slot < 0, commits.final[rows, np.maximum(place, 0)], draft)
+        return np.where(place >= 0, known, -1)
 
 
-def first_drafts(view: View, noise: Floats) -> Entries | None:
+def first_drafts(view: View, noise: Floats) -> FirstDrafts | None:
     """First drafts of all positions under laws that were declared for them.
 
     Positions enter in order, so this is a martingale of its own, at the pass that first drafts each.
     """
     entries = view.commits.entries
-    if entries.probs is None:
+    if entries is None or entries.probs is None:
         return None
     with np.errstate(invalid="ignore"):
         drawn = (entries.iteration > 0) & (entries.probs.max(axis=-1) < 1)  # at the first pass nothing can be copied
     if not drawn.any():
         return None
     at = np.nonzero(drawn)
-    return Entries(view, at, entries.token[at], entries.probs[at])
+    return FirstDrafts(view, at, entries.token[at], entries.probs[at], entries)
 
 
-def _known_token(commits: Commits, place: Longs) -> Longs:
-    """What positions Long[S, N] hold when another enters: committed, or still a draft; -1 for a negative position."""
-    passes, iteration = commits.passes, np.maximum(commits.entries.iteration, 0)
-    rows, slot = np.arange(len(place))[:, None], place - passes.first(iteration)
-    draft = passes.draft[rows, iteration, np.clip(slot, 0, passes.draft.shape[2] - 1)]
-    known = np.where(slot < 0, commits.final[rows, np.maximum(place, 0)], draft)
-    return np.where(place >= 0, known, -1)
-
-
+@dataclass(frozen=True)
 class DraftScalars(Observations):
-    """Two numbers of each draft whose means follow from its declared law, both in [0, 1]."""
+    """Two numbers of each draft whose means follow from its declared law, both in [0, 1].
+
+    Attributes
+    ----------
+    scalars : Scalars
+    """
+
+    scalars: Scalars
 
     def acceptance(self) -> Floats:
         """``min(1, p/q)`` of the draft."""
@@ -134,7 +152,7 @@ class DraftScalars(Observations):
 
     def acceptance_mean(self) -> Floats:
         """Its mean, ``1 - TV``."""
-        return self.pick(np.clip(1 - self.view.commits.total_variation, 0, 1))
+        return self.pick(np.clip(1 - self.scalars.total_variation, 0, 1))
 
     def target_prob(self) -> Floats:
         """``p`` of the draft."""
@@ -142,21 +160,23 @@ class DraftScalars(Observations):
 
     def target_prob_mean(self) -> Floats:
         """Its mean, ``sum p q``."""
-        return self.pick(np.clip(self.view.commits.collision, 0, 1))
+        return self.pick(np.clip(self.scalars.collision, 0, 1))
 
 
 def draft_scalars(view: View, noise: Floats) -> DraftScalars | None:
     """Numbers of drafts that are recorded even where laws are not; where the law is known, it says more."""
-    commits = view.commits
+    commits, scalars = view.commits, view.commits.scalars
+    if scalars is None:
+        return None
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
-        active = commits.drafted & (commits.draft_prob < 1) & ~np.isnan(ratio + commits.total_variation)
+        active = commits.drafted & (commits.draft_prob < 1) & ~np.isnan(ratio + scalars.total_variation)
     if commits.draft_probs is not None:
         active &= np.isnan(commits.draft_probs).any(axis=-1)
     if not active.any():
         return None
     at = np.nonzero(active)
-    return DraftScalars(view, at, np.zeros(len(at[0]), dtype=np.int64), np.ones((len(at[0]), 1)))
+    return DraftScalars(view, at, np.zeros(len(at[0]), dtype=np.int64), np.ones((len(at[0]), 1)), scalars)
 
 
 @dataclass(frozen=True)
@@ -182,14 +202,14 @@ class Avoiding(Observations):
 
 def avoiding_drafts(view: View, noise: Floats) -> Avoiding | None:
     """Drafts that may avoid others: what a repetition penalty does, or drawing without replacement."""
-    commits, declared = view.commits, view.commits.draft_probs
-    if declared is None:
+    commits, declared, earlier = view.commits, view.commits.draft_probs, view.commits.earlier
+    if declared is None or earlier is None:
         return None
-    redrawn = is_drawn(commits) & (commits.iteration > 0) & (commits.drawn_slot > 0)
+    redrawn = is_drawn(commits) & (commits.iteration > 0) & (earlier.drawn_slot > 0)
     if not redrawn.any():
         return None
     passes, at = commits.passes, np.nonzero(redrawn)
-    laws, token, slot = declared[at], commits.draft[at], commits.drawn_slot[at]
+    laws, token, slot = declared[at], commits.draft[at], earlier.drawn_slot[at]
     own = np.take_along_axis(laws, token[:, None], axis=-1)[:, 0]
     row, iteration = at[0], commits.iteration[at] - 1
     avoided: list[Longs] = []
@@ -227,7 +247,7 @@ def held_drafts(view: View, noise: Floats) -> Observations | None:
     A decoder may wait, but what it waits for must not be the draft's own doing.
     """
     held = view.commits.held
-    if held.probs is None:
+    if held is None or held.probs is None:
         return None
     with np.errstate(invalid="ignore"):
         drawn = (held.iteration >= 0) & (held.probs.max(axis=-1) < 1)

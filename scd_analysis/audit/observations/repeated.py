@@ -74,12 +74,14 @@ def in_pass(view: View, noise: Floats) -> Repetitions | None:
 
 def in_slot(view: View, noise: Floats) -> Repetitions | None:
     """Whether it equals that of the same slot at the pass before, which was another position's."""
-    return _compared(view, view.commits.slot_uniform, view.commits.iteration > 0)
+    variates = view.commits.noise
+    return None if variates is None else _compared(view, variates.slot_uniform, view.commits.iteration > 0)
 
 
 def on_diagonal(view: View, noise: Floats) -> Repetitions | None:
     """Whether it equals that of the slot after at the pass before, if that was another position's."""
-    return _compared(view, view.commits.diagonal_uniform, view.commits.iteration > 0)
+    variates = view.commits.noise
+    return None if variates is None else _compared(view, variates.diagonal_uniform, view.commits.iteration > 0)
 
 
 def in_batch(view: View, noise: Floats) -> Repetitions | None:
@@ -107,9 +109,10 @@ def for_life(view: View, noise: Floats) -> Repetitions | None:
 
     It decided nothing yet; but what verification says of a slot is its next draft under maximal coupling.
     """
-    if not _drafts_follow(view.commits.passes):
+    variates = view.commits.noise
+    if variates is None or not _drafts_follow(view.commits.passes):
         return None
-    return _compared(view, view.commits.last_uniform, view.commits.age > 0)
+    return _compared(view, variates.last_uniform, view.commits.age > 0)
 
 
 def _drafts_follow(passes: Passes) -> bool:

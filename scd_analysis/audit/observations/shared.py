@@ -53,9 +53,10 @@ class Races(Observations):
         """The draft of the sequence before."""
         return self.pick(np.vstack([np.full((1, self._tokens.shape[1]), -1), self._tokens[:-1]]))
 
-    def in_odd_slot(self) -> Bools:
+    def in_odd_slot(self) -> Bools | None:
         """Whether it was drawn in a slot of odd number."""
-        return self.pick(self.view.commits.drawn_slot % 2 == 1)
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self.pick(earlier.drawn_slot % 2 == 1)
 
     def token_pit_before(self) -> Floats:
         """The PIT, by token number, of the draft before it, from -1 to 1."""
@@ -71,15 +72,18 @@ class Races(Observations):
 
     def beside(self) -> Floats | None:
         """The noise of the slot beside."""
-        return self._raced(self.view.commits.beside)
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._raced(earlier.beside)
 
     def same_slot(self) -> Floats | None:
         """The noise that the slot had before the window moved."""
-        return self._raced(self.view.commits.same_slot)
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._raced(earlier.same_slot)
 
     def diagonal(self) -> Floats | None:
         """The noise of the slot after, one pass before."""
-        return self._raced(self.view.commits.diagonal)
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._raced(earlier.diagonal)
 
     def of_previous(self) -> Floats | None:
         """The noise of the position before."""

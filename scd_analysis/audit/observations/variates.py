@@ -150,11 +150,11 @@ class InverseCdfs(Observations):
 
     ends: Floats
 
-    def _with(self, ends: Floats) -> Floats | None:
+    def _with(self, ends: Floats | None) -> Floats | None:
         """The law of a variate in Float[2, S, N], or None where none is known."""
-        first, last = (self.pick(end) for end in ends)
-        if np.isnan(ends[0]).all():
+        if ends is None or np.isnan(ends[0]).all():
             return None
+        first, last = (self.pick(end) for end in ends)
         return np.where(np.isnan(first)[:, None], np.nan, between(self.laws, first, last))
 
     def previous(self) -> Floats | None:
@@ -167,15 +167,18 @@ class InverseCdfs(Observations):
 
     def beside(self) -> Floats | None:
         """The variate of the slot beside."""
-        return self._with(_interval(self.view.commits.beside))
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._with(_interval(earlier.beside))
 
     def same_slot(self) -> Floats | None:
         """The variate that the slot had before the window moved."""
-        return self._with(_interval(self.view.commits.same_slot))
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._with(_interval(earlier.same_slot))
 
     def diagonal(self) -> Floats | None:
         """The variate of the slot after, one pass before."""
-        return self._with(_interval(self.view.commits.diagonal))
+        earlier = self.view.commits.earlier
+        return None if earlier is None else self._with(_interval(earlier.diagonal))
 
     def acceptance(self) -> Floats | None:
         """The variate that accepts the position before."""
@@ -200,9 +203,9 @@ def inverse_cdfs(view: View, noise: Floats) -> InverseCdfs | None:
     return InverseCdfs(view, at, tokens, _flat(len(tokens)), np.where(drawn, [low, high], np.nan))
 
 
-def _interval(other: Drawn) -> Floats:
-    """Ends of the interval of the variate that drew another draft, Float[2, S, N], NaN where there is none."""
+def _interval(other: Drawn) -> Floats | None:
+    """Ends of the interval of the variate that drew another draft, Float[2, S, N]; None where laws are unknown."""
     if other.probs is None:
-        return np.full((2, *other.token.shape), np.nan)
+        return None
     ends = np.stack(pit_interval(other.probs, np.maximum(other.token, 0)))
     return np.where(other.token >= 0, ends, np.nan)
