@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from scd_analysis.audit.bets import ESTABLISHED, Rank
-from scd_analysis.audit.checks import ACCEPTED_CHANGED, Violation
+from scd_analysis.audit.checks import AFTER_BETS, Violation
 from scd_analysis.audit.conditions.declared_law import DRAFTS
 from scd_analysis.audit.verdict import Diagnosis, Size
 from scd_analysis.audit.watch import Running, Watch
@@ -24,27 +24,12 @@ CLEAR_LEAD = 7.0
 DELTA = 0.05
 """Of the interval for a size."""
 
-_CHECKS = (
-    ACCEPTED_CHANGED,  # the law at what follows is then another
-    "target-differs",
-    "committed-beyond",
-    "committed-twice",
-    "accepted-impossible",
-    "rejected-certain",
-    "replaced-by-itself",
-    "replacement-impossible",
-    "bonus-impossible",
-    "draft-impossible",  # under a coupling, what was wrongly accepted is drafted next
-    "windows-share-noise",
-    "variates-coarse",
-)
-
 
 def diagnose(watch: Watch) -> Diagnosis | None:
     """Name the broken condition, or None where no process and no check speaks of one."""
-    for name in _CHECKS:
-        if name in watch.violations:
-            return _of_check(watch, watch.violations[name])
+    found = min(watch.violations.values(), key=lambda violation: violation.check.rank, default=None)
+    if found is not None and found.check.rank < AFTER_BETS:
+        return _of_check(watch, found)
     for rank in (Rank.EQUAL_VARIATES, Rank.EQUAL_VARIATES_ANYWHERE):
         repeated = _strongest(watch.ranked(rank))
         if repeated.log_e_value >= ESTABLISHED:
@@ -54,9 +39,7 @@ def diagnose(watch: Watch) -> Diagnosis | None:
         group = watch.ranked(*ranks)
         if _strongest(group).log_e_value >= ESTABLISHED:
             return _weigh(watch, group)
-    if (contradicted := watch.violations.get("flag-against-variate")) is not None:
-        return _of_check(watch, contradicted)
-    return None
+    return None if found is None else _of_check(watch, found)
 
 
 def _strongest(group: list[Running]) -> Running:

@@ -17,6 +17,7 @@ import numpy as np
 from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.checks import Violation
 from scd_analysis.audit.commits import Behind, Commits, Passes, run_ratio
+from scd_analysis.audit.conditions.independence import WINDOWS_SHARE
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
 from scd_analysis.audit.kernel_noise import (
@@ -39,7 +40,6 @@ from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
 
-SHARED = "windows-share-noise"
 ANOTHER_RULE = "the rule is another than modified rejection sampling"
 
 _TAKEN = "the subject is a verification function, tried on windows and laws made up by the audit"
@@ -189,9 +189,8 @@ class KernelJudge(ConditionsJudge[Commits]):
             if self._ignores_seed is not None:
                 return
             if alike:
-                message = "windows of one call share their noise: copies of a window come out alike too often"
-                self.watch.violations[SHARED] = Violation(
-                    SHARED, Condition.INDEPENDENCE, message, 0, 0, -1, alike, pairs
+                self.watch.violations[WINDOWS_SHARE] = Violation(
+                    WINDOWS_SHARE, WINDOWS_SHARE.message, 0, 0, -1, alike, pairs
                 )
                 return
 
@@ -229,7 +228,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         """Bet on committed tokens, which decides, and on the conditions, which explain."""
         self.watch.bet(part, part.target_probs, offset)
         path = self._any.bet(part, self.watch.rng.random(part.final.shape))
-        return np.full_like(path, np.inf) if SHARED in self.watch.violations else path
+        return np.full_like(path, np.inf) if WINDOWS_SHARE in self.watch.violations else path
 
     @property
     def is_another_rule(self) -> bool:

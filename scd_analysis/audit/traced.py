@@ -129,7 +129,7 @@ class ConditionsJudge(Judge[Part]):
 
     def findings(self) -> tuple[Finding, ...]:
         """Checks, then processes with more than a nat."""
-        checks = [Finding(v.name, v.message, math.inf, True) for v in self.watch.violations.values()]
+        checks = [Finding(v.check.name, v.message, math.inf, True) for v in self.watch.violations.values()]
         running = self.watch.running
         log_e_values = np.array([r.log_e_value for r in running])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scd_analysis.audit.bets import Bets, Process, Rank
-from scd_analysis.audit.checks import ACCEPTED_CHANGED, ROUNDING, Violation, check, of_flags
+from scd_analysis.audit.checks import ROUNDING, Check, Found, Recorded, Violation, look, violation
 from scd_analysis.audit.commits import Commits
-from scd_analysis.audit.conditions import PROCESSES
+from scd_analysis.audit.conditions import CHECKS, PROCESSES
+from scd_analysis.audit.conditions.verification import FLAG_AGAINST_VARIATE
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
@@ -91,11 +92,11 @@ class Watch:
     log_threshold : float
         ln(1/alpha), nats.
     tolerance : float
-        See :func:`scd_analysis.audit.checks.check`.
+        See :class:`scd_analysis.audit.checks.Recorded`.
     grid_width : int or None
         Tokens in a row of an image.
     running : list of Running
-    violations : dict of str to Violation
+    violations : dict of Check to Violation
     waited : int
         Positions that the commit rule commits and the decoder did not.
     inconsistent : list of int
@@ -116,7 +117,7 @@ class Watch:
     tolerance: float
     grid_width: int | None = None
     running: list[Running] = field(default_factory=list)
-    violations: dict[str, Violation] = field(default_factory=dict)
+    violations: dict[Check, Violation] = field(default_factory=dict)
     waited: int = 0
     inconsistent: list[int] = field(default_factory=lambda: [0, 0, 0])
     targets: int = 0
@@ -183,9 +184,9 @@ class Watch:
         with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
             paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
         path = np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0)
-        for violation in violations:
-            known = self.violations.get(violation.name)
-            self.violations[violation.name] = violation if known is None else known.merged(violation)
+        for found in violations:
+            known = self.violations.get(found.check)
+            self.violations[found.check] = found if known is None else known.merged(found)
         self._compare_flags(commits, offset)
         self.events.add(commits)
         if self.violations:
@@ -201,8 +202,8 @@ class Watch:
 
         Where laws were recorded with their numbers these were compared; flags and tokens have no such second record.
         """
-        found = list(check(commits, model_probs, offset, self.tolerance))
-        compared = laws_recorded and any(violation.name != ACCEPTED_CHANGED for violation in found)
+        found = list(look(CHECKS, Recorded(commits, model_probs, self.tolerance), offset))
+        compared = laws_recorded and any(one.check.is_of_numbers for one in found)
         if not found or compared or self._again:
             return commits, found
         places = {(v.sequence, v.position) for v in found}
@@ -214,7 +215,7 @@ class Watch:
         there = np.ones(commits.final.shape, dtype=bool)
         there[sequence - offset, position] = False
         commits = replace(commits, drafted=commits.drafted & there, bonus=commits.bonus & there)
-        return commits, list(check(commits, model_probs, offset, self.tolerance))
+        return commits, list(look(CHECKS, Recorded(commits, model_probs, self.tolerance), offset))
 
     @property
     def damage(self) -> str | None:
@@ -252,7 +253,7 @@ class Watch:
                 says, target = variate * commits.draft_prob, commits.target_prob
                 wrong = known & ((says < target) != commits.accepted) & (np.abs(says - target) > ROUNDING * target)
             self.inconsistent[i] += int(wrong.sum())
-            found = of_flags(commits, wrong, known, offset)
+            found = violation(FLAG_AGAINST_VARIATE, commits, Found(wrong, known), offset)
             before = self.contradicted[i]
             if found is not None:
                 self.contradicted[i] = found if before is None else before.merged(found)
@@ -266,6 +267,6 @@ class Watch:
         """
         *inconsistent, compared = self.inconsistent
         fewest = min(inconsistent)
-        violation = self.contradicted[inconsistent.index(fewest)]
-        if violation is not None and compared >= FEWEST_FLAGS and 1 < fewest <= MOST_CONTRADICTED * compared:
-            self.violations[violation.name] = violation
+        found = self.contradicted[inconsistent.index(fewest)]
+        if found is not None and compared >= FEWEST_FLAGS and 1 < fewest <= MOST_CONTRADICTED * compared:
+            self.violations[found.check] = found

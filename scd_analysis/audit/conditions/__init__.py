@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scd_analysis.audit.conditions import declared_law, independence, selection, verification
+from scd_analysis.audit.conditions import declared_law, independence, selection, target, verification
 from scd_analysis.errors import InputError
 
 _ORDER = """
@@ -22,6 +22,9 @@ for _name in _NAMES:
 for _name in _ORDER:
     if _name not in _NAMES:
         raise InputError(f"processes: there is no {_name!r}, which has a place in the order of their variates")
+
+CHECKS = tuple(check for room in (selection, declared_law, verification, target) for check in room.CHECKS)
+"""Everything that is looked for, in the order in which it is told."""
 
 PROCESSES = tuple(sorted(_ALL, key=lambda process: [*_ORDER, process.name].index(process.name)))
 """Everything that is bet on: first those whose variates are drawn in a fixed order, then any others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scd_analysis.audit.bets import RARELY, Bet, Process, Rank, blended, copying, known_means, leaning
+from scd_analysis.audit.checks import Check, Found, Recorded
 from scd_analysis.audit.observations import drafts as seen
 from scd_analysis.audit.observations.drafts import Avoiding, Drafts, DraftScalars, FirstDrafts
 from scd_analysis.conditions import Condition
@@ -107,4 +108,19 @@ SCALARS = Process(
     known_means,
 )  # fmt: skip
 
+
+def _impossible(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    return Found(commits.drafted & (commits.draft_prob <= 0), commits.drafted)
+
+
+IMPOSSIBLE = Check(
+    "draft-impossible",
+    Condition.DECLARED_LAW,
+    "a draft has probability zero under its declared law",
+    9,  # under a coupling, what was wrongly accepted is drafted next
+    _impossible,
+)
+
+CHECKS = (IMPOSSIBLE,)
 PROCESSES = (DRAFTS, AVOIDING, FIRST_DRAFTS, SCALARS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scd_analysis.audit.bets import RARELY, Bet, Process, Rank, Seen, blended, leaning
+from scd_analysis.audit.checks import Check
 from scd_analysis.audit.conditions.verification import replaced
 from scd_analysis.audit.conditions.words import flags_are_unexplained, variates_are_hidden
 from scd_analysis.audit.observations import again, repeated, shared
@@ -209,6 +210,15 @@ APART = (
             _FURTHER, RARELY),
 )  # fmt: skip
 
+WINDOWS_SHARE = Check(
+    "windows-share-noise",
+    INDEPENDENCE,
+    "windows of one call share their noise: copies of a window come out alike too often",
+    10,
+)
+"""Found by :class:`scd_analysis.audit.kernels.KernelJudge`."""
+
+CHECKS: tuple[Check, ...] = ()
 PROCESSES = (
     ACCEPTANCE_SHARED, REPLACEMENT_NOISE, REPLACEMENT_SHARED, OF_REPLACEMENTS, VARIATES_SHARED, *REPEATED,
     DRAFTS_SHARED, DRAFTS_OF_ONE_VARIATE, *USED_AGAIN, *APART,

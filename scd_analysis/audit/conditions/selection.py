@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from scd_analysis.audit.bets import RARELY, Bet, Process, Rank, leaning
+from scd_analysis.audit.checks import Check, Found, Recorded
 from scd_analysis.audit.conditions.words import flags_are_unexplained, signed, too_often
 from scd_analysis.audit.observations.acceptance import Acceptances, acceptances, held_acceptances
 from scd_analysis.audit.observations.drafts import held_drafts
@@ -86,4 +89,25 @@ HELD_ACCEPTANCE = Process(
     RARELY,
 )
 
+
+def _beyond(recorded: Recorded) -> Found:
+    return Found(recorded.committed_beyond, recorded.commits.drafted)
+
+
+def _twice(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    times = recorded.by_position(commits.passes.committed) + commits.bonus
+    return Found(times > 1, np.ones(commits.final.shape, dtype=bool))
+
+
+BEYOND = Check(
+    "committed-beyond",
+    Condition.SELECTION,
+    "a position was committed although an earlier draft of the same pass was rejected",
+    2,
+    _beyond,
+)
+TWICE = Check("committed-twice", Condition.SELECTION, "a position was committed twice", 3, _twice)
+
+CHECKS = (BEYOND, TWICE)
 PROCESSES = (LOOK_AHEAD, KEPT_LONGEST, VARIATES, HELD_DRAFTS, HELD_ACCEPTANCE)

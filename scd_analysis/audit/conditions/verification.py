@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scd_analysis.audit.bets import ESTABLISHED, Bet, Elsewhere, Process, Rank, Seen, blended, leaning
+from scd_analysis.audit.checks import AFTER_BETS, ROUNDING, Check, Found, Recorded, own
 from scd_analysis.audit.conditions.declared_law import DRAFTS, TO_THE_TARGET
 from scd_analysis.audit.conditions.words import too_often
 from scd_analysis.audit.observations import repeated
@@ -138,4 +142,117 @@ FOR_LIFE = Process(
     blended(),
 )
 
+
+def _accepted_changed(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    kept = commits.drafted & commits.accepted
+    return Found(kept & (commits.draft != commits.final), kept)
+
+
+def _accepted_impossible(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    kept = commits.drafted & commits.accepted
+    return Found(kept & (commits.target_prob <= 0), kept)
+
+
+def _rejected_certain(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    certain = commits.target_prob >= commits.draft_prob * (1 + ROUNDING)
+    return Found(commits.rejected & certain, commits.drafted)
+
+
+def _replaced_by_itself(recorded: Recorded) -> Found:
+    commits = recorded.commits
+    excluded = commits.draft_prob > commits.target_prob * (1 + ROUNDING)
+    return Found(commits.rejected & (commits.draft == commits.final) & excluded, commits.rejected)
+
+
+def _replacement_impossible(recorded: Recorded) -> Found | None:
+    commits = recorded.commits
+    if commits.target_probs is None or commits.draft_probs is None:
+        return None
+    p, q = (own(laws, commits.final) for laws in (commits.target_probs, commits.draft_probs))
+    empty = np.nan_to_num(np.maximum(commits.target_probs - commits.draft_probs, 0)).sum(axis=-1) <= ROUNDING**2
+    return Found(commits.rejected & ~empty & (p <= q * (1 - ROUNDING)), commits.rejected)
+
+
+FEWEST_VARIATES, MOST_BITS = 8, 12
+"""At least so many, and at least 2^(b - 2), that are all multiples of 2^-b: full ones recorded in bfloat16, where half
+are of 2^-8 and all but one in 32 of 2^-12, are so with a probability below 1e-9."""
+
+
+def _variates_coarse(recorded: Recorded) -> Found | None:
+    commits = recorded.commits
+    known = commits.drafted & ~np.isnan(commits.uniform)
+    variates = commits.uniform[known]
+    bits = next((b for b in range(MOST_BITS + 1) if (variates * 2.0**b % 1 == 0).all()), None)
+    if bits is None or len(variates) < max(FEWEST_VARIATES, 2 ** (bits - 2)):
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        accept = np.clip(commits.target_prob / commits.draft_prob, 0, 1)
+    raised = np.ceil(accept * 2.0**bits) / 2.0**bits - accept
+    message = f"acceptance variates are multiples of 2^-{bits}, and acceptance probabilities rounded up to one"
+    return Found(known & (raised > recorded.tolerance), known, message)
+
+
+def _bonus_impossible(recorded: Recorded) -> Found | None:
+    commits = recorded.commits
+    if recorded.model_probs is None:
+        return None
+    return Found(commits.bonus & (own(recorded.model_probs, commits.final) <= 0), commits.bonus)
+
+
+def _check(name: str, message: str, rank: int, find: Callable[[Recorded], Found | None], numbers: bool = True) -> Check:
+    return Check(name, Condition.VERIFICATION, message, rank, find, numbers)
+
+
+ACCEPTED_CHANGED = _check(
+    "accepted-changed",
+    "a draft was accepted, and another token committed",
+    0,  # the law at what follows is then another
+    _accepted_changed,
+    numbers=False,
+)
+ACCEPTED_IMPOSSIBLE = _check(
+    "accepted-impossible",
+    "a draft was accepted that the target law gives probability zero",
+    4,
+    _accepted_impossible,
+)
+REJECTED_CERTAIN = _check(
+    "rejected-certain", "a draft was rejected although p(x) is at least q(x)", 5, _rejected_certain
+)
+REPLACED_BY_ITSELF = _check(
+    "replaced-by-itself",
+    "a rejected draft was replaced by itself, which the residual excludes",
+    6,
+    _replaced_by_itself,
+)
+REPLACEMENT_IMPOSSIBLE = _check(
+    "replacement-impossible",
+    "a replacement has probability zero under the residual (p - q)+",
+    7,
+    _replacement_impossible,
+)
+BONUS_IMPOSSIBLE = _check(
+    "bonus-impossible", "a bonus token has probability zero under the model's law", 8, _bonus_impossible
+)
+VARIATES_COARSE = _check("variates-coarse", "acceptance variates are coarse", 11, _variates_coarse)
+FLAG_AGAINST_VARIATE = Check(
+    "flag-against-variate",
+    Condition.VERIFICATION,
+    "an accept flag contradicts the recorded variate that decides it",
+    AFTER_BETS,
+)
+"""Found by :class:`scd_analysis.audit.watch.Watch`, once enough flags follow their variates."""
+
+CHECKS = (
+    ACCEPTED_CHANGED,
+    ACCEPTED_IMPOSSIBLE,
+    REJECTED_CERTAIN,
+    REPLACED_BY_ITSELF,
+    REPLACEMENT_IMPOSSIBLE,
+    VARIATES_COARSE,
+    BONUS_IMPOSSIBLE,
+)
 PROCESSES = (ACCEPTANCE, REPLACEMENT, BONUS, BONUS_VARIATE, OF_DRAFTS, FOR_LIFE)
