@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 
+SCALARS_OF_LAWS = "total_variation", "collision_independent", "collision_gumbel"
 SCALARS = (
     "base", "num_committed", "bonus_token", "draft_token", "next_token", "accepted", "committed", "age", "uniform",
-    "draft_prob_of_token", "target_prob_of_token", "total_variation", "collision_independent",
+    "draft_prob_of_token", "target_prob_of_token", *SCALARS_OF_LAWS,
 )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ class Scalars:
 
     total_variation: Floats
     collision: Floats
+    collision_gumbel: Floats
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ class Commits:
 
     def part(self, start: int, stop: int) -> Commits:
         """Return sequences ``start ... stop - 1``."""
-        return _cut(self, slice(start, stop))
+        return cut(self, slice(start, stop))
 
     @property
     def uniform(self) -> Floats:
@@ -289,7 +291,7 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
 def _scalars(part: dict[str, npt.NDArray[Any]], index: _Index) -> Scalars | None:
     if np.isnan(part["total_variation"]).all():
         return None
-    return Scalars(*(index.take(part[name], np.nan) for name in ("total_variation", "collision_independent")))
+    return Scalars(*(index.take(part[name], np.nan) for name in SCALARS_OF_LAWS))
 
 
 def _noise(passes: Passes, index: _Index) -> Noise | None:
@@ -475,8 +477,8 @@ def _other(passes: Passes, index: _Index, laws: Floats | None) -> Drawn:
     return Drawn(np.where(drafted, index.take(passes.after, -1), -1), laws)
 
 
-def _cut(record: Any, rows: slice) -> Any:
+def cut(record: Any, rows: slice) -> Any:
     """Cut every array of a frozen record, and of those inside it, along its first axis."""
     if record is None or isinstance(record, np.ndarray):
         return None if record is None else record[rows]
-    return replace(record, **{f.name: _cut(getattr(record, f.name), rows) for f in fields(record)})
+    return replace(record, **{f.name: cut(getattr(record, f.name), rows) for f in fields(record)})

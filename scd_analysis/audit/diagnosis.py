@@ -32,18 +32,20 @@ def diagnose(watch: Watch) -> Diagnosis | None:
         return _of_check(watch, found)
     for rank in (Rank.EQUAL_VARIATES, Rank.EQUAL_VARIATES_ANYWHERE):
         repeated = _strongest(watch.ranked(rank))
-        if repeated.log_e_value >= ESTABLISHED:
+        if repeated is not None and repeated.log_e_value >= ESTABLISHED:
             return _of_process(watch, repeated, repeated.process.condition, math.inf)
-    chosen = _strongest(watch.ranked(Rank.HELD)).log_e_value > watch.of(DRAFTS).log_e_value
+    held, drafts = _strongest(watch.ranked(Rank.HELD)), watch.of(DRAFTS)
+    chosen = held is not None and drafts is not None and held.log_e_value > drafts.log_e_value
     for ranks in ((Rank.GIVEN_THE_DRAFT, *([Rank.HELD] if chosen else [])), (Rank.OF_THE_DRAFT,)):
         group = watch.ranked(*ranks)
-        if _strongest(group).log_e_value >= ESTABLISHED:
+        strongest = _strongest(group)
+        if strongest is not None and strongest.log_e_value >= ESTABLISHED:
             return _weigh(watch, group)
     return None if found is None else _of_check(watch, found)
 
 
-def _strongest(group: list[Running]) -> Running:
-    return max(group, key=lambda running: running.log_e_value)
+def _strongest(group: list[Running]) -> Running | None:
+    return max(group, key=lambda running: running.log_e_value, default=None)
 
 
 def _weigh(watch: Watch, group: list[Running]) -> Diagnosis:

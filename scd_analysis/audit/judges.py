@@ -34,6 +34,8 @@ class Judge(ABC, Generic[Part]):
         ln(1/alpha), nats.
     limit : int
         Sequences at which the audit stops without a refutation.
+    stated_rule : str, optional
+        The verification rule that the subject is said to follow.
     """
 
     grade: str
@@ -41,8 +43,8 @@ class Judge(ABC, Generic[Part]):
     num_tokens: int
     target_laws = "the model's"
 
-    def __init__(self, log_threshold: float, limit: int) -> None:
-        self.log_threshold, self.limit = log_threshold, limit
+    def __init__(self, log_threshold: float, limit: int, stated_rule: str | None = None) -> None:
+        self.log_threshold, self.limit, self.stated_rule = log_threshold, limit, stated_rule
         self.seen = 0
         self.log_e_value = 0.0
         self.plan: list[int] = []
@@ -138,6 +140,16 @@ class Judge(ABC, Generic[Part]):
     def missing(self) -> tuple[str, ...]:
         """What was to be tested and was not, in words; :mod:`scd_analysis.audit.promises` has the rule."""
         return ()
+
+    @property
+    def rule(self) -> str | None:
+        """The verification rule that the subject follows, or would but for a fault; None where none shows."""
+        return self.stated_rule
+
+    @property
+    def log_e_by_rule(self) -> dict[str, float]:
+        """Ln E (nats) against every rule that was asked."""
+        return {}
 
     def is_diagnosed(self) -> bool:
         """Whether more sequences would not make the diagnosis clearer."""

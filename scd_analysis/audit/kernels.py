@@ -9,7 +9,7 @@ trace, and say what broke. What belongs to the decoder around the kernel cannot 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,19 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.rules import ANY
 from scd_analysis.audit.rules.any import AnyRule
+from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch
+from scd_analysis.audit.windows import Windows, windows_of
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
 
-ANOTHER_RULE = "the rule is another than modified rejection sampling"
+ANOTHER_RULE = "the rule is none of those that are known"
 
 _TAKEN = "the subject is a verification function, tried on windows and laws made up by the audit"
 _POINT_MASS = "; its drafts are declared as point masses"
@@ -107,7 +110,25 @@ class _Copies:
         return outcome_laws(draft, target, tokens, has_bonus)
 
 
-class KernelJudge(ConditionsJudge[Commits]):
+@dataclass(frozen=True)
+class Verified:
+    """Windows and what became of them, as a trace of one pass each.
+
+    Attributes
+    ----------
+    commits : Commits
+    windows : Windows
+    """
+
+    commits: Commits
+    windows: Windows
+
+    def part(self, start: int, stop: int) -> Verified:
+        """Return windows ``start ... stop - 1``."""
+        return Verified(self.commits.part(start, stop), self.windows.part(start, stop))
+
+
+class KernelJudge(ConditionsJudge[Verified]):
     """Judge a verification kernel by the law of what it commits, and explain by the conditions.
 
     Parameters
@@ -116,8 +137,8 @@ class KernelJudge(ConditionsJudge[Commits]):
         See :func:`scd_analysis.subjects.kernel`.
     seeds : numpy.random.SeedSequence
         Of windows and of the kernel's generator.
-    rng : numpy.random.Generator
-        Randomises the PIT.
+    panel : Panel
+        Of the rules that it may follow, which explain.
     log_threshold, limit
         See :class:`scd_analysis.audit.judges.Judge`; a window counts as a sequence.
     timeout : float, optional
@@ -131,15 +152,15 @@ class KernelJudge(ConditionsJudge[Commits]):
         self,
         kernel: Any,
         seeds: np.random.SeedSequence,
-        rng: np.random.Generator,
+        panel: Panel,
         log_threshold: float,
         limit: int,
         timeout: float | None = None,
     ) -> None:
-        watch = Watch(kernel.vocab_size, rng, log_threshold, tolerance=1e-4)
-        super().__init__(watch, log_threshold, limit)
+        super().__init__(panel, log_threshold, limit)
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self._ignores_seed: str | None = None
+        self._shares_noise = False
         self._any = AnyRule(kernel.vocab_size)
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
@@ -155,17 +176,17 @@ class KernelJudge(ConditionsJudge[Commits]):
         """So many that laws take 64 MiB."""
         return int(max(64, min(2**14, 2**23 // (self.num_tokens * self.vocab_size))))
 
-    def draw(self, size: int) -> Commits:
+    def draw(self, size: int) -> Verified:
         """Make windows, have them verified, and lay out what came back."""
         for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
         tokens, draft, target = self._windows(for_windows, size)
-        drawn = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
+        commits = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
         pairs = min(PAIRS, max(FEWEST_PAIRS, self.limit // 8), self.most_at_once // 2)
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
-        return drawn
+        return Verified(commits, _whole_windows(commits, tokens, draft, target))
 
     def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
         kernel, rng = self._kernel, np.random.default_rng(seeds)
@@ -189,10 +210,13 @@ class KernelJudge(ConditionsJudge[Commits]):
             if self._ignores_seed is not None:
                 return
             if alike:
-                self.watch.violations[WINDOWS_SHARE] = Violation(
-                    WINDOWS_SHARE, WINDOWS_SHARE.message, 0, 0, -1, alike, pairs
-                )
+                self._share_noise(Violation(WINDOWS_SHARE, WINDOWS_SHARE.message, 0, 0, -1, alike, pairs))
                 return
+
+    def _share_noise(self, found: Violation) -> None:
+        self._shares_noise = True
+        for watch in self.panel.watches:
+            watch.violations[found.check] = found
 
     def _alike(self, copies: _Copies, seeds: list[int]) -> int:
         """How many windows come out like their copies; 0 where chance may have done it."""
@@ -219,26 +243,37 @@ class KernelJudge(ConditionsJudge[Commits]):
         )
         return int(alike.sum()) if log_odds_of_one_call(one_call, two_calls) > ESTABLISHED else 0
 
-    def parts(self, drawn: Commits) -> Iterator[tuple[Commits, int]]:
+    def parts(self, drawn: Verified) -> Iterator[tuple[Verified, int]]:
         """Parts that grow with what was seen."""
-        for start, stop in chunk_lengths(len(drawn), self._looked_at, PART_GROWTH, SMALLEST_PART):
+        for start, stop in chunk_lengths(len(drawn.commits), self._looked_at, PART_GROWTH, SMALLEST_PART):
             yield drawn.part(start, stop), stop - start
 
-    def bet(self, part: Commits, offset: int) -> Floats:
+    def bet(self, part: Verified, offset: int) -> Floats:
         """Bet on committed tokens, which decides, and on the conditions, which explain."""
-        self.watch.bet(part, part.target_probs, offset)
-        path = self._any.bet(part, self.watch.rng.random(part.final.shape))
-        return np.full_like(path, np.inf) if WINDOWS_SHARE in self.watch.violations else path
+        commits, windows = part.commits, part.windows
+        self.panel.bet(commits, commits.target_probs, offset, windows=windows)
+        path = self._any.bet(commits, self.panel.watches[0].rng.random(commits.final.shape))
+        return np.full_like(path, np.inf) if self._shares_noise else path
+
+    @property
+    def watch(self) -> Watch:
+        """Over the rule that it follows; what is wrong is told in the words of modified rejection sampling."""
+        return self.panel.watches[0] if self.refuted else super().watch
 
     @property
     def is_another_rule(self) -> bool:
-        """Whether modified rejection sampling is refuted, and the law of what is committed is not."""
-        return not self.refuted and self.watch.log_e_value >= self.log_threshold
+        """Whether every rule that is known is refuted, and the law of what is committed is not."""
+        return not self.refuted and not self.panel.stand
+
+    @property
+    def rule(self) -> str | None:
+        """The rule that it follows: a known one, or another whose law stands."""
+        return ANY if self.is_another_rule else super().rule
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the conditions say; of an exact rule, that it is another than modified rejection sampling."""
+        """What the conditions say; of another exact rule, that it is none of those that are known."""
         if self.is_another_rule:
-            return (Finding("rule", ANOTHER_RULE, self.watch.log_e_value, True),)
+            return (Finding("rule", ANOTHER_RULE, min(self.panel.log_e_values.values()), True),)
         return super().findings() or (Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted),)
 
     def diagnosis(self) -> Diagnosis | None:
@@ -249,7 +284,7 @@ class KernelJudge(ConditionsJudge[Commits]):
         return Diagnosis(None, self._any.message, None, None, self.seen - 1, None, (), 0.0)
 
     def conditions(self) -> tuple[ConditionReport, ...]:
-        """Where the five stand; those of modified rejection sampling say nothing of another rule."""
+        """Where the five stand; those of a rule that is known say nothing of another."""
         found = super().conditions()
         if not self.is_another_rule:
             return found
@@ -265,6 +300,13 @@ class KernelJudge(ConditionsJudge[Commits]):
         """Of all arms that decide."""
         portfolio = self._any.portfolio
         return {f"any/{arm}": float(own) for arm, own in zip(portfolio.arms, portfolio.log_weights, strict=True)}
+
+
+def _whole_windows(commits: Commits, tokens: Longs, draft: Floats, target: Floats) -> Windows:
+    own = tokens[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.take_along_axis(target[:, :-1], own, axis=-1) / np.take_along_axis(draft, own, axis=-1)
+    return windows_of(commits.passes, ratio[:, None, :, 0], [(0, draft[:, None], target[:, None, :-1])])
 
 
 def _seed(sequence: np.random.SeedSequence) -> int:

@@ -15,13 +15,13 @@ and the verdict says what was missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from scd_analysis.audit.bets import Process
 from scd_analysis.audit.commits import Commits
-from scd_analysis.audit.conditions import declared_law, independence, selection, verification
 from scd_analysis.conditions import Condition
 
 TESTED = 0.5
@@ -49,58 +49,6 @@ class Need:
     missing: str
 
 
-NEEDS = (
-    Need(
-        Condition.DECLARED_LAW,
-        "drawn",
-        (declared_law.DRAFTS, declared_law.SCALARS),
-        "the laws of the drafts were not recorded, nor numbers of them and of the target laws",
-    ),
-    Need(
-        Condition.SELECTION,
-        "drafted",
-        (selection.LOOK_AHEAD,),
-        "the probabilities of the drafts, on which acceptance rests, were not recorded",
-    ),
-    Need(
-        Condition.VERIFICATION,
-        "drafted",
-        (verification.ACCEPTANCE,),
-        "the probabilities of the drafts, on which acceptance rests, were not recorded",
-    ),
-    Need(
-        Condition.VERIFICATION,
-        "rejected",
-        (verification.REPLACEMENT,),
-        "the laws that rejected drafts were replaced by were not recorded",
-    ),
-    Need(
-        Condition.VERIFICATION,
-        "bonus",
-        (verification.BONUS,),
-        "bonus tokens: no trace holds their law, and no model was given; nothing speaks against the rest",
-    ),
-    Need(
-        Condition.TARGET,
-        "drafted",
-        (None,),
-        "the target probabilities of the drafts were not recorded, so that there is nothing to compare the model with",
-    ),
-    Need(
-        Condition.INDEPENDENCE,
-        "drafted",
-        (independence.ACCEPTANCE_SHARED,),
-        "the probabilities of the drafts, on which acceptance rests, were not recorded",
-    ),
-    Need(
-        Condition.INDEPENDENCE,
-        "drawn",
-        (declared_law.DRAFTS,),
-        "exact laws were not recorded: only shared variates can be seen",
-    ),
-)
-
-
 @dataclass
 class Events:
     """What happened, by kind: how often.
@@ -108,26 +56,40 @@ class Events:
     Attributes
     ----------
     counts : dict of str to int
-        ``"drafted"`` (committed by a draft), ``"drawn"`` (from a law that is no point mass, or is unknown),
-        ``"rejected"`` and ``"bonus"``.
+        ``"drafted"`` (committed by a draft), ``"drawn"`` (from a law that is no point mass, or is unknown), ``"drawn
+        first"`` (of their window), ``"rejected"``, ``"bonus"``, and ``"windows"`` with a draft.
     """
 
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("drafted", "drawn", "rejected", "bonus"), 0))
+    counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, commits: Commits) -> None:
         """Count the events of some sequences."""
         with np.errstate(invalid="ignore"):
             drawn = commits.drafted & ~(commits.draft_prob >= 1)
-        kinds = {"drafted": commits.drafted, "drawn": drawn, "rejected": commits.rejected, "bonus": commits.bonus}
+        kinds = {
+            "drafted": commits.drafted,
+            "drawn": drawn,
+            "drawn first": drawn & (commits.slot == 0),
+            "rejected": commits.rejected,
+            "bonus": commits.bonus,
+            "windows": commits.passes.used.any(axis=-1),
+        }
         for kind, where in kinds.items():
             self.counts[kind] += int(where.sum())
 
 
-def untested(events: Events, judged: dict[Process | None, int], outside: tuple[Condition, ...]) -> dict[Condition, str]:
+def untested(
+    needs: tuple[Need, ...],
+    events: Events,
+    judged: dict[Process | None, int],
+    outside: tuple[Condition, ...],
+) -> dict[Condition, str]:
     """Say which conditions were not tested though they were promised, and what was missing.
 
     Parameters
     ----------
+    needs : tuple of Need
+        Of the rule that the decoder follows.
     events : Events
     judged : dict of Process or None to int
         Observations by process; by None, of the comparison with the model.
@@ -135,11 +97,11 @@ def untested(events: Events, judged: dict[Process | None, int], outside: tuple[C
         What the grade does not promise.
     """
     out: dict[Condition, str] = {}
-    for need in NEEDS:
+    for need in needs:
         happened = events.counts[need.event]
         if need.condition in outside or not happened:
             continue
-        share = sum(judged[one] for one in need.judges) / happened
+        share = sum(judged.get(one, 0) for one in need.judges) / happened
         if share < TESTED:
             partly = f" (of {1 - share:.0%})" if share > 0 else ""
             out.setdefault(need.condition, need.missing + partly)

@@ -14,6 +14,7 @@ import numpy as np
 from scd_analysis.audit.draws import FIRST_BATCH, Draws, Subject, is_trace
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.progress import Progress
+from scd_analysis.audit.rules import ANY, stated
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
@@ -49,6 +50,7 @@ def audit(
     checkpoint: str | Path | None = None,
     timeout: float | None = None,
     progress: bool | None = None,
+    rule: str | None = None,
 ) -> Verdict:
     """Judge whether a subject samples from its target model.
 
@@ -93,6 +95,11 @@ def audit(
     timeout : float, optional
         Seconds that a subject may take for one batch, and the model for one call: then it is interrupted, however often
         it takes. What never returns to Python can be ended from the command line only.
+    rule : str, optional
+        The exact verification rule that the decoder claims to follow: ``"mrs"`` (modified rejection sampling),
+        ``"exact-match"``, ``"gumbel-match"``, ``"block"``, or ``"any"`` for one of its own, of which only the law of
+        the tokens is judged. By default what the trace states, else whichever the evidence leaves: a subject is
+        refuted where every one of the four is. A kernel is judged by the law in any case.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -119,7 +126,9 @@ def audit(
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
     with ExitStack() as held:
-        judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, held)
+        judge = _open(
+            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
+        )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
@@ -153,6 +162,7 @@ def _open(
     tolerance: float,
     checkpoint: str | Path | None,
     timeout: float | None,
+    rule: str | None,
     held: ExitStack,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
@@ -160,9 +170,13 @@ def _open(
     for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
     if hasattr(subject, "verify_window"):
         from scd_analysis.audit.kernels import KernelJudge
+        from scd_analysis.audit.rules.panel import Panel
 
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
-        return KernelJudge(subject, for_subject, np.random.default_rng(for_watch), log_threshold, limit, timeout)
+        rules = stated(rule) or stated(None)
+        panel = Panel(rules, for_watch, log_threshold, vocab_size=subject.vocab_size, tolerance=1e-4)
+        return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout)
+    stated(rule)
     model = getattr(subject, "target_model", None) if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model, timeout)
     sizes = _sizes(subject, target)
@@ -183,14 +197,20 @@ def _open(
         if evidence is None:
             raise InputError("model = None: an audit of tokens needs the model whose law they should have")
         return SampleJudge(evidence, draws, first, log_threshold, limit, until_certain=max_sequences is None)
-    from scd_analysis.audit.traced import TraceJudge
-    from scd_analysis.audit.watch import Watch
+    from scd_analysis.audit.rules.panel import Panel
+    from scd_analysis.audit.traced import TokensOfTraces, TraceJudge, tokens_of
 
+    rules = stated(first.attrs.get("rule") if rule is None else rule)
+    if not rules:
+        if evidence is None:
+            raise InputError(f"model = None: rule = {ANY!r} is judged by the tokens, and so needs their model")
+        tokens = TokensOfTraces(draws)
+        return SampleJudge(evidence, tokens, tokens_of(first), log_threshold, limit, stated_rule=ANY)
     if evidence is None and "target_probs" not in first:
         raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
     grid_width = None if target is None else target.grid_width
-    watch = Watch(sizes[0], np.random.default_rng(for_watch), log_threshold, tolerance, grid_width)
-    return TraceJudge(evidence, watch, draws, first, log_threshold, limit, until_certain=max_sequences is None)
+    panel = Panel(rules, for_watch, log_threshold, vocab_size=sizes[0], tolerance=tolerance, grid_width=grid_width)
+    return TraceJudge(evidence, panel, draws, first, log_threshold, limit, until_certain=max_sequences is None)
 
 
 def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
@@ -230,6 +250,7 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         certificate=judge.certificate(),
         path=tuple(judge.path),
         missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
+        rule=judge.stated_rule if outcome is Outcome.REFUTED else judge.rule,
     )
 
 
@@ -250,7 +271,12 @@ def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]]
 
 
 def _record(
-    judge: Judge[Any], alpha: float, resolutions: dict[str, float], meaning: str, wanted: float, seed: int
+    judge: Judge[Any],
+    alpha: float,
+    resolutions: dict[str, float],
+    meaning: str,
+    wanted: float,
+    seed: int,
 ) -> dict[str, Any]:
     taken, why = judge.taken
     return {
@@ -265,6 +291,7 @@ def _record(
         "resolution_meaning": meaning,
         "resolutions": resolutions,
         "target_laws": judge.target_laws,
+        "rules": {"stated": judge.stated_rule, "nearest": judge.rule, "log_e_values": judge.log_e_by_rule},
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},

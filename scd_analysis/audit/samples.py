@@ -167,6 +167,8 @@ class SampleJudge(Judge[Batch]):
         Already drawn, to see what the subject returns.
     log_threshold, limit
         See :class:`Judge`.
+    stated_rule
+        See :class:`Judge`.
     until_certain : bool
         Whether one batch is enough where every target law is a point mass.
     """
@@ -182,8 +184,9 @@ class SampleJudge(Judge[Batch]):
         limit: int,
         *,
         until_certain: bool = False,
+        stated_rule: str | None = None,
     ) -> None:
-        super().__init__(log_threshold, limit)
+        super().__init__(log_threshold, limit, stated_rule)
         self.until_certain = until_certain
         self.evidence, self._draws, self._first = evidence, draws, first
         self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens

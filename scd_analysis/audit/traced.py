@@ -17,12 +17,14 @@ from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
+from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
+from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, TraceError
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_observation
@@ -39,7 +41,8 @@ class ConditionsJudge(Judge[Part]):
 
     Parameters
     ----------
-    watch : Watch
+    panel : Panel
+        Of the rules that the subject may follow.
     log_threshold, limit
         See :class:`Judge`.
 
@@ -49,10 +52,25 @@ class ConditionsJudge(Judge[Part]):
         What the grade does not promise, and why.
     """
 
-    def __init__(self, watch: Watch, log_threshold: float, limit: int) -> None:
-        super().__init__(log_threshold, limit)
-        self.watch = watch
+    def __init__(self, panel: Panel, log_threshold: float, limit: int) -> None:
+        super().__init__(log_threshold, limit, panel.stated)
+        self.panel = panel
         self.outside: dict[Condition, str] = {}
+
+    @property
+    def watch(self) -> Watch:
+        """Over the rule that the subject follows, or would but for a fault."""
+        return self.panel.nearest(refuted=self.refuted)
+
+    @property
+    def rule(self) -> str | None:
+        """The name of that rule."""
+        return self.watch.rule.name
+
+    @property
+    def log_e_by_rule(self) -> dict[str, float]:
+        """Ln E of the watches."""
+        return self.panel.log_e_values
 
     @property
     def share(self) -> float:
@@ -100,7 +118,8 @@ class ConditionsJudge(Judge[Part]):
 
     def untested(self) -> dict[Condition, str]:
         """See :mod:`scd_analysis.audit.promises`."""
-        return untested(self.watch.events, self.watch.judged, tuple(self.outside))
+        watch = self.watch
+        return untested(watch.rule.needs, watch.events, watch.judged, tuple(self.outside))
 
     def missing(self) -> tuple[str, ...]:
         """Conditions that were not tested, though it takes all of them."""
@@ -163,7 +182,8 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     ----------
     evidence : SampleEvidence or None
         Bets on finished sequences; None without a model.
-    watch : Watch
+    panel : Panel
+        Of the rules that the subject may follow.
     draws : Draws
     first : xarray.Dataset or None
         Already drawn, to see what the subject returns.
@@ -178,7 +198,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def __init__(
         self,
         evidence: SampleEvidence | None,
-        watch: Watch,
+        panel: Panel,
         draws: Draws,
         first: xr.Dataset | None,
         log_threshold: float,
@@ -186,10 +206,10 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         *,
         until_certain: bool = False,
     ) -> None:
-        super().__init__(watch, log_threshold, limit)
+        super().__init__(panel, log_threshold, limit)
         self._evidence, self._draws, self._first, self._until_certain = evidence, draws, first, until_certain
         self.vocab_size, self.num_tokens = draws.sizes
-        self._reconstruction = None if evidence is None else Reconstruction(evidence.target, watch.tolerance)
+        self._reconstruction = None if evidence is None else Reconstruction(evidence.target, panel.watches[0].tolerance)
         self._given = Given()
         if evidence is None:
             self.target_laws = "recorded"
@@ -235,13 +255,17 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def bet(self, part: xr.Dataset, offset: int) -> Floats:
         """Bet on the conditions and on the sequences."""
         part = self._given.complete(_made(part), offset)
-        commits = read_commits(part if self._reconstruction is None else self._reconstruction.fill(part), offset)
+        recorded = "target_probs" in part
+        part = part if self._reconstruction is None else self._reconstruction.fill(part)
+        commits = read_commits(part, offset)
         _check_complete(commits, offset)
-        if self._evidence is None:
-            return self.watch.bet(commits, None, offset)  # laws were recorded, or a model was needed
+        windows = read_windows(part, commits.passes, offset) if self.panel.asks_of_windows else None
+        if self._evidence is None:  # laws were recorded, or a model was needed
+            return np.asarray(self.panel.bet(commits, None, offset, windows=windows).min(axis=0))
         batch = self._evidence.batch(commits.final)
-        watched = self.watch.bet(commits, batch.target_probs, offset, laws_recorded="target_probs" in part)
-        return np.logaddexp(math.log(SAMPLES_SHARE) + self._evidence.bet(batch), math.log(1 - SAMPLES_SHARE) + watched)
+        watched = self.panel.bet(commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows)
+        of_samples = math.log(SAMPLES_SHARE) + self._evidence.bet(batch)
+        return np.asarray(np.logaddexp(of_samples, math.log(1 - SAMPLES_SHARE) + watched).min(axis=0))
 
     def resolutions(self) -> dict[str, dict[str, float]]:
         """Of the conditions, and of the finished sequences."""
@@ -268,6 +292,39 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def certificate(self) -> Certificate | None:
         """Of the sequences."""
         return None if self._evidence is None else self._evidence.certificate()
+
+
+def tokens_of(trace: xr.Dataset, offset: int = 0) -> Longs:
+    """The finished sequences of a trace, Long[S, N].
+
+    Raises
+    ------
+    InputError
+        If one is not finished.
+    """
+    commits = read_commits(trace, offset)
+    _check_complete(commits, offset)
+    return commits.final
+
+
+class TokensOfTraces(Draws):
+    """Draws of a subject that shows traces, of which only the tokens are looked at.
+
+    Parameters
+    ----------
+    draws : Draws
+    """
+
+    def __init__(self, draws: Draws) -> None:
+        self._draws = draws
+
+    def next(self, num_sequences: int) -> Longs:
+        """Return Long[num_sequences, N]."""
+        return tokens_of(self._draws.next(num_sequences))
+
+    def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
+        """See :class:`Draws`."""
+        self._draws.check_fresh(tokens, token_probs)
 
 
 def _made(trace: xr.Dataset) -> xr.Dataset:

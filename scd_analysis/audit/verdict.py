@@ -22,9 +22,10 @@ class Outcome(Enum):
 
 
 BROKEN = (
-    "The subject breaks a condition on which sampling from the target law rests: the evidence against it crossed "
+    "The subject breaks a condition on which sampling from the target law rests: the evidence against {what} crossed "
     "ln(1/alpha)."
 )
+EVERY_RULE = "every exact rule that is known"
 
 RECORDED = (
     "The evidence found no difference from the laws that the trace records, down to the stated resolution; whether "
@@ -165,6 +166,9 @@ class Verdict:
         ln E over the number of sequences, at the ends of the parts that were bet on.
     missing : tuple of str
         What an inconclusive audit lacked, one sentence each.
+    rule : str or None
+        The verification rule that a trace or a kernel follows, as it was stated or is recognised; ``"any"`` for an
+        exact one that is not known. None where tokens alone were judged, and where no rule stands.
     """
 
     outcome: Outcome
@@ -180,6 +184,7 @@ class Verdict:
     certificate: Certificate | None = None
     path: tuple[tuple[int, float], ...] = ()
     missing: tuple[str, ...] = ()
+    rule: str | None = None
 
     @property
     def condition(self) -> Condition | None:
@@ -196,8 +201,9 @@ class Verdict:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
         if self.is_enumerated:
             return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
-        if self.condition is not None:
-            return BROKEN
+        if self.condition is not None and self.record.get("grade") != "kernel":
+            stated = self.record.get("rules", {}).get("stated")
+            return BROKEN.format(what=EVERY_RULE if stated is None else f"the rule {stated!r}")
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED
         return self.outcome.value
@@ -222,6 +228,9 @@ class Verdict:
         if self.diagnosis is not None:
             lines += _diagnosis_lines(self.diagnosis)
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
+        if self.rule is not None:
+            how = "stated" if self.record["rules"]["stated"] else "recognised"
+            lines.append(f"Rule: {self.rule} ({how}).")
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
         told = [finding for finding in self.findings if finding.significant]  # the rest would read as claims

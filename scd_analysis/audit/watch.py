@@ -12,11 +12,12 @@ import numpy as np
 from scd_analysis.audit.bets import Bets, Process, Rank
 from scd_analysis.audit.checks import ROUNDING, Check, Found, Recorded, Violation, look, violation
 from scd_analysis.audit.commits import Commits
-from scd_analysis.audit.conditions import CHECKS, PROCESSES
 from scd_analysis.audit.conditions.verification import FLAG_AGAINST_VARIATE
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
+from scd_analysis.audit.rules.rule import Group, Rule
+from scd_analysis.audit.windows import Windows
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
@@ -39,6 +40,8 @@ class Running:
     Attributes
     ----------
     process : Process
+    group : Group
+        Whose view it has.
     portfolio : Portfolio
     observations : int
         How many there were to bet on.
@@ -47,6 +50,7 @@ class Running:
     """
 
     process: Process
+    group: Group
     portfolio: Portfolio
     observations: int = 0
     crossed_at: int | None = None
@@ -82,10 +86,11 @@ class Running:
 
 @dataclass
 class Watch:
-    """Bet on and check the conditions, some sequences at a time.
+    """Bet on and check the conditions under one verification rule, some sequences at a time.
 
     Attributes
     ----------
+    rule : Rule
     vocab_size : int
     rng : numpy.random.Generator
         Randomises the PIT.
@@ -111,6 +116,7 @@ class Watch:
         What happened, and needs to have been judged.
     """
 
+    rule: Rule
     vocab_size: int
     rng: np.random.Generator
     log_threshold: float
@@ -128,14 +134,18 @@ class Watch:
     _again: bool = False
 
     def __post_init__(self) -> None:
-        self.running = [Running(process, Portfolio(process.families(self.vocab_size))) for process in PROCESSES]
+        self.running = [
+            Running(process, group, Portfolio(process.families(self.vocab_size)))
+            for group in self.rule.groups
+            for process in group.processes
+        ]
 
     @property
     def log_e_value(self) -> float:
         """Of the mixture, nats; infinite once something impossible happened."""
         if self.violations:
             return math.inf
-        return float(np.logaddexp.reduce([r.log_e_value for r in self.running] + self.log_weights))
+        return self.finite_log_e_value
 
     @property
     def log_weights(self) -> Floats:
@@ -143,9 +153,14 @@ class Watch:
         weights = np.array([running.process.weight for running in self.running])
         return np.log(weights / weights.sum())
 
-    def of(self, process: Process) -> Running:
-        """A process under way."""
-        return next(running for running in self.running if running.process is process)
+    @property
+    def finite_log_e_value(self) -> float:
+        """Of the bets alone, nats."""
+        return float(np.logaddexp.reduce([r.log_e_value for r in self.running] + self.log_weights))
+
+    def of(self, process: Process) -> Running | None:
+        """A process under way; None where the rule has no such process."""
+        return next((running for running in self.running if running.process is process), None)
 
     def ranked(self, *ranks: Rank) -> list[Running]:
         """Processes of these ranks that say something of their own."""
@@ -162,7 +177,16 @@ class Watch:
         first, second, compared = self.inconsistent
         return compared > 0 and min(first, second) <= 1e-3 * compared
 
-    def bet(self, commits: Commits, model_probs: Floats | None, offset: int, *, laws_recorded: bool = True) -> Floats:
+    def bet(
+        self,
+        commits: Commits,
+        model_probs: Floats | None,
+        offset: int,
+        *,
+        laws_recorded: bool = True,
+        windows: Windows | None = None,
+        only_checks: bool = False,
+    ) -> Floats:
         """Bet on some sequences and return the path of ln E, Float[S].
 
         Parameters
@@ -174,26 +198,42 @@ class Watch:
             Number of the first sequence.
         laws_recorded : bool
             Whether numbers of laws were recorded with the laws, so that the two were compared.
+        windows : Windows, optional
+            Of the sequences, for a rule that decides on windows as a whole.
+        only_checks : bool
+            Whether nothing is bet: ln E stays, but for what never happens.
         """
         commits, violations = self._check(commits, model_probs, offset, laws_recorded)
-        target = model_probs if commits.target_probs is None else commits.target_probs
-        others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
-        view = View(commits, target, model_probs, others, self.grid_width)
-        noises = [self.rng.random(commits.final.shape) for _ in self.running]
-        large = target is not None and target.size > LARGE
-        with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
-            paths = list(pool.map(lambda r, noise: self._bet(r, view, noise, offset), self.running, noises))
-        path = np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0)
+        if only_checks:
+            path = np.full(len(commits), self.finite_log_e_value)
+        else:
+            path = self._bet_all(commits, model_probs, offset, windows)
         for found in violations:
             known = self.violations.get(found.check)
             self.violations[found.check] = found if known is None else known.merged(found)
-        self._compare_flags(commits, offset)
+        if self.rule.compares_variates:
+            self._compare_flags(commits, offset)
+        self.waited += int((commits.passes.reached & ~commits.passes.committed).sum())
         self.events.add(commits)
         if self.violations:
             path[max(min(v.sequence for v in self.violations.values()) - offset, 0) :] = np.inf
         if model_probs is not None:
             self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
+
+    def _bet_all(self, commits: Commits, model_probs: Floats | None, offset: int, windows: Windows | None) -> Floats:
+        target = model_probs if commits.target_probs is None else commits.target_probs
+        others = np.full(commits.final.shape, np.nan)
+        if self.rule.compares_variates:
+            others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
+        view = View(commits, target, model_probs, others, self.vocab_size, self.grid_width, windows)
+        views = {group: group.see(view) for group in self.rule.groups}
+        noises = [self.rng.random(commits.final.shape) for _ in self.running]
+        large = target is not None and target.size > LARGE
+        with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
+            each = pool.map(lambda r, noise: self._bet(r, views[r.group], noise, offset), self.running, noises)
+            paths = np.stack([np.full(len(commits), path) for path in each])
+        return np.asarray(np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0))
 
     def _check(
         self, commits: Commits, model_probs: Floats | None, offset: int, laws_recorded: bool
@@ -202,7 +242,7 @@ class Watch:
 
         Where laws were recorded with their numbers these were compared; flags and tokens have no such second record.
         """
-        found = list(look(CHECKS, Recorded(commits, model_probs, self.tolerance), offset))
+        found = self._look(commits, model_probs, offset)
         compared = laws_recorded and any(one.check.is_of_numbers for one in found)
         if not found or compared or self._again:
             return commits, found
@@ -215,7 +255,11 @@ class Watch:
         there = np.ones(commits.final.shape, dtype=bool)
         there[sequence - offset, position] = False
         commits = replace(commits, drafted=commits.drafted & there, bonus=commits.bonus & there)
-        return commits, list(look(CHECKS, Recorded(commits, model_probs, self.tolerance), offset))
+        return commits, self._look(commits, model_probs, offset)
+
+    def _look(self, commits: Commits, model_probs: Floats | None, offset: int) -> list[Violation]:
+        declared = self.rule.redeclare(commits, self.vocab_size)
+        return list(look(self.rule.checks, Recorded(declared, model_probs, self.tolerance), offset))
 
     @property
     def damage(self) -> str | None:
@@ -231,11 +275,12 @@ class Watch:
             "damage, and not told from a fault; laws that are recorded, or a second time, would tell"
         )
 
-    def _bet(self, running: Running, view: View, noise: Floats, offset: int) -> Floats:
-        path = np.full(len(view.commits), running.log_e_value)
-        batch = running.process.build(view, noise)
+    def _bet(self, running: Running, view: View | None, noise: Floats, offset: int) -> Floats | float:
+        """Ln E of one process after each sequence, or as it is where there is nothing to bet on."""
+        batch = None if view is None else running.process.build(view, noise)
         if batch is None or not len(batch):
-            return path
+            return running.log_e_value
+        path = np.full(len(noise), running.log_e_value)
         assert batch.sequence is not None
         after = np.searchsorted(batch.sequence, np.arange(len(path)), side="right")  # observations up to each sequence
         path = np.where(after > 0, running.portfolio.bet(batch)[after - 1], path)
@@ -245,8 +290,6 @@ class Watch:
         return path
 
     def _compare_flags(self, commits: Commits, offset: int) -> None:
-        passes = commits.passes
-        self.waited += int((passes.reached & ~passes.committed).sum())
         known = commits.drafted & ~np.isnan(commits.uniform + commits.draft_prob + commits.target_prob)
         for i, variate in enumerate((commits.uniform, 1 - commits.uniform)):
             with np.errstate(invalid="ignore"):

@@ -232,6 +232,10 @@ def audit(
     tolerance: Annotated[float, typer.Option(help="Of recorded target probabilities against the model's.")] = 1e-4,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a call of the subject or model may take.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -259,6 +263,7 @@ def audit(
             tolerance=tolerance,
             timeout=timeout,
             checkpoint=checkpoint,
+            rule=rule,
         )
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)

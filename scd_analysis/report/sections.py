@@ -67,6 +67,7 @@ def _sampled_facts(verdict: Verdict) -> dict[str, Child]:
         "Error rate α": rate(verdict.alpha),
         "Judged": f"{count(verdict.num_sequences, 'sequence')}, {count(verdict.num_tokens, 'token')}",
         "Resolution": number(verdict.resolution),
+        **({} if verdict.rule is None else {"Verification rule": verdict.rule}),
     }
 
 

@@ -61,6 +61,35 @@ def block(rng, drafts, draft_laws, target_laws, *, scaled=True):
     return accepted, pick(rng, rest if rest.sum() > 1e-12 else target_laws[accepted])
 
 
+def gumbel_match(rng, drafts, draft_laws, target_laws):
+    """The noise that raced for the drafts races for the tokens that decide on them; see :class:`Noisy`."""
+    for k, p in enumerate(target_laws):
+        y = rng.race(k, p)
+        if k == len(drafts) or y != drafts[k]:
+            return k, y
+    raise AssertionError
+
+
+class Noisy:
+    """Random numbers, and Gumbel noise of every slot of a pass, for rules that race."""
+
+    def __init__(self, rng, size, vocab_size):
+        self._rng, self._noise = rng, rng.gumbel(size=(size, vocab_size))
+
+    def __getattr__(self, name):
+        return getattr(self._rng, name)
+
+    def race(self, slot, law):
+        with np.errstate(divide="ignore"):
+            return int((np.log(law) + self._noise[slot]).argmax())
+
+
+def wrong_race(rng, drafts, draft_laws, target_laws):
+    """As Gumbel match, but what is rejected is drawn again."""
+    accepted, token = gumbel_match(rng, drafts, draft_laws, target_laws)
+    return accepted, token if accepted == len(drafts) else pick(rng, target_laws[accepted])
+
+
 def wrong_replacement(rng, drafts, draft_laws, target_laws):
     """As the rule for point masses, but rejected drafts are replaced from all of p."""
     accepted, token = point_mass(rng, drafts, draft_laws, target_laws)
@@ -109,22 +138,23 @@ class Chain:
         return self.laws[before]
 
 
-def as_traced(rule, model, *, window=3, declared="point-mass"):
+def as_traced(verify, model, *, window=3, declared="point-mass", raced=False, **attributes):
     """A decoder around the rule, with drafts of a model of its own, as a subject that returns a trace.
 
-    Its drafts are declared as point masses, or, with ``"laws"``, by the laws they were drawn from.
+    Its drafts are declared as point masses, or, with ``"laws"``, by the laws they were drawn from; ``raced`` ones are
+    drawn with the noise of :class:`Noisy`.
     """
     own, point = Chain(seed=1), np.eye(model.vocab_size)
 
     def one_pass(rng, tokens):
         size = min(window, model.num_tokens - len(tokens))
-        drafts, laws = [], []
-        for _ in range(size):
+        drafts, laws, rng = [], [], Noisy(rng, size + 1, model.vocab_size)
+        for k in range(size):
             laws.append(own.law([*tokens, *drafts]))
-            drafts.append(pick(rng, laws[-1]))
+            drafts.append(rng.race(k, laws[-1]) if raced else pick(rng, laws[-1]))
         laws = [point[x] for x in drafts] if declared == "point-mass" else laws
         target = [model.law([*tokens, *drafts[:k]]) for k in range(size + 1)]
-        accepted, token = rule(rng, drafts, laws, target)
+        accepted, token = verify(rng, drafts, laws, target)
         row = {"base": len(tokens), "draft_token": np.full(window, -1), "next_token": np.zeros(window, dtype=int),
                "accepted": np.arange(window) < accepted, "age": np.zeros(window, dtype=int),
                "bonus_token": token if accepted == size and len(tokens) + size < model.num_tokens else -1,
@@ -146,7 +176,7 @@ def as_traced(rule, model, *, window=3, declared="point-mass"):
             tokens.append(done)
             rows.append(own_rows)
         sizes = {"vocab_size": model.vocab_size, "num_tokens": model.num_tokens, "window": window}
-        with scd_analysis.TraceWriter(None, **sizes, laws=True, decoder="rule") as trace:
+        with scd_analysis.TraceWriter(None, **sizes, laws=True, decoder="rule", **attributes) as trace:
             trace.begin_batch(num_sequences)
             for t in range(max(map(len, rows))):
                 index = [i for i, made in enumerate(rows) if t < len(made)]

@@ -99,6 +99,6 @@ def test_a_trace_with_drafts_declared_as_point_masses_stands(rule):
 
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_shows_in_such_a_trace(rule):
-    verdict = audit(as_traced(rule, Chain()), Chain(), alpha=1e-8, max_sequences=300, progress=False)
+    verdict = audit(as_traced(rule, Chain()), Chain(), alpha=1e-8, max_sequences=900, progress=False)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is Condition.VERIFICATION

@@ -32,7 +32,9 @@ def _were_chosen(watch: Watch) -> bool:
     if watch.flags_follow_variates or watch.waited:
         return True
     drafts, unseen = watch.of(DRAFTS), not watch.inconsistent[2]
-    return unseen and drafts.log_e_value >= ESTABLISHED and drafts.is_led_by(TO_THE_TARGET)
+    if drafts is None or not unseen:
+        return False
+    return drafts.log_e_value >= ESTABLISHED and drafts.is_led_by(TO_THE_TARGET)
 
 
 ACCEPTANCE = Process(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.audit.commits import Bools, Commits
+from scd_analysis.audit.windows import Windows
 from scd_analysis.evidence.batch import Floats, Longs
 
 
@@ -30,15 +31,23 @@ class View:
         The model's law given the finished sequence.
     other_variates : Float[S, N]
         Acceptance variates of another sequence that may share them; NaN where there is none.
+    vocab_size : int
     grid_width : int or None
         Tokens in a row of an image.
+    windows : Windows or None
+        Of every pass; None where no rule is asked that decides on a window as a whole.
+    declared : View or None
+        As the trace declares it, where a rule sees it otherwise.
     """
 
     commits: Commits
     target_probs: Floats | None
     model_probs: Floats | None
     other_variates: Floats
+    vocab_size: int
     grid_width: int | None = None
+    windows: Windows | None = None
+    declared: View | None = None
 
 
 @dataclass(frozen=True)

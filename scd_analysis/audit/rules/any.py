@@ -24,7 +24,8 @@ from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.features import least_probable, most_probable, number, sharpness, uniform
 from scd_analysis.evidence.portfolio import Portfolio
 from scd_analysis.evidence.resolution import one_observation
-from scd_analysis.evidence.rules import RULES, Rule, acceptance, output_law, residual
+from scd_analysis.evidence.rules import RULES as SLIPS
+from scd_analysis.evidence.rules import Rule, acceptance, output_law, residual
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ BETS = (
     Bet("uniform", "committed tokens lean to the uniform law", "improbable tokens are committed too rarely", uniform),
     Bet("number", "tokens of a high number are committed too often",
         "tokens of a low number are committed too often", number, low=0.0),
-    *(_leaning_to(rule.name, rule.cause, Slip(rule)) for rule in RULES if not rule.uses_earlier),
+    *(_leaning_to(rule.name, rule.cause, Slip(rule)) for rule in SLIPS if not rule.uses_earlier),
     _leaning_to("lenient", "drafts are accepted with a probability above the right one", Committed.lenient),
     _leaning_to("strict", "drafts are accepted with a probability below the right one", Committed.strict),
 )  # fmt: skip
@@ -96,7 +97,7 @@ def committed_tokens(commits: Commits, noise: Floats) -> Batch:
     assert target is not None
     assert draft is not None
     at = np.nonzero(commits.drafted | commits.bonus)
-    view = View(commits, target, None, noise)
+    view = View(commits, target, None, noise, target.shape[-1])
     with np.errstate(invalid="ignore"):
         return batch_for(BETS, Committed(view, at, commits.final[at], target[at], draft[at]), noise)
 

@@ -1,0 +1,128 @@
+"""Rules side by side: a subject is refuted where every one of them is.
+
+Each e-process is against "the subject follows this rule, exactly", so the least of them is one against "it follows one
+of these rules". The rule whose evidence is least is the one that the subject follows, if it follows any.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.rules.block import BLOCK
+from scd_analysis.audit.rules.rule import Rule
+from scd_analysis.audit.watch import CLEAR, Watch
+from scd_analysis.audit.windows import Windows
+from scd_analysis.evidence.batch import Floats
+
+SETTLED = 10.0
+"""Nats beyond the threshold from which a rule is no more bet on."""
+
+
+class Panel:
+    """Watches over the same subject, by the rule that each holds it to.
+
+    Parameters
+    ----------
+    rules : tuple of Rule
+        At least one; the first is told where several stand as well.
+    seeds : numpy.random.SeedSequence
+        Of the variates that randomise PITs.
+    log_threshold : float
+        ln(1/alpha), nats.
+    vocab_size, tolerance, grid_width
+        See :class:`Watch`.
+    """
+
+    def __init__(
+        self,
+        rules: tuple[Rule, ...],
+        seeds: np.random.SeedSequence,
+        log_threshold: float,
+        *,
+        vocab_size: int,
+        tolerance: float,
+        grid_width: int | None = None,
+    ) -> None:
+        streams = (seeds, *seeds.spawn(len(rules) - 1))
+        self.watches = tuple(
+            Watch(rule, vocab_size, np.random.default_rng(stream), log_threshold, tolerance, grid_width)
+            for rule, stream in zip(rules, streams, strict=True)
+        )
+        self._log_threshold = log_threshold
+        self._crossed = dict.fromkeys(rules, math.inf)
+
+    @property
+    def stated(self) -> str | None:
+        """The name of the rule, where there is but one."""
+        return self.watches[0].rule.name if len(self.watches) == 1 else None
+
+    def _is_settled(self, watch: Watch) -> bool:
+        return len(self.watches) > 1 and watch.finite_log_e_value >= self._log_threshold + SETTLED
+
+    @property
+    def asks_of_windows(self) -> bool:
+        """Whether a rule is open that decides on windows as a whole."""
+        return any(watch.rule is BLOCK and not self._is_settled(watch) for watch in self.watches)
+
+    def bet(
+        self,
+        commits: Commits,
+        model_probs: Floats | None,
+        offset: int,
+        *,
+        laws_recorded: bool = True,
+        windows: Windows | None = None,
+    ) -> Floats:
+        """Bet under every rule that is open, and return the paths of ln E, Float[rules, S].
+
+        Parameters
+        ----------
+        commits, model_probs, offset, laws_recorded, windows
+            See :meth:`Watch.bet`.
+        """
+        paths = []
+        for watch in self.watches:
+            settled = self._is_settled(watch)
+            paths.append(
+                watch.bet(
+                    commits,
+                    model_probs,
+                    offset,
+                    laws_recorded=laws_recorded,
+                    windows=windows,
+                    only_checks=settled,
+                )
+            )
+            if watch.finite_log_e_value >= self._log_threshold:
+                self._crossed[watch.rule] = min(self._crossed[watch.rule], offset)
+        return np.stack(paths)
+
+    def nearest(self, *, refuted: bool) -> Watch:
+        """The watch of the rule that the subject follows, or would but for a fault.
+
+        Parameters
+        ----------
+        refuted : bool
+            Whether all are. Then it is the one whose recorded variates decide what is accepted, or else the one whose
+            bets crossed the threshold last: what never happens under one rule does under others.
+        """
+        followed = next((watch for watch in self.watches if watch.flags_follow_variates), None)
+        if refuted and followed is not None:
+            return followed
+        last = max(self._crossed.values())
+        some = [watch for watch in self.watches if not refuted or self._crossed[watch.rule] == last]
+        against = [watch.finite_log_e_value if refuted else watch.log_e_value for watch in some]
+        return next(watch for watch, one in zip(some, against, strict=True) if one <= min(against) + CLEAR)
+
+    @property
+    def stand(self) -> bool:
+        """Whether some rule is not refuted by itself."""
+        return any(watch.log_e_value < self._log_threshold for watch in self.watches)
+
+    @property
+    def log_e_values(self) -> dict[str, float]:
+        """Ln E (nats) against every rule, by name."""
+        return {watch.rule.name: watch.log_e_value for watch in self.watches}
