@@ -13,6 +13,7 @@ from scd_analysis import Outcome, audit
 from scd_analysis.audit.conditions.declared_law import DRAFTS
 from scd_analysis.audit.conditions.independence import USED_AGAIN
 from scd_analysis.audit.diagnosis import diagnose
+from scd_analysis.audit.rules.mrs import MRS
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from tests.statistics import ledger
@@ -112,7 +113,7 @@ def test_replacements_that_are_held_back_are_a_matter_of_selection():
 
 def test_what_is_set_aside_does_not_open_the_way_for_something_else():
     """Variates that are recorded can be looked at themselves: what only seems to use them twice says nothing."""
-    watch = Watch(3, np.random.default_rng(0), np.log(1e6), 1e-4)
+    watch = Watch(MRS, 3, np.random.default_rng(0), np.log(1e6), 1e-4)
     watch.of(ACCEPTANCE_AGAIN).portfolio.log_wealth += 40
     assert diagnose(watch).condition is Condition.INDEPENDENCE
     watch.inconsistent = [0, 50, 100]  # flags follow the variates

@@ -11,7 +11,8 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, TraceWriter, audit, open_trace
 from scd_analysis.audit.conditions.verification import REPLACEMENT
-from scd_analysis.audit.promises import NEEDS, Events, untested
+from scd_analysis.audit.promises import Events, untested
+from scd_analysis.audit.rules.mrs import MRS
 from scd_analysis.audit.run import _open
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, LawError, TraceError
@@ -40,14 +41,14 @@ def without(trace, *names):
 
 
 def test_every_condition_has_needs_and_half_of_the_events_must_be_judged():
-    assert {need.condition for need in NEEDS} == set(Condition)
-    judged = dict.fromkeys((name for need in NEEDS for name in need.judges), 0)
-    assert untested(Events(), judged, ()) == {}  # nothing happened
+    assert {need.condition for need in MRS.needs} == set(Condition)
+    judged = dict.fromkeys((name for need in MRS.needs for name in need.judges), 0)
+    assert untested(MRS.needs, Events(), judged, ()) == {}  # nothing happened
     some = Events({"drafted": 10, "drawn": 10, "rejected": 10, "bonus": 0})
-    assert set(untested(some, judged, ())) == set(Condition)
-    assert set(untested(some, judged, (Condition.TARGET,))) == set(Condition) - {Condition.TARGET}
-    assert untested(some, dict.fromkeys(judged, 5), ()) == {}
-    few = untested(some, dict.fromkeys(judged, 10) | {REPLACEMENT: 4}, ())
+    assert set(untested(MRS.needs, some, judged, ())) == set(Condition)
+    assert set(untested(MRS.needs, some, judged, (Condition.TARGET,))) == set(Condition) - {Condition.TARGET}
+    assert untested(MRS.needs, some, dict.fromkeys(judged, 5), ()) == {}
+    few = untested(MRS.needs, some, dict.fromkeys(judged, 10) | {REPLACEMENT: 4}, ())
     assert list(few) == [Condition.VERIFICATION]
     assert "(of 60%)" in few[Condition.VERIFICATION]
 
@@ -165,7 +166,7 @@ class Mixed:
 
 def test_tokens_that_are_certain_do_not_count_for_the_resolution():
     with ExitStack() as held:
-        judge = _open(ancestral, Mixed(), 1e-6, 64, 0, 1e-4, None, None, held)
+        judge = _open(ancestral, Mixed(), 1e-6, 64, 0, 1e-4, None, None, None, held)
         judge.step()
     assert judge.evidence.target.num_tokens * judge.seen == 192
     assert 64 <= judge.evidence._open_tokens < 80  # one, mostly, of three in a sequence
