@@ -30,8 +30,8 @@ from reference.models.base import Session, open_session
 from reference.models.hf_networks import transformers
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace import open_trace
-from scd_analysis.trace_place import remove_trace
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.place import remove_trace
+from scd_analysis.trace.trajectories import mean_interval
 from studies import store, tiny_networks
 from studies.published import METHODS, PROMPTS, SETTINGS, WINDOWS, Setting
 

@@ -23,7 +23,7 @@ from reference.plain import plain_decoder
 from scd_analysis import exact_law
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 from studies.exact_laws import laws
 from studies.passes import speedup_row
 from studies.store import Rows, save

@@ -23,8 +23,8 @@ import zarr
 
 from reference import decode, load_model
 from reference.models.base import TargetModel
-from scd_analysis.schema import COMPACT, HALF_SCALE, LAWS
 from scd_analysis.trace import open_trace, read_laws
+from scd_analysis.trace.schema import COMPACT, HALF_SCALE, LAWS
 from studies.store import Rows, save
 
 QUESTION = "error, size and time of laws stored whole, in half precision, and cut to their most probable tokens"

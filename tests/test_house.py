@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scd_analysis import laws, trajectories
+from scd_analysis import laws
+from scd_analysis.trace import trajectories
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = [p for folder in ("scd_analysis", "reference") for p in sorted((ROOT / folder).rglob("*.py"))]
@@ -43,6 +44,14 @@ def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
     assert not names(path, "studies")
 
 
+@pytest.mark.parametrize("path", [p for p in LIBRARY if "trace" in p.parts], ids=lambda p: p.name)
+def test_the_record_uses_the_laws_and_what_every_room_needs(path):
+    allowed = ("trace", "laws", "validate", "errors", "common")
+    found = {name.split(".")[1] for name in imports(path) if name.startswith("scd_analysis.")}
+    assert found <= set(allowed)
+    assert not names(path, "torch")
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_randomness_hides_in_the_library(path):
     """Seeding a global generator, or a generator without a seed, would make a result unrepeatable."""
@@ -56,14 +65,14 @@ def test_no_randomness_hides_in_the_library(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["laws", "trace", "trajectories", "evidence"])
+@pytest.mark.parametrize("module", ["laws", "trace", "trace.trajectories", "evidence"])
 def test_measures_and_evidence_need_no_torch(module):
     code = f"import sys, scd_analysis.{module}; assert 'torch' not in sys.modules, 'torch was imported'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 OWN_THREADS = {
-    "scd_analysis/trace_writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
+    "scd_analysis/trace/writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
     "scd_analysis/audit/watch.py": {"concurrent.futures"},  # NumPy, which lets go of the lock, bets side by side
     "scd_analysis/exact/interception.py": {"concurrent.futures"},  # guards the threads of a sampler, and starts none
 }

@@ -18,7 +18,7 @@ from scd_analysis.audit.commits import read_commits
 from scd_analysis.audit.given import PUT_TOGETHER
 from scd_analysis.audit.target import Target
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.schema import BY_TOKEN
+from scd_analysis.trace.schema import BY_TOKEN
 
 Bools = npt.NDArray[np.bool_]
 BUDGET = 2**16

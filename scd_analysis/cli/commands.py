@@ -201,8 +201,8 @@ def _report_verdict(source: Path, as_json: bool) -> None:
 
 
 def _report_trace(source: Path, as_json: bool) -> None:
-    from scd_analysis.summary import summarise
     from scd_analysis.trace import open_trace, validate
+    from scd_analysis.trace.summary import summarise
 
     opened = open_trace(source)
     validate(opened)

@@ -12,7 +12,7 @@ from typing import Any
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run, Settings
-from scd_analysis.trace_writer import library_versions
+from scd_analysis.trace.writer import library_versions
 
 
 def _git(*arguments: str) -> str:

@@ -26,7 +26,7 @@ from scd_analysis.common.parallel import side_by_side
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
-from scd_analysis.trace_place import remove_leftovers
+from scd_analysis.trace.place import remove_leftovers
 
 Report = Callable[[str, float], None]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scd_analysis import evidence, exact, laws, trajectories
+from scd_analysis import evidence, exact, laws
+from scd_analysis.trace import trajectories
 from tests.docs.runner import DOCS
 from tests.docs.theorems import claims, entries, found, missing_tests
 

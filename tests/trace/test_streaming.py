@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from reference import decode
-from scd_analysis import audit, recorded_laws, trace, trajectories
+from scd_analysis import audit
 from scd_analysis.audit import traced
 from scd_analysis.figures import foreign
-from scd_analysis.summary import summarise
-from scd_analysis.trace import open_trace, validate
+from scd_analysis.trace import open_trace, reader, stored_laws, trajectories, validate
+from scd_analysis.trace.summary import summarise
 
 VOCAB, LENGTH, WINDOW = 192, 12, 4
 FEW, MANY = 32, 128
@@ -44,8 +44,8 @@ def paths(tmp_path_factory):
 def small_parts(monkeypatch):
     """So that a trace small enough for a test has many."""
     monkeypatch.setattr(trajectories, "PART_BYTES", 2**17)
-    monkeypatch.setattr(trace, "_SLOTS_AT_ONCE", 2**9)
-    monkeypatch.setattr(recorded_laws, "_AT_ONCE", 2**16)
+    monkeypatch.setattr(reader, "_SLOTS_AT_ONCE", 2**9)
+    monkeypatch.setattr(stored_laws, "_AT_ONCE", 2**16)
     monkeypatch.setattr(traced, "PART_BYTES", 2**21)
     monkeypatch.setattr(traced, "SMALLEST_PART", 4)
 

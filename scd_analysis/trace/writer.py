@@ -24,10 +24,10 @@ from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import MemoryStore
 
 from scd_analysis.errors import InputError
-from scd_analysis.recorded_laws import LawForm
-from scd_analysis.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.trace_place import Place
-from scd_analysis.trace_rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
+from scd_analysis.trace.compact import LawForm
+from scd_analysis.trace.place import Place
+from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
+from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
 from scd_analysis.validate import as_array, check_at_least, check_integer
 
 Array = npt.NDArray[Any]
@@ -71,7 +71,7 @@ class TraceWriter:
         A name.
     laws : bool or str
         Whether to store ``draft_probs`` and ``target_probs``; their scalars are stored anyway. ``"float16"`` and
-        ``"top-K"`` store them in fewer bytes and state the error that causes (:mod:`scd_analysis.recorded_laws`).
+        ``"top-K"`` store them in fewer bytes and state the error that causes (:mod:`scd_analysis.trace.compact`).
     num_sequences : int, optional
         How many there will be over all batches, if that is known; room is made for them at once.
     chunk : int
@@ -227,9 +227,9 @@ class TraceWriter:
         sequence : array_like, optional
             Long[B], which sequences of the batch these are, counted from its first; all of them by default.
         **more
-            Any other variable of :mod:`scd_analysis.schema`, as array_like. Scalars of the laws are computed here from
-            ``draft_probs`` and ``target_probs`` (Float[B, L, V]) if these are given; ``committed`` is, by default, the
-            slots up to and including the first that was not accepted.
+            Any other variable of :mod:`scd_analysis.trace.schema`, as array_like. Scalars of the laws are computed here
+            from ``draft_probs`` and ``target_probs`` (Float[B, L, V]) if these are given; ``committed`` is, by default,
+            the slots up to and including the first that was not accepted.
 
         Raises
         ------

@@ -19,8 +19,8 @@ import scd_analysis
 from reference import METHODS, TabularModel, decode
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.laws import KERNELS
-from scd_analysis.schema import LAWS, REQUIRED, VARIABLES
 from scd_analysis.trace import open_trace, validate
+from scd_analysis.trace.schema import LAWS, REQUIRED, VARIABLES
 from tests.traces import foreign_rows
 
 

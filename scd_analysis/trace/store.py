@@ -1,7 +1,7 @@
 """The one door to Zarr stores that other people made.
 
 A store is looked through before Zarr sees it: every file is a regular one inside the folder or archive, every array
-is of version 3 and of known codecs and types (:mod:`scd_analysis.store_headers`), and a chunk is decoded only to the
+is of version 3 and of known codecs and types (:mod:`scd_analysis.trace.headers`), and a chunk is decoded only to the
 size that a chunk has. Whatever goes wrong, at once or when a chunk is read later, is a :class:`TraceError` of one line.
 """
 
@@ -31,7 +31,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
 from scd_analysis.errors import TraceError
-from scd_analysis.store_headers import (
+from scd_analysis.trace.headers import (
     HEADER_BYTES,
     Header,
     check_frame,
@@ -145,7 +145,7 @@ def open_store(source: str | Path | Store, what: str) -> GuardedStore:
     ------
     TraceError
         If it is no Zarr store of version 3, or names a codec or a data type that is not known, or would take more
-        memory than :data:`scd_analysis.store_headers.MEMORY_LIMIT`, or holds what is no regular file.
+        memory than :data:`scd_analysis.trace.headers.MEMORY_LIMIT`, or holds what is no regular file.
     """
     try:
         return _open(source, what)

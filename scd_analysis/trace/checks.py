@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from scd_analysis.errors import InputError, TraceError
-from scd_analysis.law_checks import check_law_error
-from scd_analysis.recorded_laws import form_of
-from scd_analysis.schema import COMPACT, LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.store_headers import Header, check_memory, whole
-from scd_analysis.trace_store import GuardedStore, Happened, chunks_between
+from scd_analysis.trace.compact import form_of
+from scd_analysis.trace.headers import Header, check_memory, whole
+from scd_analysis.trace.schema import COMPACT, LAWS, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.trace.store import GuardedStore, Happened, chunks_between
+from scd_analysis.trace.stored_laws import check_law_error
 
 SIZES = {"slot": "window", "position": "num_tokens", "vocab": "vocab_size"}
 """Dimensions, and the attributes that say how large they are."""

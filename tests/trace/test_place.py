@@ -12,7 +12,7 @@ import torch
 import scd_analysis
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace import TraceWriter, open_trace, validate
-from scd_analysis.trace_place import leftovers, remove_trace
+from scd_analysis.trace.place import leftovers, remove_trace
 from scd_analysis.validate import as_array
 
 SIZES = {"vocab_size": 3, "num_tokens": 5, "window": 1, "decoder": "mine"}
@@ -267,7 +267,7 @@ def test_laws_are_given_for_every_draft_of_a_trace_that_stores_them():
 
 
 def test_windows_of_large_laws_are_written_in_chunks_that_can_be_read(monkeypatch):
-    monkeypatch.setattr("scd_analysis.trace_writer._CHUNK_BYTES", 64)
+    monkeypatch.setattr("scd_analysis.trace.writer._CHUNK_BYTES", 64)
     sizes = {"vocab_size": 8, "num_tokens": 4, "window": 3, "decoder": "mine"}
     with scd_analysis.TraceWriter(**sizes, laws=True) as trace:
         law, zeros = np.full((2, 3, 8), 1 / 8), np.zeros((2, 3), dtype=int)

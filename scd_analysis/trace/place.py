@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from zarr.storage import LocalStore
 
 from scd_analysis.errors import InputError
-from scd_analysis.schema import VARIABLES
-from scd_analysis.store_headers import HEADER_BYTES, group_attributes, read_json, whole
+from scd_analysis.trace.headers import HEADER_BYTES, group_attributes, read_json, whole
+from scd_analysis.trace.schema import VARIABLES
 
 _HEADER, _LOCK, _PACKED = "zarr.json", "writing.lock", "packed.tmp"
 

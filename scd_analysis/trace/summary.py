@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from scd_analysis import trajectories
-from scd_analysis.recorded_laws import form_of
+from scd_analysis.trace import trajectories
+from scd_analysis.trace.compact import form_of
 
 
 def summarise(trace: xr.Dataset) -> dict[str, Any]:

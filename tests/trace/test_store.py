@@ -16,9 +16,9 @@ import zarr
 from reference import TabularModel, decode
 from scd_analysis import Outcome, audit, open_trace
 from scd_analysis.errors import TraceError
-from scd_analysis.summary import summarise
 from scd_analysis.trace import read_laws, validate
-from scd_analysis.trace_store import read_dataset
+from scd_analysis.trace.store import read_dataset
+from scd_analysis.trace.summary import summarise
 
 MODEL = TabularModel.random(3, 5, 0.7, seed=0)
 

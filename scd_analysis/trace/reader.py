@@ -1,8 +1,4 @@
-"""The record of a decode: an xarray dataset on a Zarr store, read back and checked.
-
-:class:`TraceWriter` writes it while a decoder runs; :func:`open_trace` opens it, also after a crash; :func:`validate`
-says whether it keeps its promises. The variables are listed in :mod:`scd_analysis.schema`.
-"""
+"""Opens a trace, and says whether it contradicts itself."""
 
 from __future__ import annotations
 
@@ -13,17 +9,13 @@ import numpy as np
 import xarray as xr
 from zarr.abc.store import Store
 
-from scd_analysis.coherence import check_coherent
 from scd_analysis.errors import InputError, TraceError
-from scd_analysis.recorded_laws import check_recorded, laws_of, read_laws
-from scd_analysis.schema import FLAGS, REQUIRED, VARIABLES
-from scd_analysis.trace_checks import RANGES, check_arrays, check_attributes, check_dataset
-from scd_analysis.trace_place import leftovers
-from scd_analysis.trace_store import GuardedStore, Happened, lazy_variable, one_line, open_store
-from scd_analysis.trace_writer import TraceWriter
-
-__all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
-
+from scd_analysis.trace.checks import RANGES, check_arrays, check_attributes, check_dataset
+from scd_analysis.trace.coherence import check_coherent
+from scd_analysis.trace.place import leftovers
+from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
+from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, one_line, open_store
+from scd_analysis.trace.stored_laws import check_recorded
 
 _SLOTS_AT_ONCE = 2**20
 """Slots that are checked together: some 250 bytes each once loaded."""
@@ -49,7 +41,7 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     ------
     TraceError
         If there is no trace, or it is of a later schema, or truncated, or would take more memory than
-        :data:`scd_analysis.store_headers.MEMORY_LIMIT`; when it is read, if a chunk turns out to be damaged.
+        :data:`scd_analysis.trace.headers.MEMORY_LIMIT`; when it is read, if a chunk turns out to be damaged.
     """
     what = f"trace {source}"
     if isinstance(source, str | Path) and not Path(source).exists():

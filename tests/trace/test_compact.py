@@ -12,10 +12,10 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
 from scd_analysis.errors import InputError, LawError, TraceError, UnknownNameError
-from scd_analysis.recorded_laws import _round, form_of
-from scd_analysis.schema import COMPACT, LAWS, REQUIRED, SCALARS_OF_LAWS, VARIABLES
-from scd_analysis.summary import summarise
 from scd_analysis.trace import open_trace, read_laws, validate
+from scd_analysis.trace.compact import _round, form_of
+from scd_analysis.trace.schema import COMPACT, LAWS, REQUIRED, SCALARS_OF_LAWS, VARIABLES
+from scd_analysis.trace.summary import summarise
 
 MODEL = TabularModel.random(8, 5, 0.4, seed=0)
 FORMS = ("laws-float16", "laws-top-3")

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from scd_analysis.errors import InputError, LawError
 from scd_analysis.laws import KERNELS
-from scd_analysis.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
-from scd_analysis.store_headers import read_json
+from scd_analysis.trace.headers import read_json
+from scd_analysis.trace.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
 from scd_analysis.validate import as_array, check_laws, check_tokens
 
 Array = npt.NDArray[Any]
@@ -23,7 +23,7 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
     Parameters
     ----------
     given : dict
-        ``base`` and other variables of :mod:`scd_analysis.schema`, as array_like with leading dimension B.
+        ``base`` and other variables of :mod:`scd_analysis.trace.schema`, as array_like with leading dimension B.
     sizes : dict of str to int
         Of the dimensions ``slot``, ``vocab`` and ``position``.
 

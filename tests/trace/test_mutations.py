@@ -16,9 +16,9 @@ import scd_analysis
 from reference import TabularModel, decode
 from scd_analysis import audit, open_trace
 from scd_analysis.errors import InputError, LawError, TraceError
-from scd_analysis.schema import LAWS, REQUIRED
-from scd_analysis.summary import summarise
 from scd_analysis.trace import read_laws, validate
+from scd_analysis.trace.schema import LAWS, REQUIRED
+from scd_analysis.trace.summary import summarise
 
 MODEL = TabularModel.random(3, 4, 0.7, seed=0)
 FORMS = ("laws", "laws-float16", "laws-top-2")

@@ -5,10 +5,10 @@ import pytest
 
 import scd_analysis
 from reference import TabularModel, decode
-from scd_analysis import trajectories as tr
 from scd_analysis.errors import InputError, UnknownNameError
-from scd_analysis.summary import summarise
 from scd_analysis.trace import open_trace
+from scd_analysis.trace import trajectories as tr
+from scd_analysis.trace.summary import summarise
 from tests.statistics import ledger
 
 

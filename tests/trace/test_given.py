@@ -6,8 +6,8 @@ import pytest
 import scd_analysis
 from reference import TabularModel
 from scd_analysis.errors import InputError, LawError
-from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.trace import open_trace
+from scd_analysis.trace.schema import SCALARS_OF_LAWS
 from tests.traces import foreign_rows
 
 
