@@ -17,6 +17,9 @@ from scd_analysis.errors import InputError, LawError, UnknownNameError
 LAW_TOLERANCE = 1e-4
 """How far from one a law's sum may be: float32 softmax over 65,536 entries stays within 1e-5."""
 
+SAME_LAW = 1e-3
+"""How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
+
 
 def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) -> npt.NDArray[Any]:
     """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
@@ -110,6 +113,21 @@ def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None
         first = np.argwhere(off)[0]
         value = total[tuple(first)] if total.ndim else total
         raise LawError(f"{name}{_at(first)} sums to {float(value):.6g}: a law sums to 1 within {LAW_TOLERANCE:g}")
+
+
+def check_model_laws(laws: npt.NDArray[np.float64], expected: tuple[int, ...], name: str) -> None:
+    """Check that what a model's ``next_token_probs`` gave has the expected shape [B, t + 1, V], and holds laws.
+
+    Raises
+    ------
+    InputError
+        Naming both shapes.
+    LawError
+        Naming the first entry or sum that is wrong.
+    """
+    if laws.shape != expected:
+        raise InputError(f"{name} has shape {laws.shape}: expected {expected}")
+    check_laws(laws, name)
 
 
 def check_same_shape(first: npt.NDArray[Any], second: npt.NDArray[Any], names: tuple[str, str]) -> None:

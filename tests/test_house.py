@@ -39,7 +39,7 @@ def test_the_core_never_imports_the_reference_decoder(path):
 
 @pytest.mark.parametrize("path", [p for p in LIBRARY if "reference" in p.parts], ids=lambda p: p.name)
 def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
-    allowed = {f"scd_analysis.{name}" for name in ("conditions", "errors", "laws", "trace", "validate")}
+    allowed = {f"scd_analysis.{name}" for name in ("conditions", "errors", "laws", "laws.kernels", "trace", "validate")}
     assert {name for name in imports(path) if name.startswith("scd_analysis")} <= allowed
     assert not names(path, "studies")
 

@@ -34,6 +34,7 @@ from typing import Any, Protocol
 
 from scd_analysis.exact.arithmetic import Number, as_number, normalised
 from scd_analysis.exact.run import Run
+from scd_analysis.laws.kernels import excess
 
 
 class Race(Protocol):
@@ -76,11 +77,6 @@ class Draws(Protocol):
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
         ...
-
-
-def positive_part(target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> list[Any]:
-    """``(target_probs - draft_probs)+``, the unnormalised residual of modified rejection sampling."""
-    return [max(p - q, 0 * p) for p, q in zip(target_probs, draft_probs, strict=True)]
 
 
 class EnumeratedDraws:
@@ -126,7 +122,7 @@ class EnumeratedDraws:
 
     def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
         """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, positive_part(target_probs, draft_probs))
+        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
@@ -188,7 +184,7 @@ class SampledDraws:
 
     def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
         """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, positive_part(target_probs, draft_probs))
+        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""

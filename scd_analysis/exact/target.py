@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from scd_analysis.exact.arithmetic import ArithmeticName, Number, normalised
-from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
+from scd_analysis.validate import as_array, check_at_least, check_known, check_model_laws
 
 MOST_OUTCOMES = 2_000_000
 _BATCH = 4096
@@ -77,11 +77,5 @@ def _next_laws(model: TargetModel, prefixes: list[tuple[int, ...]]) -> Any:
     tokens = torch.tensor(prefixes, dtype=torch.long).reshape(len(prefixes), length)
     with torch.no_grad():
         probs = as_array(model.next_token_probs(tokens), "next_token_probs")
-    expected = (len(prefixes), length + 1, model.vocab_size)
-    if probs.shape != expected:
-        from scd_analysis.errors import InputError
-
-        raise InputError(f"next_token_probs gives shape {probs.shape} for {length} tokens: expected {expected}")
-    laws = probs[:, length]
-    check_laws(laws, "next_token_probs")
-    return laws.tolist()
+    check_model_laws(probs, (len(prefixes), length + 1, model.vocab_size), "next_token_probs(tokens)")
+    return probs[:, length].tolist()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.errors import InputError, LawError
-from scd_analysis.laws import KERNELS
+from scd_analysis.laws import kernels
 from scd_analysis.trace.headers import read_json
 from scd_analysis.trace.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
 from scd_analysis.validate import as_array, check_laws, check_tokens
@@ -194,10 +194,10 @@ def _scalars_of_laws(rows: dict[str, Array], laws: dict[str, Array]) -> dict[str
             )
     if "target_probs" in laws:
         derived["target_prob_of_token"] = of_token["target_probs"]
-        derived["entropy"] = KERNELS["entropy"](laws["target_probs"])
-        derived["renyi2"] = KERNELS["renyi2_entropy"](laws["target_probs"])
+        derived["entropy"] = kernels.entropy(laws["target_probs"])
+        derived["renyi2"] = kernels.renyi2_entropy(laws["target_probs"])
     if len(laws) == len(LAWS):
         both = laws["target_probs"], laws["draft_probs"]
-        pairs = ("total_variation", "collision_independent", "collision_gumbel")
-        derived |= {name: KERNELS[name](*both) for name in pairs}
+        pairs = (kernels.total_variation, kernels.collision_independent, kernels.collision_gumbel)
+        derived |= {kernel.__name__: kernel(*both) for kernel in pairs}
     return {name: derived[name] for name in SCALARS_OF_LAWS if name in derived and name not in rows}

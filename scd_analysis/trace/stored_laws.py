@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.errors import LawError, TraceError
+from scd_analysis.laws import kernels
 from scd_analysis.trace.compact import form_of, stored_as
 from scd_analysis.trace.headers import check_memory, whole
 from scd_analysis.trace.schema import HALF_SCALE, LAWS
@@ -250,7 +251,7 @@ def _measured(part: xr.Dataset, first: int) -> tuple[dict[str, Floats], Floats, 
         draft, target = laws.values()
         at = np.nan_to_num(token).astype(np.int64)[..., None]
         own = {name: np.take_along_axis(law, at, -1)[..., 0] for name, law in laws.items()}
-        return own, np.abs(draft - target).sum(-1) / 2, (draft * target).sum(-1)
+        return own, kernels.total_variation(draft, target), kernels.collision_independent(draft, target)
     kept = {name: _kept(part, name, first) for name in LAWS}
     own = {}
     for name, (tokens, probs) in kept.items():

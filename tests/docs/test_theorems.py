@@ -60,6 +60,6 @@ def test_a_test_that_does_not_exist_is_found(tmp_path: Path) -> None:
 def test_a_claim_that_is_not_on_the_map_is_found() -> None:
     names = set(claims(laws, evidence))
     assert {"scd_analysis.laws.verified_law", "scd_analysis.evidence.pit"} <= names
-    assert "scd_analysis.laws.KERNELS" not in names
+    assert "scd_analysis.laws.COUPLINGS" not in names
     assert entries("| `a.b` | says | so | `tests/x.py::test_y` |")[0].functions == ["a.b"]
     assert entries("| `a.b` | says | so | no test |") == []

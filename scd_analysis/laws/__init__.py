@@ -1,78 +1,26 @@
 """Distances between two laws, and how often couplings of them collide. Arrays in, arrays out.
 
 Every public function takes NumPy arrays (or what converts: lists, tensors), checks that they hold laws, computes in
-float64 and drops the axis of the law. The functions of :data:`KERNELS` skip the checks and work on NumPy arrays and
-on PyTorch tensors alike, last axis only, so that a decoder can call them on its device.
+float64 and drops the axis of the law. The formulas are in :mod:`scd_analysis.laws.kernels`, without the checks.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from scd_analysis.laws import kernels
 from scd_analysis.validate import as_array, check_known, check_laws, check_same_shape
 
 FloatArray = npt.NDArray[np.float64]
-COUPLINGS = ("independent", "maximal", "gumbel")
-
-
-def _namespace(array: Any) -> Any:
-    """``numpy`` or ``torch``: for the functions used here the two spell alike, ``axis`` included."""
-    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
-
-
-def _take_along(array: Any, order: Any) -> Any:
-    return np.take_along_axis(array, order, -1) if isinstance(array, np.ndarray) else array.gather(-1, order)
-
-
-def _total_variation(first: Any, second: Any) -> Any:
-    return 0.5 * abs(first - second).sum(axis=-1)
-
-
-def _entropy(law: Any) -> Any:
-    xp = _namespace(law)
-    return -(law * xp.log(xp.where(law > 0, law, xp.ones_like(law)))).sum(axis=-1)
-
-
-def _renyi2_entropy(law: Any) -> Any:
-    return -_namespace(law).log((law * law).sum(axis=-1))
-
-
-def _collision_independent(first: Any, second: Any) -> Any:
-    return (first * second).sum(axis=-1)
-
-
-def _collision_maximal(first: Any, second: Any) -> Any:
-    return _namespace(first).minimum(first, second).sum(axis=-1)
-
-
-def _collision_gumbel(first: Any, second: Any) -> Any:
-    xp = _namespace(first)
-    one = xp.ones_like(first)
-    ratio = xp.where(first > 0, second / xp.where(first > 0, first, one), one * np.inf)
-    order = xp.argsort(ratio, axis=-1)
-    first, second = _take_along(first, order), _take_along(second, order)
-    first_up_to = xp.cumsum(first, axis=-1)
-    second_after = second.sum(axis=-1)[..., None] - xp.cumsum(second, axis=-1)
-    both = (first > 0) & (second > 0)
-    first, second = xp.where(both, first, one), xp.where(both, second, one)
-    wins = 1.0 / (first_up_to / first + second_after / second)
-    return xp.where(both, wins, 0 * one).sum(axis=-1)
-
-
-KERNELS: dict[str, Callable[..., Any]] = {
-    "total_variation": _total_variation,
-    "entropy": _entropy,
-    "renyi2_entropy": _renyi2_entropy,
-    "collision_independent": _collision_independent,
-    "collision_maximal": _collision_maximal,
-    "collision_gumbel": _collision_gumbel,
+COUPLINGS = {
+    "independent": kernels.collision_independent,
+    "maximal": kernels.collision_maximal,
+    "gumbel": kernels.collision_gumbel,
 }
-"""Unchecked functions of laws on the last axis, for NumPy arrays and PyTorch tensors."""
+"""Couplings of two draws, and how often they collide."""
 
 
 def _law(value: Any, name: str, axis: int) -> FloatArray:
@@ -113,7 +61,7 @@ def total_variation(p: Any, q: Any, axis: int = -1) -> FloatArray:
     ----------
     Leviathan, Kalman, Matias: ICML 2023, Theorem 3.5 (acceptance = 1 - TV).
     """
-    return np.asarray(_total_variation(*_pair(p, q, axis)))
+    return np.asarray(kernels.total_variation(*_pair(p, q, axis)))
 
 
 def entropy(p: Any, axis: int = -1) -> FloatArray:
@@ -135,7 +83,7 @@ def entropy(p: Any, axis: int = -1) -> FloatArray:
     ----------
     Shannon: A mathematical theory of communication. Bell System Technical Journal 27, 1948, section 6.
     """
-    return np.asarray(_entropy(_law(p, "p", axis)))
+    return np.asarray(kernels.entropy(_law(p, "p", axis)))
 
 
 def renyi2_entropy(p: Any, axis: int = -1) -> FloatArray:
@@ -157,7 +105,7 @@ def renyi2_entropy(p: Any, axis: int = -1) -> FloatArray:
     ----------
     Renyi: On measures of entropy and information. Berkeley Symposium 4.1, 1961.
     """
-    return np.asarray(_renyi2_entropy(_law(p, "p", axis)))
+    return np.asarray(kernels.renyi2_entropy(_law(p, "p", axis)))
 
 
 def collision_probability(p: Any, q: Any, coupling: str = "independent", axis: int = -1) -> FloatArray:
@@ -192,7 +140,7 @@ def collision_probability(p: Any, q: Any, coupling: str = "independent", axis: i
     decoding, arXiv:2408.07978 (Gumbel sharing).
     """
     check_known(coupling, COUPLINGS, "coupling")
-    return np.asarray(KERNELS[f"collision_{coupling}"](*_pair(p, q, axis)))
+    return np.asarray(COUPLINGS[coupling](*_pair(p, q, axis)))
 
 
 def collision_bound(p: Any, q: Any, coupling: str = "independent", axis: int = -1) -> FloatArray:
@@ -224,8 +172,8 @@ def collision_bound(p: Any, q: Any, coupling: str = "independent", axis: int = -
     check_known(coupling, COUPLINGS, "coupling")
     first, second = _pair(p, q, axis)
     if coupling == "independent":
-        return np.asarray(np.exp(-(_renyi2_entropy(first) + _renyi2_entropy(second)) / 2))
-    tv = _total_variation(first, second)
+        return np.asarray(np.exp(-(kernels.renyi2_entropy(first) + kernels.renyi2_entropy(second)) / 2))
+    tv = kernels.total_variation(first, second)
     return np.asarray(1 - tv if coupling == "maximal" else (1 - tv) / (1 + tv))
 
 
@@ -256,5 +204,4 @@ def verified_law(draft_law: Any, acceptance: Any, replacement: Any) -> FloatArra
     Leviathan, Kalman, Matias: ICML 2023, appendix A.1 (with a = min(1, p / q), r = norm((p - q)+), d = q: out = p).
     """
     drafts, other = _law(draft_law, "draft_law", -1), _law(replacement, "replacement", -1)
-    kept = drafts * as_array(acceptance, "acceptance")
-    return np.asarray(kept + (1 - kept.sum(-1, keepdims=True)) * other)
+    return np.asarray(kernels.output_law(drafts, as_array(acceptance, "acceptance"), other))
