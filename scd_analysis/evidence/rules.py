@@ -84,9 +84,7 @@ def _argmax_draft(target: Floats, draft: Floats, earlier: Floats) -> Floats:
 
 
 def _tilted_draft(target: Floats, draft: Floats, earlier: Floats) -> Floats:
-    earlier = np.where(earlier > 0, earlier, np.broadcast_to(draft, np.broadcast_shapes(draft.shape, earlier.shape)))
-    drawn = tilted(draft, earlier)
-    return output_law(drawn, acceptance(target, draft), residual(target, draft))
+    return output_law(tilted(draft, earlier), acceptance(target, draft), residual(target, draft))
 
 
 RULES = (
