@@ -33,6 +33,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from scd_analysis.exact.arithmetic import Number, as_number, normalised
+from scd_analysis.exact.numbers import Variate
 from scd_analysis.exact.run import Run
 from scd_analysis.laws.kernels import excess
 
@@ -88,23 +89,21 @@ class EnumeratedDraws:
     @property
     def rational(self) -> bool:
         """Whether numbers are Fractions."""
-        return self._run.world.rational
+        return self._run.known.rational
 
     def number(self, value: Any) -> Number:
         """Convert a constant to the arithmetic in use."""
-        return self._run.world.number(value)
+        return self._run.known.number(value)
 
     def _source(self, key: Hashable) -> int:
         found = self._run.drawn.get(("uniform", key))
         if found is None:
-            found = self._run.drawn[("uniform", key)] = [self._run.world.source()]
+            found = self._run.drawn[("uniform", key)] = [self._run.known.source()]
         return found[0]
 
     def uniform(self, key: Hashable) -> Any:
         """Give the uniform variate of a key."""
-        from scd_analysis.exact.terms import Variate
-
-        return Variate(self._run.world, self._source(key), ())
+        return Variate(self._run.known, self._source(key), ())
 
     def bernoulli(self, key: Hashable, probability: Any) -> bool:
         """Give ``uniform(key) < probability``."""
@@ -118,7 +117,7 @@ class EnumeratedDraws:
         for p in law[:last]:
             mass += p
             thresholds.append(mass)
-        return self._run.world.cut(self._source(key), (), thresholds)
+        return self._run.known.cut(self._source(key), (), thresholds)
 
     def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
         """Draw from ``(target_probs - draft_probs)+``, normalised."""
@@ -135,13 +134,13 @@ class _EnumeratedRace:
         self._key = key
 
     def winner(self, weights: Sequence[Any]) -> int:
-        world = self._run.world
+        known = self._run.known
         found = self._run.drawn.get(("race", self._key))
         if found is None:
-            found = self._run.drawn[("race", self._key)] = [world.source() for _ in weights]
+            found = self._run.drawn[("race", self._key)] = [known.source() for _ in weights]
         if len(found) != len(weights):
             raise ValueError(f"weights has {len(weights)} entries: this race had {len(found)} before")
-        return world.race(found, normalised(weights, world.rational))
+        return known.race(found, normalised(weights, known.rational))
 
 
 class SampledDraws:

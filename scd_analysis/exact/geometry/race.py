@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.monotone import Chain, Step
+from scd_analysis.exact.geometry.monotone import Chain, Step
 
 Absorb = Callable[[Number], bool]
 """Asked whether a change of law of this total variation may be passed over (and counted)."""

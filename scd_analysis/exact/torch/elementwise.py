@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from scd_analysis.exact import algebra, decisions
+from scd_analysis.exact import numbers
 from scd_analysis.exact.arithmetic import INFINITE
+from scd_analysis.exact.numbers import Term, is_random
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Term, Undrawn, is_random
-from scd_analysis.exact.torch_shadow import plain_list, settle, write_terms
+from scd_analysis.exact.torch.entries import write_terms
+from scd_analysis.exact.torch.memory import plain_list
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import Undrawn, settle
 
 Entry = Any  # a plain number or a term
 
@@ -83,21 +85,21 @@ def _binary(name: str) -> Callable[..., Any]:
     def rule(left: Entry, right: Entry, alpha: Entry = 1) -> Any:
         if alpha != 1:
             right = right * alpha
-        return algebra.binary(name, left, right) if is_random(left) or is_random(right) else left
+        return numbers.binary(name, left, right) if is_random(left) or is_random(right) else left
 
     return rule
 
 
 def _unary(name: str) -> Callable[..., Any]:
-    return lambda x, *_: algebra.unary(name, x)
+    return lambda x, *_: numbers.unary(name, x)
 
 
 def _compared(name: str) -> Callable[..., bool]:
-    return lambda left, right: decisions.compare(name, left, right)
+    return lambda left, right: numbers.compare(name, left, right)
 
 
 def _rounded(how: str) -> Callable[..., float]:
-    return lambda x: decisions.rounded(x, how)
+    return lambda x: numbers.rounded(x, how)
 
 
 def _clamp(x: Entry, low: Entry = None, high: Entry = None, *, min: Entry = None, max: Entry = None) -> Any:
@@ -106,7 +108,7 @@ def _clamp(x: Entry, low: Entry = None, high: Entry = None, *, min: Entry = None
     if is_random(low) or is_random(high):
         low_or_x = x if low is None else _larger(x, low)
         return low_or_x if high is None else _smaller(low_or_x, high)
-    return algebra.clamped(x, -INFINITE if low is None else low, INFINITE if high is None else high)
+    return numbers.clamped(x, -INFINITE if low is None else low, INFINITE if high is None else high)
 
 
 def _larger(x: Entry, y: Entry) -> Any:
@@ -122,12 +124,12 @@ def _chosen(x: Entry, y: Entry, *, largest: bool) -> Any:
     for random, constant in ((x, y), (y, x)):
         if is_random(random) and not is_random(constant):
             low, high = (constant, INFINITE) if largest else (-INFINITE, constant)
-            return algebra.clamped(random, low, high)
-    return (x, y)[decisions.extreme([x, y], largest=largest, what="maximum" if largest else "minimum")]
+            return numbers.clamped(random, low, high)
+    return (x, y)[numbers.extreme([x, y], largest=largest, what="maximum" if largest else "minimum")]
 
 
 def _divided(left: Entry, right: Entry) -> Any:
-    return algebra.binary("div", left, right)
+    return numbers.binary("div", left, right)
 
 
 def _addcmul(x: Entry, a: Entry, b: Entry, value: Entry = 1) -> Any:
@@ -135,21 +137,21 @@ def _addcmul(x: Entry, a: Entry, b: Entry, value: Entry = 1) -> Any:
 
 
 def _addcdiv(x: Entry, a: Entry, b: Entry, value: Entry = 1) -> Any:
-    quotient = algebra.binary("div", a, b) if is_random(a) or is_random(b) else a / b
+    quotient = numbers.binary("div", a, b) if is_random(a) or is_random(b) else a / b
     return _sum(x, _product(quotient, value))
 
 
 def _lerp(x: Entry, y: Entry, weight: Entry) -> Any:
-    difference = algebra.binary("sub", y, x) if is_random(x) or is_random(y) else y - x
+    difference = numbers.binary("sub", y, x) if is_random(x) or is_random(y) else y - x
     return _sum(x, _product(weight, difference))
 
 
 def _product(a: Entry, b: Entry) -> Any:
-    return algebra.binary("mul", a, b) if is_random(a) or is_random(b) else a * b
+    return numbers.binary("mul", a, b) if is_random(a) or is_random(b) else a * b
 
 
 def _sum(a: Entry, b: Entry) -> Any:
-    return algebra.binary("add", a, b) if is_random(a) or is_random(b) else a + b
+    return numbers.binary("add", a, b) if is_random(a) or is_random(b) else a + b
 
 
 RULES: dict[str, Callable[..., Any]] = {
@@ -182,10 +184,10 @@ RULES: dict[str, Callable[..., Any]] = {
     "isposinf": lambda x: x is None,
     "isneginf": lambda x: x is None,
     "isfinite": lambda x: x is not None,
-    "sign": lambda x: float(decisions.compare("gt", x, 0)) - float(decisions.compare("lt", x, 0)),
-    "logical_not": lambda x: not decisions.compare("ne", x, 0),
-    "floor_divide": lambda x, y: decisions.rounded(_divided(x, y), "floor"),
-    "remainder": lambda x, y: algebra.binary("sub", x, _product(decisions.rounded(_divided(x, y), "floor"), y)),
+    "sign": lambda x: float(numbers.compare("gt", x, 0)) - float(numbers.compare("lt", x, 0)),
+    "logical_not": lambda x: not numbers.compare("ne", x, 0),
+    "floor_divide": lambda x, y: numbers.rounded(_divided(x, y), "floor"),
+    "remainder": lambda x, y: numbers.binary("sub", x, _product(numbers.rounded(_divided(x, y), "floor"), y)),
     "nan_to_num": lambda x, *_: x,
 }
 """What each elementwise operation does to one entry."""
@@ -196,7 +198,7 @@ def divided(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     mode = kwargs.get("rounding_mode")
     if mode is None:
         return elementwise(run, func, args, kwargs, _divided)
-    return elementwise(run, func, args, kwargs, lambda x, y: decisions.rounded(_divided(x, y), mode))
+    return elementwise(run, func, args, kwargs, lambda x, y: numbers.rounded(_divided(x, y), mode))
 
 
 def converted(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -207,7 +209,7 @@ def converted(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     source = args[0] if schema(func).name == "_to_copy" else args[1]
     out = func(*args, **kwargs)
     terms = entries(run, source, out.shape, source.dtype)
-    how = (lambda x: decisions.compare("ne", x, 0)) if out.dtype == torch.bool else _rounded("trunc")
+    how = (lambda x: numbers.compare("ne", x, 0)) if out.dtype == torch.bool else _rounded("trunc")
     places = [place for place, term in enumerate(terms) if is_random(term)]
     write_terms(run, out, places, [how(terms[place]) for place in places])
     return out

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from scd_analysis.exact import algebra, decisions
+from scd_analysis.exact import numbers
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.context import refuse
+from scd_analysis.exact.numbers import Term, Unknown, Variate, is_random
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Term, Variate, is_random
-from scd_analysis.exact.torch_shadow import read_terms, write_terms
+from scd_analysis.exact.torch.entries import write_terms
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import read_terms
 
 Arguments = dict[str, Any]
 
@@ -47,7 +48,7 @@ def ranking(values: list[Any], count: int, *, largest: bool, what: str) -> list[
     left = list(range(len(values)))
     order = []
     for _ in range(count):
-        winner = decisions.extreme([values[index] for index in left], largest=largest, what=what)
+        winner = numbers.extreme([values[index] for index in left], largest=largest, what=what)
         order.append(left.pop(winner))
     return order
 
@@ -59,7 +60,7 @@ def arg_extreme(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -
     tensor, dim = given["self"], given["dim"]
     what = schema(func).name
     if dim is None:
-        best = decisions.extreme(read_terms(run, tensor), largest=largest, what=what)
+        best = numbers.extreme(read_terms(run, tensor), largest=largest, what=what)
         shape = [1] * tensor.dim() if given["keepdim"] else []
         return torch.tensor(best, device=tensor.device).reshape(shape)
     rows, _ = rows_of(run, tensor, dim)
@@ -75,7 +76,7 @@ def extreme_values(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments
     tensor, largest = given["self"], "max" in name
     if "dim" not in given:
         values = read_terms(run, tensor)
-        best = values[decisions.extreme(values, largest=largest, what=name)]
+        best = values[numbers.extreme(values, largest=largest, what=name)]
         return _scalar(run, tensor, best)
     dim = given["dim"]
     rows, _ = rows_of(run, tensor, dim)
@@ -100,7 +101,7 @@ def extreme_over(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) 
     flat = tensor.permute(*kept, *dims).reshape(*(tensor.shape[dim] for dim in kept), -1) if dims else tensor
     terms, width = read_terms(run, tensor.permute(*kept, *dims)), flat.shape[-1] if flat.dim() else 1
     rows = [terms[start : start + width] for start in range(0, len(terms), width)]
-    best = [[row[decisions.extreme(row, largest=name == "amax", what=name)]] for row in rows]
+    best = [[row[numbers.extreme(row, largest=name == "amax", what=name)]] for row in rows]
     out = place_rows(run, flat, -1, best, tensor.dtype)
     shape = [1 if dim in dims else tensor.shape[dim] for dim in range(tensor.dim())]
     return out.reshape(shape if given["keepdim"] else [tensor.shape[dim] for dim in kept])
@@ -153,7 +154,7 @@ def _insertion(term: Any, table: list[Any], *, right: bool) -> int:
     if any(is_random(entry) for entry in table):
         refuse("searchsorted", "the sequence itself is random")
     if isinstance(term, Variate) and all(a <= b for a, b in pairwise(table)):
-        return term.world.cut(term.source, term.chain, [term.world.number(entry) for entry in table])
+        return term.known.cut(term.source, term.chain, [term.known.number(entry) for entry in table])
     return bisect.bisect_right(table, term) if right else bisect.bisect_left(table, term)
 
 
@@ -174,10 +175,8 @@ def softmaxed(run: Run, func: Any, args: tuple[Any, ...], kwargs: Arguments) -> 
 
 def _shifted(entry: Any, name: int, low: Number, high: Number) -> Term:
     if isinstance(entry, Variate):
-        return algebra.increasing_unknown(entry, name, low, high)
+        return numbers.increasing_unknown(entry, name, low, high)
     if not is_random(entry) and entry != -float("inf"):
-        from scd_analysis.exact.terms import Unknown
-
         return Unknown("softmax", "numbers and variates share a row")
     return low if not is_random(entry) else entry
 

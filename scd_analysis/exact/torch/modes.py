@@ -9,17 +9,16 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scd_analysis.exact import context
-from scd_analysis.exact.context import drawing, refuse
-from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Unknown
-from scd_analysis.exact.torch_draws import drawn
-from scd_analysis.exact.torch_elementwise import RULES, divided, elementwise
-from scd_analysis.exact.torch_movement import MOVES, move
-from scd_analysis.exact.torch_order import HANDLERS
-from scd_analysis.exact.torch_postponed import LOOKS, looks
-from scd_analysis.exact.torch_shadow import fill_random, settle, shadow_of, tensors_in
+from scd_analysis.exact.numbers import Unknown
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import Run, current, drawing
+from scd_analysis.exact.torch.draws import drawn
+from scd_analysis.exact.torch.elementwise import RULES, divided, elementwise
+from scd_analysis.exact.torch.movement import MOVES, copy_out, move
+from scd_analysis.exact.torch.order import HANDLERS
+from scd_analysis.exact.torch.postponed import LOOKS, looks
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import fill_random, settle, shadow_of, tensors_in
 
 _VALUE_FREE = frozenset(
     [
@@ -74,7 +73,7 @@ class DispatchMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        run = context.current()
+        run = current()
         if run is None:
             return func(*args, **kwargs)
         kind = _kinds.get(func)
@@ -99,7 +98,7 @@ def seen_on_threads(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap what another thread will call: modes belong to a thread, and variates are no numbers there either."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if context.current() is None:
+        if current() is None:
             return function(*args, **kwargs)
         with DispatchMode():  # type: ignore[no-untyped-call]
             return function(*args, **kwargs)
@@ -202,11 +201,3 @@ def _without_out(func: Any) -> Any:
         if found is not None and [a.name for a in found._schema.arguments] == names:
             return found
     return refuse(str(packet), f"its form {overload} is not followed on variates")
-
-
-def copy_out(run: Run, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Write a result to ``out=``, or over an operand."""
-    if target.shape != value.shape:
-        target.resize_(value.shape)
-    move(run, torch.ops.aten.copy_.default, (target, value), {})
-    return target

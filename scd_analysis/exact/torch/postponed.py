@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from scd_analysis.exact.numbers import is_random
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Undrawn, is_random
-from scd_analysis.exact.torch_order import place_rows
-from scd_analysis.exact.torch_shadow import raw_terms, write_terms
+from scd_analysis.exact.torch.entries import write_terms
+from scd_analysis.exact.torch.order import place_rows
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import Undrawn, raw_terms
 
 LOOKS = frozenset({"cumprod", "all", "any", "logical_not", "bitwise_not"})
 """Operations that are done here on whole numbers and booleans."""

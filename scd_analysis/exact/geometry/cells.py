@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.cones import cone_probability
+from scd_analysis.exact.geometry.cones import cone_probability
 
 Edges = dict[tuple[int, int], Fraction]
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from scd_analysis.exact.context import refuse
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.torch_elementwise import converted
-from scd_analysis.exact.torch_shadow import Shadow, plain_item, settle, shadow_of, tensors_in
+from scd_analysis.exact.torch.elementwise import converted
+from scd_analysis.exact.torch.memory import Shadow, plain_item
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import settle, shadow_of, tensors_in
 
 MOVES = frozenset(
     [
@@ -166,3 +167,11 @@ def _as_shadow(shadow: Shadow, name: str, value: Any, *, target: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_as_shadow(shadow, name, item, target=target) for item in value]
     return 0 if name in _DATA and isinstance(value, (int, float)) else value
+
+
+def copy_out(run: Run, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Write a result to ``out=``, or over an operand."""
+    if target.shape != value.shape:
+        target.resize_(value.shape)
+    move(run, torch.ops.aten.copy_.default, (target, value), {})
+    return target

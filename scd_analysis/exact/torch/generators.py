@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from scd_analysis.exact.context import refuse
-from scd_analysis.exact.run import AGAIN, Run
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import REPEATED_NOISE, Run
 
 _RAND, _GENERATOR = torch.rand, torch.Generator  # before they are intercepted
 
@@ -46,7 +46,7 @@ class Generators:
     def _once(self, run: Run, state: torch.Tensor, what: str) -> None:
         key = blake2b(state.numpy().tobytes(), digest_size=16).digest()
         if key in run.states:
-            refuse(what, f"a draw was made from the same state in this run, and {AGAIN}")
+            refuse(what, f"a draw was made from the same state in this run, and {REPEATED_NOISE}")
         run.states.add(key)
 
     def restore(self) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from scd_analysis.exact import cells
 from scd_analysis.exact.arithmetic import Number, as_number, exact, total
-from scd_analysis.exact.cells import Cell
-from scd_analysis.exact.context import refuse
-from scd_analysis.exact.monotone import Chain, NotInvertible, bounds, increasing, threshold
-from scd_analysis.exact.race import RaceForm, race_form
+from scd_analysis.exact.geometry import cells
+from scd_analysis.exact.geometry.cells import Cell
+from scd_analysis.exact.geometry.monotone import Chain, NotInvertible, bounds, increasing, threshold
+from scd_analysis.exact.geometry.race import RaceForm, race_form
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.tree import Walk
 
 MOST_CELLS = 65_536
@@ -43,7 +43,7 @@ class Memory:
         return self.keys, self.sources, self.intervals, self.flipped, self.cells
 
 
-class World:
+class Knowledge:
     """The variates of one run.
 
     Parameters

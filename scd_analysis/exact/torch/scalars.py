@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from scd_analysis.exact import context, decisions
-from scd_analysis.exact.context import active, refuse
-from scd_analysis.exact.conversions import to_float
-from scd_analysis.exact.terms import is_random
-from scd_analysis.exact.torch_shadow import random_ids, read_terms, scalar_term, shadow_of, write_terms
+from scd_analysis.exact import numbers
+from scd_analysis.exact.numbers import is_random, to_float
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import active, current
+from scd_analysis.exact.torch.entries import write_terms
+from scd_analysis.exact.torch.shadow import random_ids, read_terms, scalar_term, shadow_of
 
 
 def _item(func: Any, args: Any, kwargs: Any) -> Any:
@@ -32,7 +33,7 @@ def _int(func: Any, args: Any, kwargs: Any) -> Any:
 
 def _bool(func: Any, args: Any, kwargs: Any) -> Any:
     term = scalar_term(args[0])
-    return func(*args, **kwargs) if term is None else decisions.compare("ne", term, 0)
+    return func(*args, **kwargs) if term is None else numbers.compare("ne", term, 0)
 
 
 def _nested(entries: list[Any], shape: tuple[int, ...]) -> Any:
@@ -141,7 +142,7 @@ def stand_in(original: Any, handler: Callable[[Any, Any, Any], Any]) -> Callable
     """Give a function that asks ``handler`` while a run is active."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **kwargs) if context.current() is None else handler(original, args, kwargs)
+        return original(*args, **kwargs) if current() is None else handler(original, args, kwargs)
 
     function.__name__ = original.__name__
     return function

@@ -10,13 +10,15 @@ import torch
 
 from scd_analysis.errors import LawError
 from scd_analysis.exact.arithmetic import Number, normalised
-from scd_analysis.exact.context import refuse
 from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
-from scd_analysis.exact.generators import GENERATORS
+from scd_analysis.exact.numbers import Term, Unknown, is_random, new_variate
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.schemas import schema
-from scd_analysis.exact.terms import Term, Undrawn, Unknown, is_random
-from scd_analysis.exact.torch_shadow import fill_random, fill_undrawn, read_terms, write_terms
+from scd_analysis.exact.torch.entries import write_terms
+from scd_analysis.exact.torch.generators import GENERATORS
+from scd_analysis.exact.torch.movement import copy_out
+from scd_analysis.exact.torch.schemas import schema
+from scd_analysis.exact.torch.shadow import Undrawn, fill_random, fill_undrawn, read_terms
 
 _SET_STATE = torch.set_rng_state  # before it is intercepted
 
@@ -41,8 +43,6 @@ def drawn(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     target = given.get("out")
     if target is None:
         return out
-    from scd_analysis.exact.torch_modes import copy_out
-
     return copy_out(run, out, target)
 
 
@@ -67,7 +67,7 @@ def _empty(given: dict[str, Any], size: Sequence[int]) -> torch.Tensor:
 
 def _uniforms(run: Run, tensor: torch.Tensor, low: Number = 0.0, high: Number = 1.0) -> torch.Tensor:
     if tensor.dtype.is_floating_point:
-        terms: list[Term] = [low + (high - low) * run.uniform() for _ in range(tensor.numel())]
+        terms: list[Term] = [low + (high - low) * new_variate(run) for _ in range(tensor.numel())]
         return fill_random(run, tensor, terms)
     return refuse("uniform_", f"a tensor of {tensor.dtype} cannot hold uniform variates")
 
@@ -86,7 +86,7 @@ def _like(given: dict[str, Any]) -> torch.Tensor:
 def _exponential(run: Run, given: dict[str, Any]) -> torch.Tensor:
     rate = float(given["lambd"])
     target = given["self"]
-    return fill_random(run, target, [(run.uniform().log()) / -rate for _ in range(target.numel())])
+    return fill_random(run, target, [(new_variate(run).log()) / -rate for _ in range(target.numel())])
 
 
 def _concrete(run: Run, tensor: torch.Tensor, what: str) -> list[float]:
@@ -101,7 +101,7 @@ def _concrete(run: Run, tensor: torch.Tensor, what: str) -> list[float]:
 def _chance(run: Run, probability: float) -> bool:
     if not 0 <= probability <= 1:
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-    p = run.world.number(probability)
+    p = run.known.number(probability)
     return run.walk.choose("bernoulli", [1 - p, p]) == 1
 
 
