@@ -147,8 +147,8 @@ LATE_HERE = {
     "scd_analysis/audit/adapters/generate_trace.py": "only who watches a decode writes a trace",
     "scd_analysis/audit/adapters/stored.py": "only who judges a trace reads one",
     "scd_analysis/figures/rendering.py": "stored figures are drawn without the decoder",
-    "reference/models/hf.py": "a session of placed tokens is for networks that take places",
-    "reference/models/hf_networks.py": "only caches that roll back need it",
+    "reference/models/hf.py": "a session needs a cache of transformers, which is loaded with a network",
+    "reference/models/hf_networks.py": "a cache is one of transformers, which is loaded with a network",
     "studies/bench_streaming.py": "every task is measured in a process that loads only what it needs",
 }
 """Files that import our own modules inside functions, and why."""

@@ -65,7 +65,7 @@ class Draws(Protocol):
 
     def bernoulli(self, key: Hashable, probability: Any) -> bool:
         """Give ``uniform(key) < probability``."""
-        ...
+        return bool(self.uniform(key) < probability)
 
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
@@ -73,14 +73,14 @@ class Draws(Protocol):
 
     def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
         """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        ...
+        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
         ...
 
 
-class EnumeratedDraws:
+class EnumeratedDraws(Draws):
     """Draws whose every result is visited; `exact_law` hands it to the sampler."""
 
     def __init__(self, run: Run) -> None:
@@ -105,10 +105,6 @@ class EnumeratedDraws:
         """Give the uniform variate of a key."""
         return Variate(self._run.known, self._source(key), ())
 
-    def bernoulli(self, key: Hashable, probability: Any) -> bool:
-        """Give ``uniform(key) < probability``."""
-        return bool(self.uniform(key) < probability)
-
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
         law = normalised(weights, self.rational)
@@ -118,10 +114,6 @@ class EnumeratedDraws:
             mass += p
             thresholds.append(mass)
         return self._run.known.cut(self._source(key), (), thresholds)
-
-    def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
-        """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
@@ -143,7 +135,7 @@ class _EnumeratedRace:
         return known.race(found, normalised(weights, known.rational))
 
 
-class SampledDraws:
+class SampledDraws(Draws):
     """Draws from a seed: the value of a key depends on (seed, sequence, key) only (BLAKE2b, 53 bits).
 
     Parameters
@@ -166,10 +158,6 @@ class SampledDraws:
         digest = hashlib.blake2b(repr((self._prefix, key)).encode(), digest_size=8).digest()
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
-    def bernoulli(self, key: Hashable, probability: Any) -> bool:
-        """Give ``uniform(key) < probability``."""
-        return bool(self.uniform(key) < probability)
-
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
         law = normalised(weights, False)
@@ -180,10 +168,6 @@ class SampledDraws:
                 return index
             left -= p
         return last
-
-    def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
-        """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""

@@ -33,7 +33,7 @@ REPEATS = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far to go.
+    """How far an exploration goes.
 
     Attributes
     ----------

@@ -73,7 +73,7 @@ class Knowledge:
         return as_number(value, self.rational)
 
     def choose(self, question: Hashable, probabilities: Sequence[Number]) -> int:
-        """Ask the walk."""
+        """Let the walk choose between alternatives."""
         return self._walk.choose(question, probabilities)
 
     def source(self) -> int:

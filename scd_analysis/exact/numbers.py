@@ -158,43 +158,7 @@ class Operators:
         del memo
         return self
 
-    # NumPy's functions on arrays of objects call methods of the same name.
-
-    def log(self) -> Any:
-        """Natural logarithm."""
-        return self._unary("log")
-
-    def log2(self) -> Any:
-        """Logarithm to base 2."""
-        return self._unary("log2")
-
-    def log10(self) -> Any:
-        """Logarithm to base 10."""
-        return self._unary("log10")
-
-    def log1p(self) -> Any:
-        """``log(1 + x)``."""
-        return self._unary("log1p")
-
-    def exp(self) -> Any:
-        """Exponential function."""
-        return self._unary("exp")
-
-    def expm1(self) -> Any:
-        """``exp(x) - 1``."""
-        return self._unary("expm1")
-
-    def sqrt(self) -> Any:
-        """Square root."""
-        return self._unary("sqrt")
-
-    def square(self) -> Any:
-        """Square."""
-        return self._unary("square")
-
-    def reciprocal(self) -> Any:
-        """One over the value."""
-        return self._unary("reciprocal")
+    # NumPy's functions on arrays of objects call methods of the same name; see also FUNCTIONS.
 
     def floor(self) -> Any:
         """Round down; this decides."""
@@ -216,26 +180,22 @@ class Operators:
         """Give the value itself: it is real."""
         return self
 
-    def sin(self) -> Any:
-        """Lose sight of the value."""
-        return self._unary("sin")
-
-    def cos(self) -> Any:
-        """Lose sight of the value."""
-        return self._unary("cos")
-
-    def tanh(self) -> Any:
-        """Hyperbolic tangent."""
-        return self._unary("tanh")
-
-    def _unary(self: Any, name: str) -> Any:
-        return unary(name, self)
-
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Take part in PyTorch's functions as a tensor without dimensions."""
         del types
         return func(*_in_tensors(args), **_in_tensors(kwargs or {}))
+
+
+def _method(name: str) -> Callable[[Any], Term]:
+    return lambda self: unary(name, self)
+
+
+FUNCTIONS = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "square", "reciprocal", "tanh", "sin", "cos")
+"""Functions of one argument that are methods, too; sight is lost of a value of which `unary` does not know one."""
+
+for _name in FUNCTIONS:
+    setattr(Operators, _name, _method(_name))
 
 
 class Variate(Operators):
@@ -433,7 +393,7 @@ _BINARY: dict[str, Callable[[Any, Any], Term]] = {
 }
 
 
-# -- functions of one argument ---------------------------------------------------------------------------------
+# -- functions of one argument ---------------------------------------------------------------------------------------
 
 
 def unary(name: str, x: Term) -> Term:

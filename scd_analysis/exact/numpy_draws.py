@@ -9,7 +9,7 @@ import numpy as np
 
 from scd_analysis.exact import discrete
 from scd_analysis.exact.arithmetic import normalised
-from scd_analysis.exact.numbers import is_random, new_variate
+from scd_analysis.exact.numbers import is_random, new_variate, unary
 from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import REPEATED_NOISE, Run, active
 
@@ -88,7 +88,7 @@ def exponential(scale: Any = 1.0, size: Any = None) -> Any:
     """Exponential variates of mean ``scale``."""
     run = _running()
     shape, rows = _broadcast(size, scale)
-    return _filled(shape, [new_variate(run).log() * -mean for (mean,) in rows])
+    return _filled(shape, [unary("log", new_variate(run)) * -mean for (mean,) in rows])
 
 
 def standard_exponential(size: Any = None, dtype: Any = None, method: Any = None, out: Any = None) -> Any:
@@ -103,7 +103,7 @@ def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
     """Gumbel variates."""
     run = _running()
     shape, rows = _broadcast(size, loc, scale)
-    return _filled(shape, [(-(new_variate(run).log())).log() * -width + centre for centre, width in rows])
+    return _filled(shape, [unary("log", -unary("log", new_variate(run))) * -width + centre for centre, width in rows])
 
 
 def integers(low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False) -> Any:

@@ -28,7 +28,7 @@ def _bits(run: Run, k: int) -> int:
 
 
 def _exponential(run: Run, rate: float = 1.0) -> Any:
-    return new_variate(run).log() / -rate
+    return numbers.unary("log", new_variate(run)) / -rate
 
 
 def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:

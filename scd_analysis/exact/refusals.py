@@ -77,7 +77,7 @@ def telling(told: Callable[[CannotEnumerate], None]) -> Iterator[None]:
 
 
 def stop(message: str) -> NoReturn:
-    """Refuse.
+    """Refuse in words of its own.
 
     Raises
     ------

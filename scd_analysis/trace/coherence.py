@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.errors import TraceError
+from scd_analysis.validate import refuse_where
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,10 +53,7 @@ def check_coherent(part: xr.Dataset) -> None:
 
 
 def _refuse(name: str, bad: Array, values: dict[str, Array], first: int, what: str) -> None:
-    if bad.any():
-        index = [int(i) for i in np.argwhere(bad)[0]]
-        value = values[name][tuple(index)]
-        raise TraceError(f"{name}{[first + index[0], *index[1:]]} = {value:g}: {what}")
+    refuse_where(bad, values[name], name, what, TraceError, first)
 
 
 def _check_bases(values: dict[str, Array], used: Array, first: int) -> None:

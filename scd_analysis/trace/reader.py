@@ -16,6 +16,7 @@ from scd_analysis.trace.place import leftovers
 from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
 from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, one_line, open_store
 from scd_analysis.trace.stored_laws import check_recorded
+from scd_analysis.validate import refuse_where
 
 _SLOTS_AT_ONCE = 2**20
 """Slots that are checked together: some 250 bytes each once loaded."""
@@ -82,11 +83,8 @@ def _variable(store: GuardedStore, name: str, happened: Happened) -> xr.Variable
 
 
 def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None:
-    if bool(bad.any()):
-        index = [int(i) for i in np.argwhere(bad.values)[0]]
-        value = values.values[tuple(index)]
-        index[0] = int(values["sequence"][index[0]])  # counted from the first of the trace
-        raise TraceError(f"{name}{index} = {value}: {what}")
+    first = int(values["sequence"].values[0]) if values.sizes["sequence"] else 0
+    refuse_where(bad.values, values.values, name, what, TraceError, first)
 
 
 def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None:

@@ -12,7 +12,7 @@ from scd_analysis.errors import InputError, LawError
 from scd_analysis.laws import kernels
 from scd_analysis.trace.headers import read_json
 from scd_analysis.trace.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
-from scd_analysis.validate import as_array, check_laws, check_tokens
+from scd_analysis.validate import as_array, check_laws, check_tokens, index_text, refuse_where
 
 Array = npt.NDArray[Any]
 
@@ -96,7 +96,7 @@ def checked_ends(given: dict[str, Any], batch: int, num_tokens: int, vocab_size:
         if values.shape != shapes[name]:
             raise InputError(f"{name} has shape {values.shape}: expected {shapes[name]}")
         what = f"must lie between 0 and {most[name]}, or be -1 where it is unknown"
-        _refuse_where((values < -1) | (values > most[name]), values, name, what)
+        refuse_where((values < -1) | (values > most[name]), values, name, what)
     return rows
 
 
@@ -110,7 +110,7 @@ def check_whole_laws(rows: dict[str, Array], stored: tuple[str, ...]) -> None:
     """
     for name in stored:
         if name not in rows and (rows["draft_token"] >= 0).any():
-            first = [int(i) for i in np.argwhere(rows["draft_token"] >= 0)[0]]
+            first = index_text(np.argwhere(rows["draft_token"] >= 0)[0])
             raise InputError(f"{name}: not given, for draft_token{first}; a trace with laws holds both of every draft")
 
 
@@ -132,9 +132,7 @@ def _drafted(tokens: Array, inside: Array) -> Array:
     """The slots that hold a draft: those before the end of the sequence, less those from the first -1 on."""
     drafted = inside & (tokens != -1)
     holes = drafted[:, 1:] & ~drafted[:, :-1]
-    if holes.any():
-        i, k = (int(index) for index in np.argwhere(holes)[0])
-        raise InputError(f"draft_token[{i}, {k}] = -1: only the last slots of a window can be without a draft")
+    refuse_where(holes, tokens[:, :-1], "draft_token", "only the last slots of a window can be without a draft")
     return np.asarray(drafted)
 
 
@@ -147,20 +145,14 @@ def _leading(accepted: Array) -> Array:
 def _check_ranges(rows: dict[str, Array], used: Array, vocab_size: int) -> None:
     """Check flags and variates where there are drafts, and bonus tokens."""
     for name in (name for name in FLAGS if name in rows):
-        _refuse_where(used & (rows[name] != 0) & (rows[name] != 1), rows[name], name, "must be 0 or 1")
+        refuse_where(used & (rows[name] != 0) & (rows[name] != 1), rows[name], name, "must be 0 or 1")
     if "uniform" in rows:
         u = rows["uniform"]
-        _refuse_where(used & ((u < 0) | (u > 1)), u, "uniform", "must lie between 0 and 1")
+        refuse_where(used & ((u < 0) | (u > 1)), u, "uniform", "must lie between 0 and 1")
     if "bonus_token" in rows:
         bonus = rows["bonus_token"]
         what = f"neither a token of a vocabulary of {vocab_size} nor -1, which is none"
-        _refuse_where((bonus < -1) | (bonus >= vocab_size), bonus, "bonus_token", what)
-
-
-def _refuse_where(bad: Array, values: Array, name: str, what: str) -> None:
-    if bad.any():
-        first = np.argwhere(bad)[0]
-        raise InputError(f"{name}{[int(i) for i in first]} = {values[tuple(first)]}: {what}")
+        refuse_where((bonus < -1) | (bonus >= vocab_size), bonus, "bonus_token", what)
 
 
 def _checked_laws(rows: dict[str, Array], given: dict[str, Any], used: Array) -> dict[str, Array]:
@@ -186,10 +178,10 @@ def _scalars_of_laws(rows: dict[str, Array], laws: dict[str, Array]) -> dict[str
     if "draft_probs" in laws:
         derived["draft_prob_of_token"] = of_token["draft_probs"]
         if (impossible := of_token["draft_probs"] <= 0).any():
-            first = [int(i) for i in np.argwhere(impossible)[0]]
-            place = [*first, int(token[tuple(first)][0])]
+            first = np.argwhere(impossible)[0]
+            at = index_text([*first, token[tuple(first)][0]])
             raise InputError(
-                f"draft_probs{place} = 0: a draft of probability zero; if it was recorded as it was drawn, another law "
+                f"draft_probs{at} = 0: a draft of probability zero; if it was recorded as it was drawn, another law "
                 "was declared than the one that drew it"
             )
     if "target_probs" in laws:

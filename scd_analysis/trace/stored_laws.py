@@ -17,7 +17,7 @@ from scd_analysis.laws import kernels
 from scd_analysis.trace.compact import form_of, stored_as
 from scd_analysis.trace.headers import check_memory, whole
 from scd_analysis.trace.schema import HALF_SCALE, LAWS
-from scd_analysis.validate import LAW_TOLERANCE, check_known
+from scd_analysis.validate import LAW_TOLERANCE, check_known, index_text, refuse_improbable, refuse_where
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -96,26 +96,14 @@ def check_stored(laws: Array, name: str, sums: tuple[float, float] = _WHOLE, fir
     """
     missing = np.isnan(laws)
     here = np.asarray(~missing.all(axis=-1))
-    for bad, what in (
-        (missing & here[..., None], "is NaN"),
-        (laws < 0, "is negative"),
-        (np.isinf(laws), "is infinite"),
-    ):
-        if bad.any():
-            index = np.argwhere(bad)[0]
-            raise LawError(f"{name}{_counted(index, first)} = {laws[tuple(index)]}: a probability {what}")
+    refuse_improbable(laws, missing & here[..., None], name, first)
     total = laws.sum(axis=-1, dtype=np.float64)
     off = here & ~((total >= sums[0]) & (total <= sums[1]))
     if off.any():
         index = np.argwhere(off)[0]
-        raise LawError(
-            f"{name}{_counted(index, first)} sums to {total[tuple(index)]:.6g}: expected {sums[0]:.6g} to {sums[1]:.6g}"
-        )
+        found = f"{name}{index_text(index, first)} sums to {total[tuple(index)]:.6g}"
+        raise LawError(f"{found}: expected {sums[0]:.6g} to {sums[1]:.6g}")
     return laws
-
-
-def _counted(index: Array, first: int) -> list[int]:
-    return [int(i) + (first if axis == 0 else 0) for axis, i in enumerate(index)]
 
 
 def check_of_drafts(trace: xr.Dataset, laws: Floats, name: str, first: int = 0) -> None:
@@ -136,8 +124,7 @@ def check_of_drafts(trace: xr.Dataset, laws: Floats, name: str, first: int = 0) 
         Naming the law that is missing.
     """
     lost = ~np.isnan(trace["draft_token"].values) & np.isnan(laws[..., 0])
-    if lost.any():
-        raise LawError(f"{name}{_counted(np.argwhere(lost)[0], first)} = nan: the law of this draft is missing")
+    refuse_where(lost, laws[..., 0], name, "the law of this draft is missing", LawError, first)
 
 
 def check_kept(tokens: Floats, probs: Floats, name: str, vocab_size: int, first: int = 0) -> None:
@@ -150,11 +137,7 @@ def check_kept(tokens: Floats, probs: Floats, name: str, vocab_size: int, first:
     )
     ordered = np.sort(tokens, axis=-1)
     bad[..., :1] |= (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1, keepdims=True)
-    if bad.any():
-        index = np.argwhere(bad)[0]
-        raise TraceError(
-            f"{name}{_counted(index, first)} = {tokens[tuple(index)]:g}: kept tokens are different ones of {vocab_size}"
-        )
+    refuse_where(bad, tokens, name, f"kept tokens are different ones of {vocab_size}", TraceError, first)
 
 
 def read_laws(trace: xr.Dataset, name: str = "target_probs", *, first: int = 0) -> Floats:

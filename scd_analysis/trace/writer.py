@@ -6,11 +6,9 @@ A stopped run loses what was in the buffer; a killed one at most the chunk that 
 from __future__ import annotations
 
 import math
-import platform
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +21,7 @@ from zarr.codecs import BloscCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import MemoryStore
 
+from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
 from scd_analysis.trace.place import Place
@@ -39,21 +38,10 @@ _WHOLE_LAWS = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
 """Probabilities hardly compress: a quick look for runs is as good as a long one."""
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what took part, for the attributes of a trace or a result."""
-    found = {"python": platform.python_version()}
-    for name in ("scd-analysis", "numpy", "torch", "xarray", "zarr"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 class TraceWriter:
-    """The recorder.
+    """Writes a trace, by three lines in anybody's loop.
 
-    In anybody's loop::
+    Like this::
 
         with scd_analysis.TraceWriter("run.zarr", vocab_size=V, num_tokens=N, window=L, decoder="mine") as trace:
             while ...:                                   # one forward pass of the batch

@@ -11,7 +11,7 @@ import torch
 from scd_analysis.errors import LawError
 from scd_analysis.exact.arithmetic import Number, normalised
 from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
-from scd_analysis.exact.numbers import Term, Unknown, is_random, new_variate
+from scd_analysis.exact.numbers import Term, Unknown, is_random, new_variate, unary
 from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.torch.entries import write_terms
@@ -86,7 +86,7 @@ def _like(given: dict[str, Any]) -> torch.Tensor:
 def _exponential(run: Run, given: dict[str, Any]) -> torch.Tensor:
     rate = float(given["lambd"])
     target = given["self"]
-    return fill_random(run, target, [(new_variate(run).log()) / -rate for _ in range(target.numel())])
+    return fill_random(run, target, [unary("log", new_variate(run)) / -rate for _ in range(target.numel())])
 
 
 def _concrete(run: Run, tensor: torch.Tensor, what: str) -> list[float]:

@@ -38,5 +38,5 @@ class Schema:
 
 @lru_cache(maxsize=4096)
 def schema(func: Any) -> Schema:
-    """Look an operation up."""
+    """Look up what PyTorch says of an operation."""
     return Schema(func)

@@ -24,7 +24,7 @@ class Undrawn:
         self._site = site()
 
     def draw(self) -> int:
-        """Draw, once."""
+        """Make the draw, the first time that it is asked for."""
         if self._value is None:
             with standing_at(self._site):
                 self._value = self._draw()
