@@ -28,8 +28,8 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "shape") and (bool(value.shape) or hasattr(value, "untyped_storage"))
 
 
-class Operators:
-    """Mixin: arithmetic gives terms, comparison decides."""
+class RandomNumber:
+    """A number that is not decided: arithmetic with it gives terms, comparing it decides."""
 
     __slots__ = ()
 
@@ -195,10 +195,10 @@ FUNCTIONS = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "square", 
 """Functions of one argument that are methods, too; sight is lost of a value of which `unary` does not know one."""
 
 for _name in FUNCTIONS:
-    setattr(Operators, _name, _method(_name))
+    setattr(RandomNumber, _name, _method(_name))
 
 
-class Variate(Operators):
+class Variate(RandomNumber):
     """A monotone function of one uniform variate, known only through the comparisons made with it.
 
     Behaves like a number in arithmetic; comparing it gives an ordinary bool, and splits the run into two branches.
@@ -217,7 +217,7 @@ class Variate(Operators):
         return self.known.range(self.source, self.chain)
 
 
-class Unknown(Operators):
+class Unknown(RandomNumber):
     """A random number that cannot be followed; deciding anything by it is refused."""
 
     __slots__ = ("reason",)
@@ -241,7 +241,7 @@ Term = Number | Variate | Unknown
 
 def is_random(value: Any) -> bool:
     """Tell variates from constants."""
-    return isinstance(value, (Variate, Unknown))
+    return isinstance(value, RandomNumber)
 
 
 def as_term(value: Any, known: Knowledge) -> Term:
