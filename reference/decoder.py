@@ -43,7 +43,7 @@ class DecodeOutput:
     nfe : Tensor
         Long[B], forward passes until each was complete. Prefill is not counted; ancestral sampling needs N.
     trace : xarray.Dataset or None
-        The record, opened lazily; see :mod:`scd_analysis.schema`.
+        The record, opened lazily; see :mod:`scd_analysis.trace.schema`.
     method : Method
         The decoder.
     """

@@ -8,7 +8,6 @@ plain form, ``draft_one``, its exact law can be written out, too.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ from reference.draws import inverse_cdf
 from reference.fast.blocks import race_winner
 from reference.plain_forms import Law, OneRedraft, floats, plain_form, specifies, tensor
 from scd_analysis.errors import InputError
+from scd_analysis.laws.kernels import TILT_CLIP, tilted
 from scd_analysis.validate import check_at_least, check_between
 
 
@@ -254,7 +254,7 @@ class VerificationPrediction(DrawnFrom):
     """
 
     gamma: float = 1.0
-    clip: float = 4.0
+    clip: float = TILT_CLIP
     tracked: bool = True
     needs_previous: bool = True
     needs_race: bool = False
@@ -266,13 +266,8 @@ class VerificationPrediction(DrawnFrom):
     def laws(self, target_probs: Tensor, previous_probs: Tensor | None) -> tuple[Tensor, Tensor]:
         """Tilt; declare the tilt or the target."""
         assert previous_probs is not None
-        tiny = torch.finfo(target_probs.dtype).tiny
-        rise = (target_probs.clamp(min=tiny).log() - previous_probs.clamp(min=tiny).log()) * self.gamma
-        limit = math.log(self.clip)
-        rise = torch.where((previous_probs == 0) & (self.gamma > 0), limit, rise)
-        tilted = target_probs * rise.clamp(-limit, limit).exp()
-        tilted = tilted / tilted.sum(-1, keepdim=True)
-        return tilted, tilted if self.tracked else target_probs
+        law: Tensor = tilted(target_probs, previous_probs, self.gamma, self.clip)
+        return law, law if self.tracked else target_probs
 
     @specifies("draft", "laws")
     def draft_one(self, slot: OneRedraft) -> tuple[int, Law]:

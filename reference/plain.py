@@ -21,6 +21,7 @@ from reference.models.base import TargetModel
 from reference.plain_forms import Law, OneCheck, OneRedraft, plain_form
 from reference.verification import VerificationRule
 from scd_analysis.errors import UnknownNameError
+from scd_analysis.laws.kernels import excess
 
 Laws = Callable[[tuple[int, ...]], Sequence[Any]]
 Verdict = Callable[[], tuple[int, bool]]
@@ -268,7 +269,7 @@ class KeyedDraws:
 
     def residual(self, key: tuple[Any, int, int], target_probs: Sequence[float], draft_probs: Sequence[float]) -> int:
         """Inverse CDF of ``(target_probs - draft_probs)+``."""
-        return self.categorical(key, [max(p - q, 0.0) for p, q in zip(target_probs, draft_probs, strict=True)])
+        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: tuple[Any, int]) -> KeyedRace:
         """The position's exponentials."""

@@ -1,7 +1,8 @@
 """Verification of drafts: modified rejection sampling (MRS) over a whole window at once, and the contract of any rule.
 
 A rule that decides each position on its own is four laws: the draft's, the declared one, an acceptance probability and
-a replacement. :func:`output_law` says what comes of them; MRS is the rule for which that is the target.
+a replacement. :func:`scd_analysis.laws.verified_law` says what comes of them; MRS is the rule for which that is the
+target.
 
 References
 ----------
@@ -21,6 +22,7 @@ from reference.draws import inverse_cdf
 from reference.fast.compiling import compiled_where_large
 from reference.fast.scan import LawScalars, draw_excess, law_scalars
 from reference.plain_forms import Law, OneCheck, floats, specifies, tensor
+from scd_analysis.laws.kernels import acceptance, excess
 
 
 class Check(NamedTuple):
@@ -145,8 +147,8 @@ def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     Tensor
         Float[..., V].
     """
-    excess = (target_probs - draft_probs).clamp_(min=0)
-    return torch.where(excess.sum(-1, keepdim=True) == 0, target_probs, excess)
+    weights: Tensor = excess(target_probs, draft_probs)
+    return torch.where(weights.sum(-1, keepdim=True) == 0, target_probs, weights)
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,8 @@ class PositionRule(ModifiedRejection):
 
     def acceptance(self, target_probs: Tensor, draft_probs: Tensor) -> Tensor:
         """Probability of accepting each token, Float[..., V]; here ``min(1, p / q)``, one where q is zero."""
-        ratio = target_probs / torch.where(draft_probs > 0, draft_probs, 1)
-        return torch.where(draft_probs > 0, ratio.clamp(max=1), 1)
+        accept: Tensor = acceptance(target_probs, draft_probs)
+        return accept
 
     def replacement(self, target_probs: Tensor, draft_probs: Tensor, draft_token: Tensor) -> Tensor:
         """Weights of the token after a draft is rejected, Float[..., V], not normalised; here ``(p - q)+``."""
@@ -211,33 +213,3 @@ class PositionRule(ModifiedRejection):
         if slot.uniform() < float(self.acceptance(*laws)[slot.draft]):
             return slot.draft, True
         return slot.draw(floats(self.replacement(*laws, torch.tensor(slot.draft)))), False
-
-
-def output_law(
-    rule: PositionRule, target_probs: Tensor, draft_probs: Tensor, drawn_probs: Tensor | None = None
-) -> Tensor:
-    """The one-position oracle: ``out(y) = d(y) a(y) + sum_x d(x) (1 - a(x)) r_x(y)``.
-
-    Parameters
-    ----------
-    rule : PositionRule
-        Gives a and r.
-    target_probs, draft_probs : Tensor
-        Float[..., V], p and the declared q.
-    drawn_probs : Tensor, optional
-        Float[..., V], the law d that drafts really have; q by default.
-
-    Returns
-    -------
-    Tensor
-        Float[..., V]; the rule is lossless at the position iff this is p.
-    """
-    drawn = draft_probs if drawn_probs is None else drawn_probs
-    accept = rule.acceptance(target_probs, draft_probs)
-    out = drawn * accept
-    for x in range(target_probs.shape[-1]):
-        token = torch.full(target_probs.shape[:-1], x, device=target_probs.device)
-        weights = rule.replacement(target_probs, draft_probs, token)
-        rejected = (drawn * (1 - accept))[..., x : x + 1]
-        out = out + rejected * weights / weights.sum(-1, keepdim=True)
-    return out

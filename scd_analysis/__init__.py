@@ -35,7 +35,8 @@ _HOME = {
     "collision_bound": "scd_analysis.laws",
 }
 
-_MODULES = ("evidence", "exact", "laws", "subjects", "testing", "trace", "trajectories")
+_MODULES = {name: f"scd_analysis.{name}" for name in ("evidence", "exact", "laws", "subjects", "testing", "trace")}
+_MODULES["trajectories"] = "scd_analysis.trace.trajectories"
 
 __all__ = [  # noqa: PLE0604 -- the names of the two tables above
     "__version__",
@@ -48,7 +49,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     if name in _MODULES:
-        return import_module(f"scd_analysis.{name}")
+        return import_module(_MODULES[name])
     raise AttributeError(f"module 'scd_analysis' has no attribute {name!r}")
 
 

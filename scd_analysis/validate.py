@@ -17,6 +17,9 @@ from scd_analysis.errors import InputError, LawError, UnknownNameError
 LAW_TOLERANCE = 1e-4
 """How far from one a law's sum may be: float32 softmax over 65,536 entries stays within 1e-5."""
 
+SAME_LAW = 1e-3
+"""How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
+
 
 def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) -> npt.NDArray[Any]:
     """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
@@ -80,14 +83,52 @@ def _check_whole(array: npt.NDArray[Any], name: str, dtype: np.dtype[Any]) -> No
         ends = np.iinfo(dtype)
         bad = (array < ends.min) | (array > ends.max) | (array.astype(np.float64) >= float(ends.max) + 1)
         what = f"must lie between {ends.min} and {ends.max}"
-    if bad.any():
-        first = np.argwhere(bad)[0]
-        raise InputError(f"{name}{_at(first)} = {array[tuple(first)]}: {what}")
+    refuse_where(bad, array, name, what)
 
 
-def _at(index: Iterable[Any]) -> str:
-    inside = ", ".join(str(int(i)) for i in index)
+def index_text(index: Iterable[Any], first: int = 0) -> str:
+    """An index in brackets, nothing for a number; its rows are counted from ``first``."""
+    inside = ", ".join(str(int(i) + (first if axis == 0 else 0)) for axis, i in enumerate(index))
     return f"[{inside}]" if inside else ""
+
+
+def refuse_where(
+    bad: npt.NDArray[np.bool_],
+    values: npt.NDArray[Any],
+    name: str,
+    what: str,
+    error: type[InputError] = InputError,
+    first: int = 0,
+) -> None:
+    """Refuse an array where an entry is bad.
+
+    Parameters
+    ----------
+    bad, values : ndarray
+        Of one shape.
+    name : str
+        How errors call the array.
+    what : str
+        What is wrong with the entry.
+    error : type
+        Of the error.
+    first : int
+        Number of the array's first row, where it is a part of something larger.
+
+    Raises
+    ------
+    InputError
+        Of the type asked for, naming the array, the index and the value.
+    """
+    if bad.any():
+        index = np.argwhere(bad)[0]
+        raise error(f"{name}{index_text(index, first)} = {values[tuple(index)]}: {what}")
+
+
+def refuse_improbable(laws: npt.NDArray[Any], nan: npt.NDArray[np.bool_], name: str, first: int = 0) -> None:
+    """Refuse laws where an entry is no probability: NaN (where ``nan`` says so), negative or infinite."""
+    for bad, what in ((nan, "is NaN"), (laws < 0, "is negative"), (np.isinf(laws), "is infinite")):
+        refuse_where(bad, laws, name, f"a probability {what}", LawError, first)
 
 
 def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None:
@@ -100,16 +141,30 @@ def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None
     """
     if laws.ndim == 0 or laws.shape[axis] == 0:
         raise LawError(f"{name} has shape {laws.shape}: a law needs at least one entry along axis {axis}")
-    for bad, what in ((np.isnan(laws), "is NaN"), (laws < 0, "is negative"), (np.isinf(laws), "is infinite")):
-        if bad.any():
-            first = np.argwhere(bad)[0]
-            raise LawError(f"{name}{_at(first)} = {laws[tuple(first)]}: a probability {what}")
+    refuse_improbable(laws, np.isnan(laws), name)
     total = laws.sum(axis=axis)
     off = np.abs(total - 1) > LAW_TOLERANCE
     if off.any():
         first = np.argwhere(off)[0]
         value = total[tuple(first)] if total.ndim else total
-        raise LawError(f"{name}{_at(first)} sums to {float(value):.6g}: a law sums to 1 within {LAW_TOLERANCE:g}")
+        raise LawError(
+            f"{name}{index_text(first)} sums to {float(value):.6g}: a law sums to 1 within {LAW_TOLERANCE:g}"
+        )
+
+
+def check_model_laws(laws: npt.NDArray[np.float64], expected: tuple[int, ...], name: str) -> None:
+    """Check that what a model's ``next_token_probs`` gave has the expected shape [B, t + 1, V], and holds laws.
+
+    Raises
+    ------
+    InputError
+        Naming both shapes.
+    LawError
+        Naming the first entry or sum that is wrong.
+    """
+    if laws.shape != expected:
+        raise InputError(f"{name} has shape {laws.shape}: expected {expected}")
+    check_laws(laws, name)
 
 
 def check_same_shape(first: npt.NDArray[Any], second: npt.NDArray[Any], names: tuple[str, str]) -> None:
@@ -132,10 +187,7 @@ def check_tokens(tokens: npt.NDArray[np.int64], vocab_size: int, name: str) -> N
     InputError
         Naming the first token outside the vocabulary.
     """
-    bad = (tokens < 0) | (tokens >= vocab_size)
-    if bad.any():
-        first = np.argwhere(bad)[0]
-        raise InputError(f"{name}{_at(first)} = {tokens[tuple(first)]}: not a token of a vocabulary of {vocab_size}")
+    refuse_where((tokens < 0) | (tokens >= vocab_size), tokens, name, f"not a token of a vocabulary of {vocab_size}")
 
 
 def check_integer(value: Any, name: str) -> int:

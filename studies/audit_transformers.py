@@ -18,7 +18,7 @@ import transformers
 
 from scd_analysis import audit, subjects
 from scd_analysis.common.files import Kind, write_file
-from scd_analysis.trace_writer import library_versions
+from scd_analysis.common.versions import library_versions
 from studies.store import commit
 
 RESULT = Path(__file__).parent / "results" / "audit_transformers.json"

@@ -22,7 +22,7 @@ from reference.draws import inverse_cdf
 from reference.fast.blocks import race_winner
 from reference.fast.scan import collision_gumbel, law_scalars
 from reference.verification import verify
-from scd_analysis.laws import KERNELS
+from scd_analysis.laws import kernels
 from studies.store import Rows, save
 from studies.timing import compiling, in_turns, ratios
 
@@ -52,9 +52,9 @@ def simple_verify(target: Tensor, draft: Tensor, tokens: Tensor) -> tuple[Tensor
     residual = (target - draft).clamp(min=0)
     residual = residual / residual.sum(-1, keepdim=True)
     drawn = torch.multinomial(residual.flatten(0, 1), 1).view(tokens.shape)
-    names = ("total_variation", "collision_independent", "entropy", "renyi2_entropy")
-    laws = ((target, draft), (target, draft), (target,), (target,))
-    return torch.where(accepted, tokens, drawn), [KERNELS[n](*args) for n, args in zip(names, laws, strict=True)]
+    scalars = [kernels.total_variation(target, draft), kernels.collision_independent(target, draft)]
+    scalars += [kernels.entropy(target), kernels.renyi2_entropy(target)]
+    return torch.where(accepted, tokens, drawn), scalars
 
 
 def simple_gumbel(target: Tensor) -> Tensor:
@@ -90,14 +90,14 @@ def jobs(shape: tuple[int, int, int], seed: int, device: Device = "cpu") -> dict
         "verify and scalars, simple": lambda: simple_verify(target, draft, tokens),
         "Gumbel draft, simple": lambda: simple_gumbel(target),
         "independent draft, simple": lambda: torch.multinomial(target.flatten(0, 1), 1),
-        "Gumbel collision, simple": lambda: KERNELS["collision_gumbel"](target, draft),
+        "Gumbel collision, simple": lambda: kernels.collision_gumbel(target, draft),
     }
 
 
 def errors(shape: tuple[int, int, int], seed: int) -> dict[str, float]:
     """How far compiled scalars and merged Gumbel collisions are from exact ones in float64."""
     target, draft = make_laws(shape, seed)
-    exact = KERNELS["collision_gumbel"](target.double(), draft.double())
+    exact = kernels.collision_gumbel(target.double(), draft.double())
     merged = collision_gumbel(target, draft).double() - exact
     with compiling("always"):
         uniform, other = (torch.rand(shape[:2], dtype=torch.float64) for _ in range(2))

@@ -31,8 +31,8 @@ GIB = 2**30
 
 
 def _summary(path: Path) -> Any:
-    from scd_analysis.summary import summarise
     from scd_analysis.trace import open_trace
+    from scd_analysis.trace.summary import summarise
 
     return summarise(open_trace(path))
 
@@ -44,8 +44,7 @@ def _validate(path: Path) -> None:
 
 
 def _measures(path: Path) -> None:
-    from scd_analysis import trajectories
-    from scd_analysis.trace import open_trace
+    from scd_analysis.trace import open_trace, trajectories
 
     trace = open_trace(path)
     for _ in trajectories.acceptance_trajectories(trace):

@@ -23,8 +23,8 @@ from reference import Method, TabularModel, coupling_mixture, decode, get_method
 from scd_analysis import audit
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.evidence.pit import randomised_pit
-from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.subjects import recorded
+from scd_analysis.trace.schema import SCALARS_OF_LAWS
 from studies.store import Rows, save
 
 QUESTION = "rate at which audits refute lossless decoders, by alpha, under optional stopping"

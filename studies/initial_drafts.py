@@ -13,7 +13,7 @@ from pathlib import Path
 from reference import decode, get_method, load_model
 from reference.methods import INITIAL_DRAFTS
 from scd_analysis.common.parallel import side_by_side
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 from studies.store import FOLDER, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")

@@ -29,9 +29,10 @@ from reference import HuggingFaceModel, decode, get_method, load_hf
 from reference.models.base import Session, open_session
 from reference.models.hf_networks import transformers
 from scd_analysis.errors import InputError, TraceError
+from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace import open_trace
-from scd_analysis.trace_place import remove_trace
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.place import remove_trace
+from scd_analysis.trace.trajectories import mean_interval
 from studies import store, tiny_networks
 from studies.published import METHODS, PROMPTS, SETTINGS, WINDOWS, Setting
 
@@ -169,7 +170,7 @@ def numerics(
     for window in windows:
         row: dict[str, object] = {"dtype": _name(model.dtype), "window": window, "tokens": length}
         for name, laws in (("window", in_windows(model, tokens, window, length)), ("full", full)):
-            apart = 0.5 * (laws.double() - one.double()).abs().sum(-1)
+            apart = total_variation(laws.double(), one.double())
             row |= {f"tv_{name}_mean": float(apart.mean()), f"tv_{name}_max": float(apart.max())}
         yield row
 

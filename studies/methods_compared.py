@@ -23,7 +23,8 @@ from reference.plain import plain_decoder
 from scd_analysis import exact_law
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.laws.kernels import total_variation
+from scd_analysis.trace.trajectories import mean_interval
 from studies.exact_laws import laws
 from studies.passes import speedup_row
 from studies.store import Rows, save
@@ -65,7 +66,7 @@ def usage(tokens: np.ndarray, vocab_size: int) -> np.ndarray:
 def distance(first: np.ndarray, second: np.ndarray) -> float:
     """Total variation between the usages of two samples."""
     a, b = (counts.sum(0) / counts.sum() for counts in (first, second))
-    return float(np.abs(a - b).sum() / 2)
+    return float(total_variation(a, b))
 
 
 def excess(mine: np.ndarray, right: np.ndarray, seed: int) -> tuple[float, float, float]:

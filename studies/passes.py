@@ -8,7 +8,7 @@ import numpy as np
 
 from reference import Method, decode
 from reference.models.base import TargetModel
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 
 
 def speedup_row(nfe: np.ndarray, num_tokens: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 from studies import rivals
 from studies.exact_laws import laws, stein_limit
 from studies.store import Rows, save

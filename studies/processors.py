@@ -14,7 +14,7 @@ import torch
 
 from reference import load_model
 from reference.models.base import TargetModel
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 from studies.passes import passes_and_entropy, speedup_row
 from studies.store import Rows, save
 

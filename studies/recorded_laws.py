@@ -23,8 +23,9 @@ import zarr
 
 from reference import decode, load_model
 from reference.models.base import TargetModel
-from scd_analysis.schema import COMPACT, HALF_SCALE, LAWS
+from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace import open_trace, read_laws
+from scd_analysis.trace.schema import COMPACT, HALF_SCALE, LAWS
 from studies.store import Rows, save
 
 QUESTION = "error, size and time of laws stored whole, in half precision, and cut to their most probable tokens"
@@ -97,7 +98,7 @@ def roundings(model: TargetModel, num_sequences: int, names: list[str]) -> list[
     rows = []
     for name in names:
         stored = ROUNDINGS[name](laws)
-        errors = np.abs(stored / stored.sum(-1, keepdims=True) - laws).sum(-1) / 2
+        errors = total_variation(stored / stored.sum(-1, keepdims=True), laws)
         lost = float(((stored == 0) & (laws > 0)).sum() / (laws > 0).sum())
         found = {"max": float(errors.max()), "mean": float(errors.mean()), "lost": lost}
         rows.append({"kind": "rounding", "form": name, "n": len(laws), **found})

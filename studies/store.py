@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scd_analysis.common.files import Kind, write_file
-from scd_analysis.trace_writer import library_versions
+from scd_analysis.common.versions import library_versions
 
 FOLDER = Path(__file__).parent / "results"
 

@@ -21,6 +21,7 @@ from reference.plain import plain_decoder
 from scd_analysis import audit, exact_law
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
+from scd_analysis.laws.kernels import total_variation
 from scd_analysis.subjects import recorded
 from studies.exact_laws import laws
 from studies.store import Rows, save
@@ -86,7 +87,7 @@ def marginal_distance(first: np.ndarray, second: np.ndarray, vocab_size: int) ->
     out = []
     for j in range(first.shape[1]):
         a, b = (np.bincount(x[:, j], minlength=vocab_size) / len(x) for x in (first, second))
-        out.append(np.abs(a - b).sum() / 2)
+        out.append(total_variation(a, b))
     return float(np.mean(out))
 
 

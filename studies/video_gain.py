@@ -13,7 +13,7 @@ import torch
 
 from reference import decode
 from reference.models.image import load_image_model
-from scd_analysis.trajectories import mean_interval
+from scd_analysis.trace.trajectories import mean_interval
 from studies.store import Rows, save
 
 QUESTION = "speed-up in passes by method and window, on a video model beside an image model"

@@ -19,7 +19,7 @@ import torch
 
 from reference import Method, VerificationPrediction, decode, load_model
 from reference.models.base import TargetModel
-from scd_analysis.trajectories import ratio_interval
+from scd_analysis.trace.trajectories import ratio_interval
 from studies.passes import speedup_row
 from studies.store import Rows, save
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scd_analysis import laws, trajectories
+from scd_analysis import laws
+from scd_analysis.trace import trajectories
+from tests.imports import circles, graph, inside_functions, modules, room
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = [p for folder in ("scd_analysis", "reference") for p in sorted((ROOT / folder).rglob("*.py"))]
@@ -38,9 +40,17 @@ def test_the_core_never_imports_the_reference_decoder(path):
 
 @pytest.mark.parametrize("path", [p for p in LIBRARY if "reference" in p.parts], ids=lambda p: p.name)
 def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
-    allowed = {f"scd_analysis.{name}" for name in ("conditions", "errors", "laws", "trace", "validate")}
+    allowed = {f"scd_analysis.{name}" for name in ("conditions", "errors", "laws", "laws.kernels", "trace", "validate")}
     assert {name for name in imports(path) if name.startswith("scd_analysis")} <= allowed
     assert not names(path, "studies")
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if "trace" in p.parts], ids=lambda p: p.name)
+def test_the_record_uses_the_laws_and_what_every_room_needs(path):
+    allowed = ("trace", "laws", "validate", "errors", "common")
+    found = {name.split(".")[1] for name in imports(path) if name.startswith("scd_analysis.")}
+    assert found <= set(allowed)
+    assert not names(path, "torch")
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
@@ -56,14 +66,14 @@ def test_no_randomness_hides_in_the_library(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["laws", "trace", "trajectories", "evidence"])
+@pytest.mark.parametrize("module", ["laws", "trace", "trace.trajectories", "evidence"])
 def test_measures_and_evidence_need_no_torch(module):
     code = f"import sys, scd_analysis.{module}; assert 'torch' not in sys.modules, 'torch was imported'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 OWN_THREADS = {
-    "scd_analysis/trace_writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
+    "scd_analysis/trace/writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
     "scd_analysis/audit/watch.py": {"concurrent.futures"},  # NumPy, which lets go of the lock, bets side by side
     "scd_analysis/exact/interception.py": {"concurrent.futures"},  # guards the threads of a sampler, and starts none
 }
@@ -112,6 +122,81 @@ def test_work_is_done_side_by_side_by_joblib_alone():
     paths = [*LIBRARY, *sorted((ROOT / "studies").rglob("*.py"))]
     found = {str(p.relative_to(ROOT)): set(starts_of_threads_or_processes(p.read_text())) for p in paths}
     assert {path: names for path, names in found.items() if names} == OWN_THREADS
+
+
+FILES = modules(ROOT, ("scd_analysis", "reference", "studies"))
+
+LATE = {
+    "hypothesis": "only who draws batches needs it",
+    "model_equality_testing": "a rival that is compared on request",
+    "pyarrow": "only who reads Parquet needs it",
+    "rich": "only who shows something on a terminal needs it",
+    "skimage": "only who trains a model anew needs it",
+    "sklearn": "only who trains a model anew needs it",
+    "torch": "measures, evidence and recorded files are judged without it",
+    "transformers": "only who audits its models needs it, and it takes seconds",
+}
+"""Modules of others that functions may import, and why not sooner."""
+
+LATE_HERE = {
+    "scd_analysis/cli/__init__.py": "the process that watches loads nothing of the one that works",
+    "scd_analysis/cli/commands.py": "a command loads what it needs and no more",
+    "scd_analysis/cli/worker.py": "signals are handled before anything is loaded",
+    "scd_analysis/audit/run.py": "a subject's judge is loaded when it is met",
+    "scd_analysis/audit/draws.py": "only traces are validated",
+    "scd_analysis/audit/adapters/generate_trace.py": "only who watches a decode writes a trace",
+    "scd_analysis/audit/adapters/stored.py": "only who judges a trace reads one",
+    "scd_analysis/figures/rendering.py": "stored figures are drawn without the decoder",
+    "reference/models/hf.py": "a session needs a cache of transformers, which is loaded with a network",
+    "reference/models/hf_networks.py": "a cache is one of transformers, which is loaded with a network",
+    "studies/bench_streaming.py": "every task is measured in a process that loads only what it needs",
+}
+"""Files that import our own modules inside functions, and why."""
+
+
+def test_no_circle_of_files_across_rooms_and_none_of_more_than_two():
+    found = circles(graph(FILES))
+    assert [sorted(one) for one in found if len(one) > 2 or len({room(name) for name in one}) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        ("", []),
+        ("from box.lid import two", [{"box.side", "box.lid"}]),
+        ("import box.lid", [{"box.side", "box.lid"}]),
+        ("def f():\n    from box import lid", [{"box.side", "box.lid"}]),
+        ("if TYPE_CHECKING:\n    from box import lid", []),
+        ("from box.floor import three", [{"box.side", "box.lid", "box.floor"}]),
+    ],
+)
+def test_a_circle_of_files_would_be_found(tmp_path, rest, found):
+    (tmp_path / "box").mkdir()
+    sources = {"__init__": "", "lid": "import box.side", "side": rest, "floor": "from box import lid"}
+    for name, source in sources.items():
+        (tmp_path / "box" / f"{name}.py").write_text(source)
+    assert circles(graph(modules(tmp_path, ("box",)))) == found
+
+
+def test_a_circle_across_rooms_is_told_from_one_in_a_room():
+    assert room("scd_analysis.trace.store") == room("scd_analysis.trace.place") != room("scd_analysis.laws")
+    assert room("reference.models.hf") == room("reference.decoder")
+
+
+def test_functions_import_nothing_but_what_is_stated():
+    """A wrong cut between files shows as an import inside a function; what is heavy or optional may come late."""
+    own = ("scd_analysis", "reference", "studies")
+    found = {path: {name.partition(".")[0] for name in inside_functions(path)} for path in FILES.values()}
+    assert set().union(*found.values()) - {*own} == LATE.keys()
+    assert {str(path.relative_to(ROOT)) for path, late in found.items() if late & {*own}} == LATE_HERE.keys()
+
+
+def test_an_import_inside_a_function_would_be_found(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text(
+        "import json\nasync def f():\n    class A:\n        def g(self):\n            from torch import nn\n"
+    )
+    assert inside_functions(path) == {"torch"}
 
 
 def body_lines(function):

@@ -75,7 +75,7 @@ def test_the_rooms_that_contributing_names_are_there():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     assert "`audit/conditions/`" in text
     assert list(missing(text)) == []
-    assert list(missing("`audit/directions.py` `audit/bets.py` `audit/rooms/` `laws.py`")) == [
+    assert list(missing("`audit/directions.py` `audit/bets.py` `audit/rooms/` `validate.py`")) == [
         "audit/directions.py",
         "audit/rooms/",
     ]

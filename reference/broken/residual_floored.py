@@ -11,15 +11,16 @@ from reference.drafting import Independent
 from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
+from scd_analysis.laws.kernels import RESIDUAL_FLOOR
 
 
 @dataclass(frozen=True)
 class ResidualFloored(PositionRule):
-    """The replacement is ``(p - q)+`` with every entry at least 0.02."""
+    """The replacement is ``(p - q)+`` with every entry at least :data:`scd_analysis.laws.kernels.RESIDUAL_FLOOR`."""
 
     def replacement(self, target_probs: Tensor, draft_probs: Tensor, draft_token: Tensor) -> Tensor:
         """See :class:`reference.verification.PositionRule`."""
-        return (target_probs - draft_probs).clamp(min=0.02)
+        return (target_probs - draft_probs).clamp(min=RESIDUAL_FLOOR)
 
 
 FAULT = Fault(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from reference.draws import inverse_cdf
 from reference.fast.blocks import LARGE, block_sums, read_block, search_blocks
-from scd_analysis.laws import KERNELS
+from scd_analysis.laws import kernels
 
 _CELL_BITS = 3  # 8 cells an octave
 _LEAST, _MOST = -10, 4  # octaves of |log2(q / p)| that are told apart
@@ -43,17 +43,18 @@ class LawScalars(NamedTuple):
 
 def excess_sums(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """Block sums of ``(p - q)+``, Float[..., K]."""
-    return block_sums((target_probs - draft_probs).clamp_(min=0))
+    return block_sums(kernels.excess(target_probs, draft_probs))
 
 
 def draw_excess(target_probs: Tensor, draft_probs: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of ``(p - q)+``, Float[..., K], and a draw in proportion to it, Long[...]."""
     if target_probs.shape[-1] <= LARGE:
-        excess = (target_probs - draft_probs).clamp_(min=0)
+        excess: Tensor = kernels.excess(target_probs, draft_probs)
         return excess.sum(-1, keepdim=True), inverse_cdf(excess, uniform)
 
     def excess_in(block: Tensor) -> Tensor:
-        return (read_block(target_probs, block) - read_block(draft_probs, block)).clamp_(min=0)
+        weights: Tensor = kernels.excess(read_block(target_probs, block), read_block(draft_probs, block))
+        return weights
 
     sums = excess_sums(target_probs, draft_probs)
     return sums, search_blocks(sums, uniform, excess_in)
@@ -118,7 +119,8 @@ def collision_gumbel(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """
     vocab_size = target_probs.shape[-1]
     if vocab_size <= LARGE:
-        return KERNELS["collision_gumbel"](target_probs, draft_probs)
+        exact: Tensor = kernels.collision_gumbel(target_probs, draft_probs)
+        return exact
     rows = max(1, _AT_ONCE // vocab_size) if target_probs.device.type == "cpu" else max(1, target_probs.numel())
     parts = zip(*(law.reshape(-1, vocab_size).split(rows) for law in (target_probs, draft_probs)), strict=True)
     return torch.cat([_collision_of_cells(*laws) for laws in parts]).view(target_probs.shape[:-1])

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from scd_analysis.errors import CausalityError, InputError, LawError
-from scd_analysis.validate import LAW_TOLERANCE, check_laws
+from scd_analysis.validate import LAW_TOLERANCE, SAME_LAW, as_array, check_laws, check_model_laws
 
 SHORT_PROBE = 64
 """Tokens that a decode tries a model with: all of them would take as long as a dozen passes."""
@@ -167,13 +167,12 @@ def check_model(
     for row, cut in enumerate(cuts, start=1):
         probe[row, cut:] = vocab - 1
     probs = read_laws(model, probe)
-    expected = (len(probe), length + 1, vocab)
-    if tuple(probs.shape) != expected:
-        raise InputError(f"next_token_probs(tokens) has shape {tuple(probs.shape)}: expected {expected}")
-    check_laws(probs.detach().cpu().double().numpy(), "next_token_probs(tokens)")
+    check_model_laws(
+        as_array(probs, "next_token_probs(tokens)"), (len(probe), length + 1, vocab), "next_token_probs(tokens)"
+    )
     for row, cut in enumerate(cuts, start=1):
         moved = (probs[row, : cut + 1] - probs[0, : cut + 1]).abs().amax(-1)
-        if bool((moved > 10 * LAW_TOLERANCE).any()):
+        if bool((moved > SAME_LAW).any()):
             k = int(moved.argmax())
             raise CausalityError(
                 f"next_token_probs(tokens)[:, {k}] moved by {float(moved[k]):.3g} when only tokens from {cut} changed"

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from scd_analysis.audit.draws import is_trace
 from scd_analysis.errors import InputError
-from scd_analysis.trace_store import read_dataset
+from scd_analysis.trace.store import read_dataset
 
 REMEDY = "without this folder the batch is drawn anew"
 FORMAT = 2

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from scd_analysis.audit.given import take_laws
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.trajectories import ages
+from scd_analysis.trace.trajectories import ages
 
 if TYPE_CHECKING:
     import xarray as xr

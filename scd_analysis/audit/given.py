@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from scd_analysis.coherence import JUDGED_BY
 from scd_analysis.errors import TraceError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.schema import BY_SLOT, LAWS
+from scd_analysis.trace.coherence import JUDGED_BY
+from scd_analysis.trace.schema import BY_SLOT, LAWS
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
 
 Bools = npt.NDArray[np.bool_]

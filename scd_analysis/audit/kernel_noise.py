@@ -10,7 +10,7 @@ import numpy as np
 
 from scd_analysis.audit.commits import Bools
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.evidence.rules import acceptance, residual
+from scd_analysis.laws.kernels import acceptance, residual
 
 PAIRS, FEWEST_PAIRS = 1024, 256
 """Of copies of a window, at most, and where an audit is short."""

@@ -18,7 +18,8 @@ from scd_analysis.audit.commits import read_commits
 from scd_analysis.audit.given import PUT_TOGETHER
 from scd_analysis.audit.target import Target
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.schema import BY_TOKEN
+from scd_analysis.laws.kernels import collision_independent, excess
+from scd_analysis.trace.schema import BY_TOKEN
 
 Bools = npt.NDArray[np.bool_]
 BUDGET = 2**16
@@ -116,7 +117,7 @@ def declared(trace: xr.Dataset, target: Floats, tolerance: float) -> Floats:
     out = np.where((prob == 1)[..., None], point.astype(np.float64), np.nan)
 
     def fits(law: Floats, own: Floats | float, among: Bools | bool = True) -> Bools:
-        variation, collision = np.maximum(target - law, 0).sum(axis=-1), (target * law).sum(axis=-1)
+        variation, collision = excess(target, law).sum(axis=-1), collision_independent(target, law)
         known = {"total_variation": variation, "collision_independent": collision}
         found = np.isnan(out[..., 0]) & among
         for name, value in known.items():

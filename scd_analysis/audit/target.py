@@ -13,10 +13,7 @@ from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from scd_analysis.validate import as_array, check_at_least, check_laws
-
-SAME_LAW = 1e-3
-"""How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
+from scd_analysis.validate import SAME_LAW, as_array, check_at_least, check_model_laws
 
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
@@ -124,10 +121,7 @@ class Target:
         prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"model.next_token_probs(Long{list(prefixes.shape)})"
         laws = guarded(name, lambda: self._read(prefixes), self._timeout)
-        expected = (*tokens.shape, self.vocab_size)
-        if laws.shape != expected:
-            raise InputError(f"model.next_token_probs(...) has shape {laws.shape}: expected {expected}")
-        check_laws(laws, "model.next_token_probs(...)")
+        check_model_laws(laws, (*tokens.shape, self.vocab_size), "model.next_token_probs(...)")
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
     def _read(self, prefixes: Longs) -> Floats:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -29,6 +29,7 @@ from scd_analysis.validate import check_known
 if TYPE_CHECKING:
     from scd_analysis.audit.verdict import Verdict
     from scd_analysis.exact.arithmetic import ArithmeticName
+    from scd_analysis.exact.engine import Options
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -201,8 +202,8 @@ def _report_verdict(source: Path, as_json: bool) -> None:
 
 
 def _report_trace(source: Path, as_json: bool) -> None:
-    from scd_analysis.summary import summarise
     from scd_analysis.trace import open_trace, validate
+    from scd_analysis.trace.summary import summarise
 
     opened = open_trace(source)
     validate(opened)
@@ -285,17 +286,9 @@ def _show_verdict(
     return EXIT_STATUS[verdict.outcome.name]
 
 
-class Limits(TypedDict):
-    """How far an exact law is computed."""
-
-    arithmetic: ArithmeticName
-    mass_floor: float
-    max_branches: int | None
-    max_seconds: float | None
-    workers: int
-
-
-def _judge_exactly(sampler: str, model: str, limits: Limits, out: Path | None, html: Path | None, as_json: bool) -> int:
+def _judge_exactly(
+    sampler: str, model: str, limits: Options, out: Path | None, html: Path | None, as_json: bool
+) -> int:
     from scd_analysis import exact_verdict
     from scd_analysis.exact.report import sampler_named
 
@@ -336,7 +329,7 @@ def exact(
 
     check_known(arithmetic, ("float64", "rational"), "arithmetic")
     numbers: ArithmeticName = "rational" if arithmetic == "rational" else "float64"
-    limits: Limits = {
+    limits: Options = {
         "arithmetic": numbers,
         "mass_floor": mass_floor,
         "max_branches": max_branches,

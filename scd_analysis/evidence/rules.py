@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scd_analysis.evidence.batch import Floats
+from scd_analysis.laws.kernels import RESIDUAL_FLOOR, acceptance, output_law, residual, tilted
 
 Law = Callable[[Floats, Floats, Floats], Floats]
 
@@ -26,7 +27,6 @@ MOST_TERMS = 2**24
 DEEPEST = 2
 """How many tokens of a draft's prefix may have been drafts."""
 
-_FLOOR = 0.02
 _KEPT = 0.5
 
 
@@ -51,30 +51,8 @@ class Rule:
     uses_earlier: bool = False
 
 
-def output_law(drawn: Floats, accept: Floats, replacement: Floats) -> Floats:
-    """Return ``d a + (1 - sum d a) r``."""
-    kept = drawn * accept
-    return np.asarray(kept + (1 - kept.sum(axis=-1, keepdims=True)) * replacement)
-
-
-def acceptance(target: Floats, declared: Floats) -> Floats:
-    """Return ``min(1, p/q)``, one where q is zero."""
-    return np.minimum(1.0, np.divide(target, declared, out=np.ones(_shape(target, declared)), where=declared > 0))
-
-
-def residual(target: Floats, declared: Floats) -> Floats:
-    """Return ``(p - q)+`` normalised; p where it has no mass."""
-    excess = np.maximum(target - declared, 0)
-    mass = excess.sum(axis=-1, keepdims=True)
-    return np.where(mass > 1e-15, excess / np.maximum(mass, 1e-300), target)
-
-
-def _shape(*laws: Floats) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(law.shape for law in laws))
-
-
 def _uncorrected(target: Floats, draft: Floats, earlier: Floats) -> Floats:
-    return np.broadcast_to(draft, _shape(target, draft))
+    return np.broadcast_to(draft, np.broadcast_shapes(target.shape, draft.shape))
 
 
 def _residual_from_target(target: Floats, draft: Floats, earlier: Floats) -> Floats:
@@ -87,7 +65,7 @@ def _residual_without_draft(target: Floats, draft: Floats, earlier: Floats) -> F
 
 
 def _residual_floored(target: Floats, draft: Floats, earlier: Floats) -> Floats:
-    floored = np.maximum(target - draft, _FLOOR)
+    floored = np.maximum(target - draft, RESIDUAL_FLOOR)
     return output_law(draft, acceptance(target, draft), floored / floored.sum(axis=-1, keepdims=True))
 
 
@@ -106,10 +84,7 @@ def _argmax_draft(target: Floats, draft: Floats, earlier: Floats) -> Floats:
 
 
 def _tilted_draft(target: Floats, draft: Floats, earlier: Floats) -> Floats:
-    ratio = np.divide(draft, earlier, out=np.ones(_shape(draft, earlier)), where=earlier > 0)
-    drawn = draft * np.clip(ratio, 0.25, 4)
-    drawn = drawn / drawn.sum(axis=-1, keepdims=True)
-    return output_law(drawn, acceptance(target, draft), residual(target, draft))
+    return output_law(tilted(draft, earlier), acceptance(target, draft), residual(target, draft))
 
 
 RULES = (

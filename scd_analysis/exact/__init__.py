@@ -14,9 +14,10 @@ refused                       two variates in one sum or product that decides; n
                               race noise compared with a number; variates that leave through a plain float
 ============================  ==================================================================================
 
-The parts: `tree` (replay), `world` (what is known about variates), `monotone`, `algebra`, `decisions` (one variate),
-`race`, `cells`, `cones` (several), ``torch_*``, ``numpy_draws``, ``python_draws``, `interception`, `patches` (audited
-code), `draws`, `loop` (our own), `explore`, `workers`, `engine`, `law`, `target`, `checks`, `report`.
+The parts, from below: `arithmetic`, `refusals`, `tree` (replay), ``geometry`` (functions of one variate, cells of
+several), `knowledge` (what is known about the variates of a run), `run`, `numbers` (what random numbers do and decide),
+``torch``, `numpy_draws`, `python_draws`, `interception`, `patches` (audited code), `draws`, `loop` (our own),
+`explore`, `workers`, `law`, `target`, `engine`, `checks`, `judged`, `report`.
 """
 
 from __future__ import annotations

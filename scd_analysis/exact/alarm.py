@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_AGAIN = 0.25  # seconds until a sampler that has swallowed the interruption is interrupted again
+_INTERVAL = 0.25  # seconds until a sampler that has swallowed the interruption is interrupted again
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def alarm(seconds: float | None, interrupt: Callable[[], None]) -> Iterator[None
         interrupt()
 
     started, before = time.monotonic(), signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), _AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), _INTERVAL)
     try:
         yield
     finally:

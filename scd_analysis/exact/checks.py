@@ -7,9 +7,9 @@ from typing import Any
 
 from scd_analysis.exact.arithmetic import Number
 from scd_analysis.exact.engine import exact_law
-from scd_analysis.exact.law import ExactLaw, as_law
+from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop
-from scd_analysis.exact.target import exact_target_law
+from scd_analysis.exact.target import law_of
 
 
 def assert_exact(
@@ -44,10 +44,7 @@ def assert_exact(
     """
     __tracebackhide__ = True  # pytest then shows the caller's line
     found = sampler if isinstance(sampler, ExactLaw) else exact_law(sampler, **options)
-    expected_law: Any = law
-    if hasattr(law, "next_token_probs"):
-        expected_law = exact_target_law(expected_law, arithmetic=options.get("arithmetic", "float64"))
-    expected = as_law(expected_law)
+    expected = law_of(law, options.get("arithmetic", "float64"), "law")
     if tolerance is None:
         tolerance = 0.0 if found.rational and expected.rational else 1e-12
     low, high = found.total_variation_bounds(expected)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from scd_analysis.exact.arithmetic import Number
-from scd_analysis.exact.context import refuse
+from scd_analysis.exact.knowledge import MOST_CELLS
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
-from scd_analysis.exact.world import MOST_CELLS
 
 
 def categorical(run: Run, law: Sequence[Number]) -> int:
@@ -20,7 +20,7 @@ def fair(run: Run, count: int) -> int:
     """Draw one of ``0 ... count - 1``, all equally likely."""
     if count > MOST_CELLS:
         refuse("a random integer", f"{count} possible values are too many to enumerate")
-    one = run.world.number(1)
+    one = run.known.number(1)
     return run.walk.choose("integer", [one / count] * count)
 
 
@@ -29,9 +29,9 @@ def without_replacement(run: Run, law: Sequence[Number], count: int) -> list[int
     left = list(law)
     found = []
     for _ in range(count):
-        mass = run.world.total(left)
+        mass = run.known.total(left)
         found.append(run.walk.choose("categorical", [weight / mass for weight in left]))
-        left[found[-1]] = run.world.number(0)
+        left[found[-1]] = run.known.number(0)
     return found
 
 
@@ -43,7 +43,7 @@ def permutation(run: Run, count: int) -> list[int]:
 
 def binomial(run: Run, trials: int, probability: Number) -> int:
     """Draw the number of successes."""
-    p = run.world.number(probability)
+    p = run.known.number(probability)
     if not 0 <= p <= 1:
         raise ValueError("p < 0, p > 1 or p is NaN")
     chances = [math.comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(trials + 1)]
@@ -52,12 +52,12 @@ def binomial(run: Run, trials: int, probability: Number) -> int:
 
 def counts(run: Run, trials: int, law: Sequence[Number]) -> list[int]:
     """Draw how often each alternative comes in ``trials`` independent draws."""
-    left, mass = trials, run.world.number(1)
+    left, mass = trials, run.known.number(1)
     found = []
     for index, weight in enumerate(law):
         last = index == len(law) - 1
-        share = min(weight / mass, run.world.number(1)) if mass > 0 else run.world.number(0)
+        share = min(weight / mass, run.known.number(1)) if mass > 0 else run.known.number(0)
         found.append(left if last else binomial(run, left, share) if left else 0)
         left -= found[-1]
-        mass = run.world.total(law[index + 1 :])
+        mass = run.known.total(law[index + 1 :])
     return found

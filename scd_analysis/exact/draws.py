@@ -33,7 +33,9 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from scd_analysis.exact.arithmetic import Number, as_number, normalised
+from scd_analysis.exact.numbers import Variate
 from scd_analysis.exact.run import Run
+from scd_analysis.laws.kernels import excess
 
 
 class Race(Protocol):
@@ -63,7 +65,7 @@ class Draws(Protocol):
 
     def bernoulli(self, key: Hashable, probability: Any) -> bool:
         """Give ``uniform(key) < probability``."""
-        ...
+        return bool(self.uniform(key) < probability)
 
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
@@ -71,19 +73,14 @@ class Draws(Protocol):
 
     def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
         """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        ...
+        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
         ...
 
 
-def positive_part(target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> list[Any]:
-    """``(target_probs - draft_probs)+``, the unnormalised residual of modified rejection sampling."""
-    return [max(p - q, 0 * p) for p, q in zip(target_probs, draft_probs, strict=True)]
-
-
-class EnumeratedDraws:
+class EnumeratedDraws(Draws):
     """Draws whose every result is visited; `exact_law` hands it to the sampler."""
 
     def __init__(self, run: Run) -> None:
@@ -92,27 +89,21 @@ class EnumeratedDraws:
     @property
     def rational(self) -> bool:
         """Whether numbers are Fractions."""
-        return self._run.world.rational
+        return self._run.known.rational
 
     def number(self, value: Any) -> Number:
         """Convert a constant to the arithmetic in use."""
-        return self._run.world.number(value)
+        return self._run.known.number(value)
 
     def _source(self, key: Hashable) -> int:
         found = self._run.drawn.get(("uniform", key))
         if found is None:
-            found = self._run.drawn[("uniform", key)] = [self._run.world.source()]
+            found = self._run.drawn[("uniform", key)] = [self._run.known.source()]
         return found[0]
 
     def uniform(self, key: Hashable) -> Any:
         """Give the uniform variate of a key."""
-        from scd_analysis.exact.terms import Variate
-
-        return Variate(self._run.world, self._source(key), ())
-
-    def bernoulli(self, key: Hashable, probability: Any) -> bool:
-        """Give ``uniform(key) < probability``."""
-        return bool(self.uniform(key) < probability)
+        return Variate(self._run.known, self._source(key), ())
 
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
@@ -122,11 +113,7 @@ class EnumeratedDraws:
         for p in law[:last]:
             mass += p
             thresholds.append(mass)
-        return self._run.world.cut(self._source(key), (), thresholds)
-
-    def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
-        """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, positive_part(target_probs, draft_probs))
+        return self._run.known.cut(self._source(key), (), thresholds)
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""
@@ -139,16 +126,16 @@ class _EnumeratedRace:
         self._key = key
 
     def winner(self, weights: Sequence[Any]) -> int:
-        world = self._run.world
+        known = self._run.known
         found = self._run.drawn.get(("race", self._key))
         if found is None:
-            found = self._run.drawn[("race", self._key)] = [world.source() for _ in weights]
+            found = self._run.drawn[("race", self._key)] = [known.source() for _ in weights]
         if len(found) != len(weights):
             raise ValueError(f"weights has {len(weights)} entries: this race had {len(found)} before")
-        return world.race(found, normalised(weights, world.rational))
+        return known.race(found, normalised(weights, known.rational))
 
 
-class SampledDraws:
+class SampledDraws(Draws):
     """Draws from a seed: the value of a key depends on (seed, sequence, key) only (BLAKE2b, 53 bits).
 
     Parameters
@@ -171,10 +158,6 @@ class SampledDraws:
         digest = hashlib.blake2b(repr((self._prefix, key)).encode(), digest_size=8).digest()
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
-    def bernoulli(self, key: Hashable, probability: Any) -> bool:
-        """Give ``uniform(key) < probability``."""
-        return bool(self.uniform(key) < probability)
-
     def categorical(self, key: Hashable, weights: Sequence[Any]) -> int:
         """Invert the cumulative distribution of ``weights`` at ``uniform(key)``."""
         law = normalised(weights, False)
@@ -185,10 +168,6 @@ class SampledDraws:
                 return index
             left -= p
         return last
-
-    def residual(self, key: Hashable, target_probs: Sequence[Any], draft_probs: Sequence[Any]) -> int:
-        """Draw from ``(target_probs - draft_probs)+``, normalised."""
-        return self.categorical(key, positive_part(target_probs, draft_probs))
 
     def race(self, key: Hashable) -> Race:
         """Give the exponential noise of a key."""

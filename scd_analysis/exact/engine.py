@@ -6,19 +6,30 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, TypedDict
 
 from scd_analysis.errors import InputError
-from scd_analysis.exact.arithmetic import ArithmeticName, as_number
-from scd_analysis.exact.context import active
+from scd_analysis.exact.arithmetic import ArithmeticName
 from scd_analysis.exact.draws import EnumeratedDraws
-from scd_analysis.exact.explore import Explorer, Limits, RunOnce, Tally
+from scd_analysis.exact.explore import Explorer, Limits, RunOnce
 from scd_analysis.exact.interception import intercepted, watched
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop, as_loop, law_of_loop
 from scd_analysis.exact.progress import reporting
+from scd_analysis.exact.run import active
 from scd_analysis.exact.workers import SHARE, explore_in_processes, packed, processes_wanted
 from scd_analysis.validate import check_at_least, check_between, check_known
+
+
+class Options(TypedDict, total=False):
+    """What :func:`exact_law` can be told from the command line, too; see there."""
+
+    arithmetic: ArithmeticName
+    mass_floor: float
+    max_branches: int | None
+    max_seconds: float | None
+    workers: int
+    progress: bool | None
 
 
 def exact_law(
@@ -115,7 +126,7 @@ def exact_law(
         if dealt:  # with nothing intercepted here
             explore_in_processes(explorer, content, runner, limits, workers, intercept, deadline, report)
     explorer.leave_rest()
-    return law_from(explorer.tally, limits.rational)
+    return explorer.tally.law(limits.rational)
 
 
 def _checked(
@@ -164,19 +175,3 @@ def runner(sampler: Callable[..., Any], rational: bool) -> RunOnce:
     if rational:
         raise InputError('arithmetic="rational": only a sampler(draws) computes in Fractions; tensors hold floats')
     return lambda run: sampler()
-
-
-def law_from(tally: Tally, rational: bool) -> ExactLaw:
-    """Turn the sums of an exploration into a law."""
-    notes = set(tally.notes)
-    if tally.branches == 1 and len(tally.masses) == 1:
-        notes.add("no random choice was met; a generator of the code's own, such as a hash, is followed as arithmetic")
-    if tally.slack:
-        notes.add(f"guards inside races were passed over; total variation at most {tally.slack:.3g}")
-    return ExactLaw(
-        {outcome: mass.value for outcome, mass in tally.masses.items()},
-        tally.branches,
-        as_number(tally.left_out.value, rational),
-        tally.slack,
-        tuple(sorted(notes)),
-    )

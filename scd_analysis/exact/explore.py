@@ -15,14 +15,15 @@ import torch
 
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact.alarm import alarm
-from scd_analysis.exact.arithmetic import Number, Sum
-from scd_analysis.exact.context import activate, refuse
-from scd_analysis.exact.conversions import StartOver
-from scd_analysis.exact.run import Run
-from scd_analysis.exact.terms import is_random
-from scd_analysis.exact.torch_shadow import kept_from, mark_kept, random_ids
+from scd_analysis.exact.arithmetic import Number, Sum, as_number
+from scd_analysis.exact.knowledge import Knowledge
+from scd_analysis.exact.law import ExactLaw
+from scd_analysis.exact.numbers import StartOver, is_random
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import Run, activate
+from scd_analysis.exact.torch.entries import mark_kept
+from scd_analysis.exact.torch.shadow import kept_from, random_ids
 from scd_analysis.exact.tree import Abandoned, Pending, Walk
-from scd_analysis.exact.world import World
 
 RunOnce = Callable[[Run], Hashable]
 
@@ -32,7 +33,7 @@ REPEATS = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far to go.
+    """How far an exploration goes.
 
     Attributes
     ----------
@@ -70,6 +71,23 @@ class Tally:
             found = self.masses[outcome] = Sum()
         for part in parts:
             found.add(part)
+
+    def law(self, rational: bool) -> ExactLaw:
+        """Turn the sums into a law."""
+        notes = set(self.notes)
+        if self.branches == 1 and len(self.masses) == 1:
+            notes.add(
+                "no random choice was met; a generator of the code's own, such as a hash, is followed as arithmetic"
+            )
+        if self.slack:
+            notes.add(f"guards inside races were passed over; total variation at most {self.slack:.3g}")
+        return ExactLaw(
+            {outcome: mass.value for outcome, mass in self.masses.items()},
+            self.branches,
+            as_number(self.left_out.value, rational),
+            self.slack,
+            tuple(sorted(notes)),
+        )
 
 
 def frozen(outcome: Any) -> Hashable:
@@ -205,7 +223,7 @@ class Explorer:
         raise AssertionError("the sampler was started over a thousand times: an error of the exact engine")
 
     def _once(self, walk: Walk) -> Hashable:
-        run = Run(walk, World(walk, self._limits.slack), self.tally.notes)
+        run = Run(walk, Knowledge(walk, self._limits.slack), self.tally.notes)
         mark_kept(run, self._kept)
         try:
             self._walk = walk
@@ -228,7 +246,7 @@ class Explorer:
         if walk.abandoned:
             raise Abandoned
         walk.check_finished()
-        self.tally.slack = max(self.tally.slack, run.world.slack)
+        self.tally.slack = max(self.tally.slack, run.known.slack)
         return outcome
 
     def _repeat(self, end: Pending, outcome: Hashable) -> None:

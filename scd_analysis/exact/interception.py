@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from scd_analysis.errors import CannotEnumerate, InputError
-from scd_analysis.exact import conversions, numpy_draws, python_draws, torch_scalars
-from scd_analysis.exact.context import active, drawing, refuse
-from scd_analysis.exact.generators import GENERATORS, seeded
+from scd_analysis.exact import numbers, numpy_draws, python_draws
 from scd_analysis.exact.patches import Patches
-from scd_analysis.exact.run import AGAIN
-from scd_analysis.exact.torch_modes import DispatchMode, seen_on_threads
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import REPEATED_NOISE, active, drawing
+from scd_analysis.exact.torch import scalars
+from scd_analysis.exact.torch.generators import GENERATORS, seeded
+from scd_analysis.exact.torch.modes import DispatchMode, seen_on_threads
 
 _MOST_GENERATORS = 64
 
@@ -48,7 +49,7 @@ def _torch_seed(result: Callable[[], Any]) -> Callable[..., Any]:
 
 
 def _torch_restored(*_: Any, **__: Any) -> Any:
-    refuse("torch.set_rng_state", AGAIN)
+    refuse("torch.set_rng_state", REPEATED_NOISE)
 
 
 def _seeded_generator() -> type:
@@ -124,7 +125,7 @@ def _replacements() -> list[Pair]:
     found.append((np.random.Generator, generator))
     found.append((np.random.default_rng, _guarded(np.random.default_rng, lambda *args, **kw: generator(*args, **kw))))
     found.append((np.random.RandomState, numpy_draws.symbolic_class(np.random.RandomState, numpy_draws.LEGACY)))
-    found += torch_scalars.factories()
+    found += scalars.factories()
     found += python_draws.module_functions(python_random)
     found += python_draws.math_functions()
     for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):
@@ -220,7 +221,7 @@ def _apply(patches: Patches, replacements: list[Pair], foreign: list[Any]) -> No
             patches.attribute(owner, name, method)
     patches.attribute(threading.Thread, "start", _started(threading.Thread.start))
     patches.attribute(ThreadPoolExecutor, "submit", _submitted(ThreadPoolExecutor.submit))
-    for name, method in torch_scalars.methods().items():
+    for name, method in scalars.methods().items():
         patches.attribute(torch.Tensor, name, method)
     patches.attribute(torch.distributions.Gumbel, "rsample", _gumbel_sample(torch.distributions.Gumbel.rsample))
     patches.attribute(torch.distributions.Gumbel, "sample", _gumbel_sample(torch.distributions.Gumbel.sample))
@@ -258,7 +259,7 @@ def intercepted() -> Iterator[Watch]:
         stack.callback(_open.pop)
         stack.enter_context(_restored_states(foreign))
         watch = Watch(foreign)
-        stack.callback(conversions.unbind)
+        stack.callback(numbers.unbind)
         replacements = _replacements()
         stack.callback(_give_back, replacements, set(sys.modules))
         stack.callback(patches.restore)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from scd_analysis.audit.verdict import Finding, Outcome, Verdict
-from scd_analysis.errors import InputError
-from scd_analysis.exact.arithmetic import ArithmeticName
-from scd_analysis.exact.engine import exact_law
-from scd_analysis.exact.law import Comparison, ExactLaw, as_law
-from scd_analysis.exact.target import exact_target_law
+from scd_analysis.exact.engine import Options, exact_law
+from scd_analysis.exact.law import Comparison, ExactLaw
+from scd_analysis.exact.target import law_of
 from scd_analysis.version import __version__
 
 SAME_LAW = 1e-9
@@ -21,32 +18,7 @@ WORST = 5
 """Outcomes that a verdict lists."""
 
 
-def law_of(value: Any, arithmetic: ArithmeticName = "float64", name: str = "model") -> ExactLaw:
-    """The exact law of a target model, or a law that is one already.
-
-    Raises
-    ------
-    InputError
-        If it is neither a target model, an `ExactLaw` nor a dict of probabilities.
-    """
-    if hasattr(value, "next_token_probs"):
-        return as_law(exact_target_law(value, arithmetic=arithmetic))
-    if isinstance(value, (ExactLaw, Mapping)):
-        return as_law(value)
-    raise InputError(f"{name}: a {type(value).__name__} is neither a target model nor a law")
-
-
-def exact_verdict(
-    sampler: Any,
-    model: Any,
-    *,
-    arithmetic: ArithmeticName = "float64",
-    mass_floor: float = 0.0,
-    max_branches: int | None = None,
-    max_seconds: float | None = None,
-    workers: int = 1,
-    progress: bool | None = None,
-) -> Verdict:
+def exact_verdict(sampler: Any, model: Any, **options: Unpack[Options]) -> Verdict:
     """Judge a sampler by enumeration: every branch of its random choices is run.
 
     Parameters
@@ -55,8 +27,9 @@ def exact_verdict(
         As for `exact_law`; what it returns has the shape of the model's outcomes, a tuple of N tokens.
     model : TargetModel, ExactLaw or mapping
         Whose law the sampler should have.
-    arithmetic, mass_floor, max_branches, max_seconds, workers, progress
-        As for `exact_law`.
+    **options
+        ``arithmetic``, ``mass_floor``, ``max_branches``, ``max_seconds``, ``workers`` and ``progress``, as for
+        `exact_law`.
 
     Returns
     -------
@@ -70,17 +43,8 @@ def exact_verdict(
     CannotEnumerate
         If the sampler does something that cannot be followed; audit its samples then.
     """
-    target = law_of(model, arithmetic)
-    law = exact_law(
-        sampler,
-        arithmetic=arithmetic,
-        mass_floor=mass_floor,
-        max_branches=max_branches,
-        max_seconds=max_seconds,
-        workers=workers,
-        progress=progress,
-    )
-    return verdict_of(law, target)
+    target = law_of(model, options.get("arithmetic", "float64"))
+    return verdict_of(exact_law(sampler, **options), target)
 
 
 def verdict_of(law: ExactLaw, target: ExactLaw) -> Verdict:

@@ -15,15 +15,15 @@ from fractions import Fraction
 from typing import Any
 
 from scd_analysis.exact.arithmetic import Number, Sum
-from scd_analysis.exact.context import refuse, stop
 from scd_analysis.exact.draws import EnumeratedDraws
 from scd_analysis.exact.explore import Explorer, Limits, Tally, frozen
+from scd_analysis.exact.knowledge import Memory
 from scd_analysis.exact.law import ExactLaw
+from scd_analysis.exact.numbers import is_random
 from scd_analysis.exact.progress import Report
+from scd_analysis.exact.refusals import refuse, stop
 from scd_analysis.exact.run import DrawKey, Run
-from scd_analysis.exact.terms import is_random
-from scd_analysis.exact.torch_shadow import random_ids
-from scd_analysis.exact.world import Memory
+from scd_analysis.exact.torch.shadow import random_ids
 
 _PLAIN = (int, float, str, bytes, bool, complex, Fraction, type(None))
 
@@ -123,7 +123,7 @@ class _Programme:
 
         def run_once(run: Run) -> Hashable:
             if start is not None and start.memory is not None:
-                run.drawn.update(run.world.recall(start.memory))
+                run.drawn.update(run.known.recall(start.memory))
             if start is None:
                 state = _called(self.loop.initial_state, (), run)
             else:
@@ -152,7 +152,7 @@ class _Programme:
             return _Reached(("done", outcome), outcome=outcome)
         _refuse_variates(state)
         alive = _alive(self.loop, state, run)
-        memory = run.world.remember({key: run.drawn[key] for key in alive})
+        memory = run.known.remember({key: run.drawn[key] for key in alive})
         key = frozen(state) if self.key is None else self.key(state)
         return _Reached(
             ("at", key, memory.geometry), state, memory, None, forgotten | (frozenset(run.drawn) - frozenset(alive))
@@ -232,8 +232,6 @@ def law_of_loop(
     CannotEnumerate
         As `exact_law`, and when a step asks for a draw that was forgotten.
     """
-    from scd_analysis.exact.engine import law_from
-
     deadline = time.monotonic() + (math.inf if limits.max_seconds is None else limits.max_seconds)
     programme = _Programme(loop, state_key or loop.state_key, limits, check, deadline)
     tally = programme.tally
@@ -252,7 +250,7 @@ def law_of_loop(
             else:
                 _push(programme.transition(start), mass, following, tally)
         layer = following
-    return law_from(tally, limits.rational)
+    return tally.law(limits.rational)
 
 
 def _push(transition: _Transition, mass: Number, following: dict[_Reached, tuple[_Reached, Sum]], tally: Tally) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from scd_analysis.exact import discrete
 from scd_analysis.exact.arithmetic import normalised
-from scd_analysis.exact.context import active, refuse
-from scd_analysis.exact.run import AGAIN, Run
-from scd_analysis.exact.terms import is_random
+from scd_analysis.exact.numbers import is_random, new_variate, unary
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import REPEATED_NOISE, Run, active
 
 Draw = Callable[..., Any]
 
@@ -74,21 +74,21 @@ def random(size: Any = None, dtype: Any = None, out: Any = None) -> Any:
     if out is not None:
         refuse("random(out=...)", "an array of floats cannot hold variates")
     run = _running()
-    return _shaped(size, run.uniform, symbolic=True)
+    return _shaped(size, lambda: new_variate(run), symbolic=True)
 
 
 def uniform(low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
     """Uniform variates on [low, high)."""
     run = _running()
     shape, rows = _broadcast(size, low, high)
-    return _filled(shape, [a + (b - a) * run.uniform() for a, b in rows])
+    return _filled(shape, [a + (b - a) * new_variate(run) for a, b in rows])
 
 
 def exponential(scale: Any = 1.0, size: Any = None) -> Any:
     """Exponential variates of mean ``scale``."""
     run = _running()
     shape, rows = _broadcast(size, scale)
-    return _filled(shape, [run.uniform().log() * -mean for (mean,) in rows])
+    return _filled(shape, [unary("log", new_variate(run)) * -mean for (mean,) in rows])
 
 
 def standard_exponential(size: Any = None, dtype: Any = None, method: Any = None, out: Any = None) -> Any:
@@ -103,7 +103,7 @@ def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
     """Gumbel variates."""
     run = _running()
     shape, rows = _broadcast(size, loc, scale)
-    return _filled(shape, [(-(run.uniform().log())).log() * -width + centre for centre, width in rows])
+    return _filled(shape, [unary("log", -unary("log", new_variate(run))) * -width + centre for centre, width in rows])
 
 
 def integers(low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False) -> Any:
@@ -196,7 +196,7 @@ def seed(value: Any = None) -> None:
 def set_state(*_: Any, **__: Any) -> None:
     """Refuse to go back."""
     _running()
-    refuse("numpy's set_state", AGAIN)
+    refuse("numpy's set_state", REPEATED_NOISE)
 
 
 def rand(*shape: int) -> Any:
@@ -287,7 +287,7 @@ def symbolic_class(original: type, followed: dict[str, Draw]) -> type:
         return [type(self)() for _ in range(n_children)]
 
     def hidden(self: Any, *_: Any) -> Any:
-        refuse("the state of a numpy generator", f"it is saved or copied, and {AGAIN}")
+        refuse("the state of a numpy generator", f"it is saved or copied, and {REPEATED_NOISE}")
 
     methods = {name: _method(function) for name, function in methods_of(original, followed).items()}
     methods |= dict.fromkeys(("__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__", "get_state"), hidden)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from scd_analysis.exact import algebra, discrete
-from scd_analysis.exact.context import drawing, refuse
-from scd_analysis.exact.run import AGAIN, Run
-from scd_analysis.exact.terms import is_random
+from scd_analysis.exact import discrete, numbers
+from scd_analysis.exact.numbers import is_random, new_variate
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import REPEATED_NOISE, Run, drawing
 
 _PLAIN_LOG, _PLAIN_POW = math.log, math.pow
 
@@ -28,7 +28,7 @@ def _bits(run: Run, k: int) -> int:
 
 
 def _exponential(run: Run, rate: float = 1.0) -> Any:
-    return run.uniform().log() / -rate
+    return numbers.unary("log", new_variate(run)) / -rate
 
 
 def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:
@@ -37,7 +37,7 @@ def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:
 
 
 def _restored(run: Run, *_: Any, **__: Any) -> None:
-    refuse("random.setstate", AGAIN)
+    refuse("random.setstate", REPEATED_NOISE)
 
 
 def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
@@ -47,7 +47,7 @@ def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
         return _with_run(name, getattr(owner, name), lambda run, self, *args, **kwargs: draw(run, *args, **kwargs))
 
     return {
-        "random": bound("random", lambda run: run.uniform()),
+        "random": bound("random", lambda run: new_variate(run)),
         "getrandbits": bound("getrandbits", _bits),
         "_randbelow": bound("_randbelow", discrete.fair),
         "expovariate": bound("expovariate", _exponential),
@@ -59,7 +59,7 @@ def random_methods(owner: Any) -> dict[str, Callable[..., Any]]:
 def module_functions(module: Any) -> list[tuple[Any, Any]]:
     """Give stand-ins for the functions of ``random`` that do not go through the class again."""
     draws: dict[str, Callable[..., Any]] = {
-        "random": lambda run: run.uniform(),
+        "random": lambda run: new_variate(run),
         "getrandbits": _bits,
         "seed": _seeded,
         "setstate": _restored,
@@ -78,7 +78,7 @@ def math_functions() -> list[tuple[Any, Any]]:
 
 def _unary(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def function(x: Any, /) -> Any:
-        return algebra.unary(name, x) if is_random(x) else original(x)
+        return numbers.unary(name, x) if is_random(x) else original(x)
 
     return function
 
@@ -90,8 +90,8 @@ def _answer(original: Callable[..., Any], answer: bool) -> Callable[..., Any]:
 def _log(x: Any, *base: Any) -> Any:
     if not is_random(x):
         return _PLAIN_LOG(x, *base)
-    return algebra.unary("log", x) / _PLAIN_LOG(*base) if base else algebra.unary("log", x)
+    return numbers.unary("log", x) / _PLAIN_LOG(*base) if base else numbers.unary("log", x)
 
 
 def _pow(x: Any, y: Any, /) -> Any:
-    return algebra.binary("pow", x, y) if is_random(x) or is_random(y) else _PLAIN_POW(x, y)
+    return numbers.binary("pow", x, y) if is_random(x) or is_random(y) else _PLAIN_POW(x, y)

@@ -7,32 +7,27 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from fractions import Fraction
-from typing import Any
+from typing import Any, Unpack
 
 from scd_analysis.common.escape import cell
 from scd_analysis.common.foreign import announced, foreign
 from scd_analysis.common.load import load
 from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number
-from scd_analysis.exact.engine import exact_law
-from scd_analysis.exact.judged import law_of
+from scd_analysis.exact.engine import Options, exact_law
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.loop import Loop
+from scd_analysis.exact.target import law_of
 
 
 def run(
     target: str,
     against: str | None = None,
     *,
-    arithmetic: ArithmeticName = "float64",
-    mass_floor: float = 0.0,
-    max_branches: int | None = None,
-    max_seconds: float | None = None,
-    workers: int = 1,
     worst: int = 10,
     as_json: bool = False,
-    progress: bool | None = None,
     write: Callable[[str], Any] | None = None,
+    **options: Unpack[Options],
 ) -> ExactLaw:
     """Enumerate ``module:callable`` and print its law.
 
@@ -42,14 +37,14 @@ def run(
         The sampler, as for `exact_law`: a function, or a `Loop`.
     against
         ``module:attribute`` of what to compare with: a target model, an `ExactLaw` or a dict.
-    arithmetic, mass_floor, max_branches, max_seconds, workers, progress
-        As for `exact_law`.
     worst
         How many outcomes to list.
     as_json
         Print one JSON object instead of a table.
     write
         Where JSON goes instead of standard output; for tests.
+    **options
+        As for `exact_verdict`.
 
     Returns
     -------
@@ -57,18 +52,12 @@ def run(
         The law that was printed.
     """
     sampler = sampler_named(target)
-    other = None if against is None else law_of(load(against, "against"), arithmetic, "against")
+    other = (
+        None if against is None else law_of(load(against, "against"), options.get("arithmetic", "float64"), "against")
+    )
     named = f"target = {target!r}: the sampler"
     with redirect_stdout(sys.stderr), announced(named), foreign(f"{named} raised"):  # what it prints is no part of it
-        law = exact_law(
-            sampler,
-            arithmetic=arithmetic,
-            mass_floor=mass_floor,
-            max_branches=max_branches,
-            max_seconds=max_seconds,
-            workers=workers,
-            progress=progress,
-        )
+        law = exact_law(sampler, **options)
     if as_json:
         (write or _to_stdout)(json.dumps(to_json(law, other, worst)) + "\n")
     else:

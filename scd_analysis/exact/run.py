@@ -1,25 +1,23 @@
-"""One run of the sampler: its walk, its variates, and what it was noted to do."""
+"""One run of the sampler: its walk, its variates, what it was noted to do, and which run is being replayed."""
 
 from __future__ import annotations
 
 import operator
+import sys
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scd_analysis.exact.context import refuse
+from scd_analysis.errors import CannotEnumerate
+from scd_analysis.exact.knowledge import Knowledge
+from scd_analysis.exact.refusals import refuse, telling
+from scd_analysis.exact.torch.memory import Shadow
 from scd_analysis.exact.tree import Walk
-from scd_analysis.exact.world import World
 
-if TYPE_CHECKING:
-    from scd_analysis.errors import CannotEnumerate
-    from scd_analysis.exact.terms import Variate
-    from scd_analysis.exact.torch_shadow import Shadow
-
-
-AGAIN = (
+REPEATED_NOISE = (
     "noise that comes again would be enumerated as new; scd_analysis.exact.Draws takes a key for every use, which says "
     "what is shared"
 )
@@ -42,7 +40,7 @@ class Run:
 
     Attributes
     ----------
-    walk, world
+    walk, known
         The path through the tree of choices, and the variates met on it.
     terms
         Variates that stand in tensors, by the number written in the tensor's shadow.
@@ -65,7 +63,7 @@ class Run:
     """
 
     walk: Walk
-    world: World
+    known: Knowledge
     notes: set[str]
     terms: list[Any] = field(default_factory=lambda: [0.0])
     postponed: bool = False
@@ -103,11 +101,63 @@ class Run:
         self.note(f"a seed of {owner} was ignored")
         key = kind, repr(_plain(value) if start is None else start)
         if key in self.seeds:
-            refuse(f"the seed {shortened(value)} of {owner}", f"it is given twice in one run, and {AGAIN}")
+            refuse(f"the seed {shortened(value)} of {owner}", f"it is given twice in one run, and {REPEATED_NOISE}")
         self.seeds.add(key)
 
-    def uniform(self) -> Variate:
-        """Draw a new uniform variate."""
-        from scd_analysis.exact.terms import Variate
+    def take_refusal(self, error: CannotEnumerate) -> None:
+        """Keep the first refusal."""
+        if self.refused is None:
+            self.refused = error
 
-        return Variate(self.world, self.world.source(), ())
+
+_active: Run | None = None
+
+
+def active() -> Run | None:
+    """Give the run being replayed on this thread, or None."""
+    run = _active
+    return run if run is not None and run.thread == threading.get_ident() else None
+
+
+def current() -> Run | None:
+    """Give the run being replayed, whichever thread asks; None while the engine itself computes."""
+    return None if _quiet else _active
+
+
+_quiet = False
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let tensor operations of the engine itself pass untouched."""
+    global _quiet
+    before, _quiet = _quiet, True
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+@contextmanager
+def activate(run: Run) -> Iterator[None]:
+    """Make ``run`` the one that draws are asked of."""
+    global _active
+    before, _active = _active, run
+    try:
+        with telling(run.take_refusal):
+            yield
+    finally:
+        _active = before
+
+
+def drawing() -> Run | None:
+    """Give the run that a draw belongs to; None on other threads and while a module is being imported."""
+    run = active()
+    if run is None:
+        return None
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return None
+        frame = frame.f_back  # type: ignore[assignment]
+    return run

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
 import torch
 
+from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number, normalised
-from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
+from scd_analysis.exact.law import ExactLaw, as_law
+from scd_analysis.validate import as_array, check_at_least, check_known, check_model_laws
 
 MOST_OUTCOMES = 2_000_000
 _BATCH = 4096
@@ -72,16 +75,25 @@ def exact_target_law(model: TargetModel, *, arithmetic: ArithmeticName = "float6
     return law
 
 
+def law_of(value: Any, arithmetic: ArithmeticName = "float64", name: str = "model") -> ExactLaw:
+    """The exact law of a target model, or a law that is one already.
+
+    Raises
+    ------
+    InputError
+        If it is neither a target model, an `ExactLaw` nor a dict of probabilities.
+    """
+    if hasattr(value, "next_token_probs"):
+        return as_law(exact_target_law(value, arithmetic=arithmetic))
+    if isinstance(value, (ExactLaw, Mapping)):
+        return as_law(value)
+    raise InputError(f"{name}: a {type(value).__name__} is neither a target model nor a law")
+
+
 def _next_laws(model: TargetModel, prefixes: list[tuple[int, ...]]) -> Any:
     length = len(prefixes[0])
     tokens = torch.tensor(prefixes, dtype=torch.long).reshape(len(prefixes), length)
     with torch.no_grad():
         probs = as_array(model.next_token_probs(tokens), "next_token_probs")
-    expected = (len(prefixes), length + 1, model.vocab_size)
-    if probs.shape != expected:
-        from scd_analysis.errors import InputError
-
-        raise InputError(f"next_token_probs gives shape {probs.shape} for {length} tokens: expected {expected}")
-    laws = probs[:, length]
-    check_laws(laws, "next_token_probs")
-    return laws.tolist()
+    check_model_laws(probs, (len(prefixes), length + 1, model.vocab_size), "next_token_probs(tokens)")
+    return probs[:, length].tolist()

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from scd_analysis.exact.arithmetic import Number, Sum
-from scd_analysis.exact.context import site, stop
+from scd_analysis.exact.refusals import site, stop
 
 ROUNDING = 1e-15
 """In float64, a branch of smaller conditional probability may be a rounding artefact: not run, its mass is reported."""

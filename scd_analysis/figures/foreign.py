@@ -15,7 +15,7 @@ from scd_analysis.common.files import encoded
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
-from scd_analysis.trajectories import ages, read
+from scd_analysis.trace.trajectories import ages, read
 
 _KEPT = ("model", "decoder", "method", "method_settings", "seed", "device", "dtype", "generator", "complete")
 

@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run, Settings
-from scd_analysis.trace_writer import library_versions
 
 
 def _git(*arguments: str) -> str:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
-from scd_analysis.trajectories import PREDICTED_BY, by_position, read
+from scd_analysis.trace.trajectories import PREDICTED_BY, by_position, read
 
 Array = npt.NDArray[np.float64]
 

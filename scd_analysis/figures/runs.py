@@ -26,7 +26,7 @@ from scd_analysis.common.parallel import side_by_side
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import COUPLING_OF, Run, RunSpec
 from scd_analysis.trace import open_trace
-from scd_analysis.trace_place import remove_leftovers
+from scd_analysis.trace.place import remove_leftovers
 
 Report = Callable[[str, float], None]
 
@@ -39,12 +39,12 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def _sources() -> Iterator[bytes]:
-    """What decides a draw: the decoder, its models, the laws."""
+    """What decides a draw: the decoder, its models, the formulas on two laws."""
     for folder in ("reference", "reference.models"):
         for item in sorted(files(folder).iterdir(), key=lambda item: item.name):
             if item.name.endswith(".py"):
                 yield item.read_bytes()
-    yield (files("scd_analysis") / "laws.py").read_bytes()
+    yield (files("scd_analysis.laws") / "kernels.py").read_bytes()
 
 
 def shipped_fingerprint(name: str) -> str:

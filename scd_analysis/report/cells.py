@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scd_analysis.trajectories import Arrays
+from scd_analysis.trace.trajectories import Arrays
 
 Array = npt.NDArray[Any]
 

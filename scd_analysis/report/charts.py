@@ -13,7 +13,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from scd_analysis import trajectories
 from scd_analysis.audit.verdict import Verdict
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
@@ -23,6 +22,7 @@ from scd_analysis.figures.style import INK
 from scd_analysis.report.markup import Markup
 from scd_analysis.report.svg import BLUE, GREEN, ORANGE, PAPER, PURPLE, RED, chart, inline
 from scd_analysis.report.words import count, nats, number
+from scd_analysis.trace import trajectories
 
 RARE = 20
 """Drafts or redrafts below which a share is not shown."""

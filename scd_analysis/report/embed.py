@@ -13,10 +13,11 @@ import xarray as xr
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures.foreign import has
-from scd_analysis.recorded_laws import form_of, read_laws
 from scd_analysis.report.cells import CELL_VARIABLES, slots_in_use, states
-from scd_analysis.schema import LAWS
-from scd_analysis.trajectories import Arrays
+from scd_analysis.trace import read_laws
+from scd_analysis.trace.compact import form_of
+from scd_analysis.trace.schema import LAWS
+from scd_analysis.trace.trajectories import Arrays
 from scd_analysis.validate import check_at_least, check_integer
 
 FIRST_SEQUENCES = 8

@@ -24,7 +24,7 @@ from scd_analysis.report.markup import Child, Markup, element, join
 from scd_analysis.report.outcomes import worst_section
 from scd_analysis.report.words import WORD
 from scd_analysis.report.worst import by_position
-from scd_analysis.summary import summarise
+from scd_analysis.trace.summary import summarise
 from scd_analysis.version import __version__
 
 STYLES = ("page.css", "explorer.css")

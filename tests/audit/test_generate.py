@@ -14,8 +14,8 @@ from scd_analysis.audit.adapters import generate_trace
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.subjects import generate
-from scd_analysis.summary import summarise
 from scd_analysis.trace import validate
+from scd_analysis.trace.summary import summarise
 from studies.audit_transformers import END, PROMPT, SETTINGS, VOCAB, tiny_llama
 from tests.statistics import ledger
 

@@ -18,9 +18,9 @@ from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, LawError, TraceError
 from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
 from scd_analysis.report.load import read_verdict
-from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.subjects import ancestral
 from scd_analysis.testing import assert_lossless
+from scd_analysis.trace.schema import SCALARS_OF_LAWS
 from tests.audit.test_traces import one_token
 
 MODEL = TabularModel.random(3, 5, 0.7, seed=0)

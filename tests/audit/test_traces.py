@@ -13,9 +13,9 @@ from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.target import Target
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
-from scd_analysis.schema import SCALARS_OF_LAWS
 from scd_analysis.subjects import recorded as recorded_tokens
 from scd_analysis.subjects import trace
+from scd_analysis.trace.schema import SCALARS_OF_LAWS
 from tests.statistics import ledger
 
 MODEL = TabularModel.random(3, 5, 0.7, seed=0)

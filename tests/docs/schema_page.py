@@ -1,8 +1,8 @@
-"""The page of what a trace holds, written from :mod:`scd_analysis.schema`."""
+"""The page of what a trace holds, written from :mod:`scd_analysis.trace.schema`."""
 
 from __future__ import annotations
 
-from scd_analysis.schema import COMPACT, LAWS, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES, Variable
+from scd_analysis.trace.schema import COMPACT, LAWS, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES, Variable
 from tests.docs.runner import DOCS
 
 PAGE = DOCS / "reference" / "schema.md"
@@ -10,8 +10,8 @@ PAGE = DOCS / "reference" / "schema.md"
 TEXT = f"""# What a trace holds
 
 Schema version {SCHEMA_VERSION}. A trace is a Zarr store of version 3, a folder or a `.zip`, that plain
-`xarray.open_zarr` opens. This page is written from `scd_analysis.schema` by `python -m tests.docs.update`, and a test
-compares the two.
+`xarray.open_zarr` opens. This page is written from `scd_analysis.trace.schema` by `python -m tests.docs.update`, and a
+test compares the two.
 
 | dimension | counts |
 | --- | --- |

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scd_analysis import evidence, exact, laws, trajectories
+from scd_analysis import evidence, exact, laws
+from scd_analysis.trace import trajectories
 from tests.docs.runner import DOCS
 from tests.docs.theorems import claims, entries, found, missing_tests
 
@@ -59,6 +60,6 @@ def test_a_test_that_does_not_exist_is_found(tmp_path: Path) -> None:
 def test_a_claim_that_is_not_on_the_map_is_found() -> None:
     names = set(claims(laws, evidence))
     assert {"scd_analysis.laws.verified_law", "scd_analysis.evidence.pit"} <= names
-    assert "scd_analysis.laws.KERNELS" not in names
+    assert "scd_analysis.laws.COUPLINGS" not in names
     assert entries("| `a.b` | says | so | `tests/x.py::test_y` |")[0].functions == ["a.b"]
     assert entries("| `a.b` | says | so | no test |") == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scd_analysis.evidence.rules import RULES, acceptance, companion_laws, output_law, residual
+from scd_analysis.evidence.rules import RULES, companion_laws
+from scd_analysis.laws.kernels import acceptance, output_law, residual
 from tests.evidence.decoders import Tables
 
 TARGET, DRAFT = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scd_analysis.exact import CannotEnumerate, assert_exact
-from scd_analysis.exact.engine import law_from, runner
+from scd_analysis.exact.engine import runner
 from scd_analysis.exact.explore import Explorer, Limits
 from scd_analysis.exact.interception import Watch, intercepted
 from scd_analysis.exact.law import ExactLaw
@@ -42,7 +42,7 @@ def watch() -> Iterator[Watch]:
 def enumerated(sampler: Callable[[], Any], watch: Watch) -> ExactLaw:
     explorer = Explorer(runner(sampler, False), Limits(), watch.check)
     explorer.run()
-    return law_from(explorer.tally, False)
+    return explorer.tally.law(False)
 
 
 def under(mode: str, sampler: Callable[[], Any]) -> Callable[[], Any]:

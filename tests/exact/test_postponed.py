@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scd_analysis.exact import exact_law
-from scd_analysis.exact.terms import Undrawn
+from scd_analysis.exact.torch.shadow import Undrawn
 from tests.exact.test_kernels import F64, Table, gumbel_decode, jacobi_decode
 
 P = torch.tensor([0.5, 0.3, 0.2], dtype=F64)

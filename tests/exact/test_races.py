@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from scd_analysis.exact import exact_law
-from scd_analysis.exact.cells import ANYWHERE, fastest, probability, slowest, tightened
+from scd_analysis.exact.geometry.cells import ANYWHERE, fastest, probability, slowest, tightened
 
 weights = st.lists(st.integers(1, 20), min_size=3, max_size=3)
 

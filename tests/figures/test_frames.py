@@ -12,10 +12,11 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from scd_analysis import laws, trajectories
+from scd_analysis import laws
 from scd_analysis.errors import InputError
 from scd_analysis.figures import Run, get_figure
 from scd_analysis.figures.redrafts import rate, redrafts
+from scd_analysis.trace import trajectories
 from tests.figures.conftest import Patches
 
 Runs = Callable[[str], list[Run]]

@@ -19,7 +19,7 @@ from scd_analysis.figures.foreign import open_run
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.rendering import write
 from scd_analysis.figures.store import Stored, load
-from scd_analysis.trajectories import ages
+from scd_analysis.trace.trajectories import ages
 from tests.figures.conftest import Patches, write_foreign
 
 Runs = Callable[[str], list[Run]]

@@ -13,8 +13,8 @@ from typing import Any
 from scd_analysis import Outcome, Verdict
 from scd_analysis.figures import rendering
 from scd_analysis.report import write_report
-from scd_analysis.summary import summarise
 from scd_analysis.trace import open_trace, validate
+from scd_analysis.trace.summary import summarise
 from tests.fuzz import originals, stores, values
 from tests.fuzz.case import Case
 from tests.fuzz.markup import new_markup

@@ -25,7 +25,7 @@ from scd_analysis.report import charts, page, render, write_report
 from scd_analysis.report.load import load_verdict, read_trace, read_verdict
 from scd_analysis.report.markup import Markup, data, element
 from scd_analysis.report.words import nats, number, rate
-from scd_analysis.trajectories import commit_lengths
+from scd_analysis.trace.trajectories import commit_lengths
 from tests.figures.conftest import write_foreign
 
 Stale = tuple[Verdict, xr.Dataset]

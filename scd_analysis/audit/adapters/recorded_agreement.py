@@ -14,6 +14,7 @@ import numpy as np
 from scd_analysis.audit.adapters.recorded_rows import Row
 from scd_analysis.errors import LawError
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.laws.kernels import total_variation
 from scd_analysis.validate import LAW_TOLERANCE
 
 SAME_LAW = 0.1
@@ -86,7 +87,7 @@ def _apart(rows: list[Row], members: list[int], position: int) -> Floats:
     parts = []
     for start in range(0, len(members), block):
         laws = np.stack([_law(rows[i], position) for i in members[start : start + block]])
-        parts.append(np.abs(laws - first).sum(axis=1) / 2)
+        parts.append(total_variation(laws, first))
     return np.concatenate(parts)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scd_analysis.audit.commits import Entries, Scalars
 from scd_analysis.audit.observations.view import Observations, View, against_the_rest, is_drawn
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.laws.kernels import tilted
 
 
 class Drafts(Observations):
@@ -49,8 +50,7 @@ class Drafts(Observations):
             return None
         last, earlier = self._two_passes
         with np.errstate(divide="ignore", invalid="ignore"):
-            tilted = last * np.clip(np.where(earlier > 0, last / earlier, 4.0), 0.25, 4.0)
-            return np.asarray(tilted / tilted.sum(axis=-1, keepdims=True))
+            return np.asarray(tilted(last, earlier))
 
     def by_hand(self) -> Floats | None:
         """A coupling with the last target in the residual's place."""

@@ -13,7 +13,7 @@ from scd_analysis.audit.observations.view import Observations, View, earlier_pos
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.pit import between, pit_interval
 from scd_analysis.evidence.races import second_winner
-from scd_analysis.evidence.rules import residual
+from scd_analysis.laws.kernels import RESIDUAL_FLOOR, excess, residual
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Replacements(Observations):
 
     def floored(self) -> Floats:
         """The residual with a floor."""
-        return _normalised(np.maximum(self._excess, 0.02))
+        return _normalised(np.maximum(self._excess, RESIDUAL_FLOOR))
 
     def absolute(self) -> Floats:
         """``|p - q|``."""
@@ -56,7 +56,7 @@ class Replacements(Observations):
 
     def reversed(self) -> Floats:
         """``(q - p)+``."""
-        return _normalised(np.maximum(self.declared - self.target, 0))
+        return _normalised(excess(self.declared, self.target))
 
     def of_logits(self) -> Floats:
         """A residual of logarithms."""
@@ -94,7 +94,7 @@ class Replacements(Observations):
 
     @cached_property
     def _excess(self) -> Floats:
-        return np.maximum(self.target - self.declared, 0)
+        return np.asarray(excess(self.target, self.declared))
 
 
 def _normalised(part: Floats) -> Floats:

@@ -25,7 +25,8 @@ from scd_analysis.evidence.features import least_probable, most_probable, number
 from scd_analysis.evidence.portfolio import Portfolio
 from scd_analysis.evidence.resolution import one_observation
 from scd_analysis.evidence.rules import RULES as SLIPS
-from scd_analysis.evidence.rules import Rule, acceptance, output_law, residual
+from scd_analysis.evidence.rules import Rule
+from scd_analysis.laws.kernels import acceptance, output_law, residual
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Committed(Observations):
         return self._with(acceptance(self.laws, self.draft_probs) ** 2)
 
     def _with(self, accept: Floats) -> Floats:
-        return output_law(self.draft_probs, accept, residual(self.laws, self.draft_probs))
+        return np.asarray(output_law(self.draft_probs, accept, residual(self.laws, self.draft_probs)))
 
 
 @dataclass(frozen=True)

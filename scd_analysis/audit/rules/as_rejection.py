@@ -16,7 +16,7 @@ from scd_analysis.audit.observations.replacements import Replacements, replaceme
 from scd_analysis.audit.observations.view import Observations
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats
-from scd_analysis.evidence.rules import residual
+from scd_analysis.laws.kernels import residual
 
 UNLIKELY = math.exp(-20)
 """Weight of a bet that recorded variates decide. A rule has no such variates; but a decoder may record, under their

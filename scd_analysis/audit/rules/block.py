@@ -34,7 +34,7 @@ from scd_analysis.audit.windows import Windows
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.features import number, sharpness, uniform
-from scd_analysis.evidence.rules import residual
+from scd_analysis.laws.kernels import residual
 
 
 @dataclass(frozen=True)

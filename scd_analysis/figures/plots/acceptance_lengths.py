@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from scd_analysis import trajectories
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import apart, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source, with_ends
 from scd_analysis.published import SJD_SINGLE
+from scd_analysis.trace import trajectories
 
 SHOWN = 6
 """Counts with a bar of their own; all above are one bar."""

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
+from scd_analysis.trace import trajectories
 
 COLUMNS = ("method", "kind", "row", "column", "value", "low", "high", "n")
 

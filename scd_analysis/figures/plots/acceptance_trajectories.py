@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
+from scd_analysis.trace import trajectories
 
 EXAMPLES = 3
 RARE = 0.02

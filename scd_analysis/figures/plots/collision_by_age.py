@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import apart, error_line, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source, with_ends
-from scd_analysis.trajectories import PREDICTED_BY
+from scd_analysis.trace import trajectories
+from scd_analysis.trace.trajectories import PREDICTED_BY
 
 RARE = 0.02
 """Ages at which fewer than this share of the redrafts happen are left out: what is left there is not typical."""

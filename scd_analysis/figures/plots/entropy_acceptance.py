@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import error_line, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
+from scd_analysis.trace import trajectories
 
 EDGES = np.array([0, 0.05, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 8])
 """Of the bins, nats."""

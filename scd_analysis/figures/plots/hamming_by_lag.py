@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
 from scd_analysis.figures.style import apart, error_line, panels
 from scd_analysis.figures.words import by_method, listed, methods, source
 from scd_analysis.published import SJD_CHANGES, STATEMENTS
+from scd_analysis.trace import trajectories
 
 LAGS = (1, 2, 3, 4, 6, 8)
 

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import NullLocator
 
-from scd_analysis import trajectories
 from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings
 from scd_analysis.figures.style import apart, error_line, panels
 from scd_analysis.figures.words import by_method, listed, methods, source
 from scd_analysis.published import LUMINA, SCD_GAINS_UP_TO, SJD_GAINS_UP_TO
+from scd_analysis.trace import trajectories
 
 COLUMNS = ("method", "window", "value", "low", "high", "n", "model", "bits_per_token_held_out")
 

@@ -1,0 +1,257 @@
+"""What is known about the variates of one run, and how comparing them decides.
+
+Each uniform variate has the interval it is known to lie in, or, once it has raced others, a cell of the simplex. Every
+decision goes through `Walk.choose` with the conditional probability given all earlier decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from scd_analysis.exact.arithmetic import Number, as_number, exact, total
+from scd_analysis.exact.geometry import cells
+from scd_analysis.exact.geometry.cells import Cell
+from scd_analysis.exact.geometry.monotone import Chain, NotInvertible, bounds, increasing, threshold
+from scd_analysis.exact.geometry.race import RaceForm, race_form
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.tree import Walk
+
+MOST_CELLS = 65_536
+"""More alternatives at one fork than this are refused."""
+
+
+_ORDER_ONLY = "the value is a softmax or the like, of which only the order is known"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known about some draws, with their variates renumbered; hashable."""
+
+    keys: tuple[tuple[str, Hashable], ...]
+    sources: tuple[tuple[int, ...], ...]
+    intervals: tuple[tuple[Number, Number], ...]
+    flipped: tuple[bool | None, ...]
+    cells: frozenset[Cell]
+
+    @property
+    def geometry(self) -> Hashable:
+        """All of it, as a key."""
+        return self.keys, self.sources, self.intervals, self.flipped, self.cells
+
+
+class Knowledge:
+    """The variates of one run.
+
+    Parameters
+    ----------
+    walk
+        Answers the questions.
+    slack
+        How much total variation may be passed over for guards such as ``u + 1e-20`` inside a race.
+    """
+
+    def __init__(self, walk: Walk, slack: float) -> None:
+        self._walk = walk
+        self._allowed = slack
+        self._absorbed: set[tuple[int, Chain, Number]] = set()
+        self._intervals: list[tuple[Number, Number]] = []
+        self._cells: dict[int, Cell] = {}  # shared by the variates of one cell
+        self._flipped: dict[int, bool] = {}
+        self.slack = 0.0
+
+    @property
+    def rational(self) -> bool:
+        """Whether probabilities are Fractions."""
+        return self._walk.rational
+
+    def number(self, value: object) -> Number:
+        """Convert a constant to the arithmetic in use."""
+        return as_number(value, self.rational)
+
+    def choose(self, question: Hashable, probabilities: Sequence[Number]) -> int:
+        """Let the walk choose between alternatives."""
+        return self._walk.choose(question, probabilities)
+
+    def source(self) -> int:
+        """Draw a new uniform variate on [0, 1); nothing is decided."""
+        self._intervals.append((self.number(0), self.number(1)))
+        return len(self._intervals) - 1
+
+    def interval(self, source: int) -> tuple[Number, Number]:
+        """Where a variate is known to lie."""
+        return self._intervals[source]
+
+    def range(self, source: int, chain: Chain) -> tuple[Number, Number]:
+        """Where a function of a variate is known to lie, without looking at races."""
+        return bounds(chain, *self._intervals[source])
+
+    # -- one variate against constants -------------------------------------------------------------------------
+
+    def below(self, source: int, chain: Chain, constant: Number, *, strict: bool) -> bool:
+        """Decide ``chain(u) < constant`` (or ``<=``)."""
+        if math.isnan(constant):
+            return False
+        try:
+            is_below, at = threshold(chain, constant, strict=strict)
+        except NotInvertible:
+            refuse("a comparison with a constant", _ORDER_ONLY)
+        return (self._side(source, at) == 0) == is_below
+
+    def cut(self, source: int, chain: Chain, constants: Sequence[Number]) -> int:
+        """Count how many of the sorted ``constants`` lie below ``chain(u)``."""
+        if len(constants) > MOST_CELLS:
+            refuse("rounding a variate", f"{len(constants)} possible results are too many to enumerate")
+        if any(step[0] == "clamp" for step in chain):
+            return sum(not self.below(source, chain, constant, strict=True) for constant in constants)
+        try:
+            found = [threshold(chain, constant, strict=True) for constant in constants]
+        except NotInvertible:
+            refuse("a comparison with constants", _ORDER_ONLY)
+        rising = increasing(chain)
+        ats = [at if rising == is_below else (2 if at < 0 else -1) for is_below, at in found]
+        place = self._place(source, ats if rising else ats[::-1])
+        return place if rising else len(constants) - place
+
+    def _side(self, source: int, at: Number) -> int:
+        return self._place(source, [at])
+
+    def _place(self, source: int, ats: Sequence[Number]) -> int:
+        """Decide how many of the rising thresholds ``ats`` the variate exceeds."""
+        low, high = self._intervals[source]
+        inside = [min(max(at, low), high) for at in ats]
+        edges = [low, *inside, high]
+        widths = [right - left for left, right in pairwise(edges)]
+        if sum(width > 0 for width in widths) == 1:
+            return next(index for index, width in enumerate(widths) if width > 0)
+        if source in self._cells:
+            refuse("comparing race noise with a constant", "its cell of the simplex is known, its size is not")
+        if self.rational and not all(isinstance(at, (Fraction, int)) for at in inside):
+            refuse("a transcendental threshold", "it is no rational number; use float64 arithmetic")
+        width = high - low
+        place = self.choose(("interval", source, *inside), [part / width for part in widths])
+        self._intervals[source] = (edges[place], edges[place + 1])
+        return place
+
+    # -- variates against each other ---------------------------------------------------------------------------
+
+    def first(self, racers: Sequence[tuple[int, Chain]], *, largest: bool, what: str) -> int:
+        """Decide which of several functions of different variates is the largest (or smallest).
+
+        Returns
+        -------
+        int
+            Index into ``racers``.
+        """
+        if len(racers) == 1:
+            return 0
+        forms = [self._form(source, chain, what) for source, chain in racers]
+        if len({form.outer for form in forms}) > 1 or len({source for source, _ in racers}) < len(racers):
+            refuse(what, "two variates are compared that are no times of one race (no common scale)")
+        for (source, _), form in zip(racers, forms, strict=True):
+            if self._flipped.setdefault(source, form.flipped) != form.flipped:
+                refuse(what, "a variate races as u here and as 1 - u before")
+        slow = forms[0].rising == largest
+        weights = self._weights(forms)
+        sources = [source for source, _ in racers]
+        return self._raced(dict(zip(sources, weights, strict=True)), slow=slow, what=what)
+
+    def _form(self, source: int, chain: Chain, what: str) -> RaceForm:
+        if self._intervals[source] != (0, 1):
+            refuse(what, "a variate is compared with others after it was compared with a constant")
+
+        def absorb(distance: Number) -> bool:
+            key = (source, chain, distance)
+            if key in self._absorbed:
+                return True
+            if self.rational or self.slack + float(distance) > self._allowed:
+                return False
+            self.slack += float(distance)
+            self._absorbed.add(key)
+            return True
+
+        form = race_form(chain, absorb)
+        if form is None:
+            refuse(
+                what,
+                "two variates are compared, and an epsilon or clamp inside the race changes its law by more than "
+                f"slack={self._allowed:g}",
+            )
+        return form
+
+    def _weights(self, forms: Sequence[RaceForm]) -> list[Fraction]:
+        """Speeds of the racers: e/weight is compared."""
+        reference = min(form.log_scale for form in forms)
+        weights = []
+        for form in forms:
+            if self.rational and form.log_scale != reference:
+                refuse("a race in log space", "its weights are no rational numbers; use float64 arithmetic")
+            weights.append(exact(math.exp(reference - form.log_scale)) / exact(form.scale))
+        return weights
+
+    def race(self, sources: Sequence[int], weights: Sequence[Number]) -> int:
+        """Decide ``argmin e/weight``, e the exponential variates of ``sources``; zero weights never win."""
+        speeds = {source: exact(weight) for source, weight in zip(sources, weights, strict=True) if weight > 0}
+        names = list(speeds)
+        return sources.index(names[self._raced(speeds, slow=False, what="a race")])
+
+    def _raced(self, weights: Mapping[int, Fraction], *, slow: bool, what: str) -> int:
+        groups = {id(self._cells[name]): self._cells[name] for name in weights if name in self._cells}
+        before = self._joined(list(groups.values()))
+        mass = self.number(1)
+        for cell in groups.values():
+            mass *= cells.probability(cell, self.rational)
+        after, masses = cells.outcomes(before, tuple(weights.items()), slow, self.rational)
+        if not any(part > 0 for part in masses):
+            refuse(what, "no racer can win")
+        winner = self.choose(("race", slow, *weights.items()), [part / mass for part in masses])
+        chosen = after[winner]
+        if chosen is not None:
+            for name in chosen.members:
+                self._cells[name] = chosen
+        return winner
+
+    @staticmethod
+    def _joined(groups: Sequence[Cell]) -> Cell:
+        if not groups:
+            return cells.ANYWHERE
+        if len(groups) == 1:
+            return groups[0]
+        return Cell({edge: bound for cell in groups for edge, bound in cell.edges.items()})
+
+    # -- what outlives a step of a loop ------------------------------------------------------------------------
+
+    def remember(self, drawn: Mapping[tuple[str, Hashable], Sequence[int]]) -> Memory:
+        """Keep what is known about the variates of some draws: equal memories have equal futures."""
+        keys = sorted(drawn, key=repr)
+        names: dict[int, int] = {}
+        for key in keys:
+            for source in drawn[key]:
+                names.setdefault(source, len(names))
+        joint = {id(self._cells[source]): self._cells[source] for source in names if source in self._cells}
+        for cell in joint.values():
+            for name in sorted(cell.members - set(names)):
+                names[name] = len(names)
+        return Memory(
+            keys=tuple(keys),
+            sources=tuple(tuple(names[source] for source in drawn[key]) for key in keys),
+            intervals=tuple(self._intervals[source] for source in names),
+            flipped=tuple(self._flipped.get(source) for source in names),
+            cells=frozenset(cell.renamed(names) for cell in joint.values()),
+        )
+
+    def recall(self, memory: Memory) -> dict[tuple[str, Hashable], list[int]]:
+        """Begin a run with what an earlier step has left; gives the draws by key."""
+        self._intervals = list(memory.intervals)
+        self._flipped = {source: flip for source, flip in enumerate(memory.flipped) if flip is not None}
+        for cell in memory.cells:
+            for name in cell.members:
+                self._cells[name] = cell
+        return {key: list(sources) for key, sources in zip(memory.keys, memory.sources, strict=True)}
+
+    def total(self, values: Sequence[Number]) -> Number:
+        """Sum in the arithmetic in use."""
+        return total(values)

@@ -1,0 +1,65 @@
+"""PyTorch's generators: the states from which draws are made say when noise comes again.
+
+A draw is enumerated and leaves the generator it names untouched, so it is moved on here. Then a state from which a draw
+was made in a run before is one that was put back, seeded again, or copied: its noise comes again.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import torch
+
+from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.run import REPEATED_NOISE, Run
+
+_RAND, _GENERATOR = torch.rand, torch.Generator  # before they are intercepted
+
+
+class Generators:
+    """Those of the caller that were passed while draws are intercepted, with the states they had."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[torch.Generator, torch.Tensor]] = {}
+
+    def drawn_from(self, run: Run, generator: torch.Generator | None) -> None:
+        """Take note of a draw; None is the global generator.
+
+        Raises
+        ------
+        CannotEnumerate
+            If a draw was made from this state in the same run.
+        """
+        if generator is None or generator is torch.default_generator:
+            if run.torch_seed is not None:
+                seed, run.torch_seed = run.torch_seed, None
+                self._once(run, _GENERATOR().manual_seed(seed).get_state(), f"the seed {seed} of torch")
+            return
+        run.note("a torch.Generator was passed in and ignored")
+        state = generator.get_state()
+        if type(generator) is _GENERATOR:
+            self._first.setdefault(id(generator), (generator, state))
+        self._once(run, state, "a torch.Generator")
+        _RAND(1, generator=generator, device=generator.device)
+
+    def _once(self, run: Run, state: torch.Tensor, what: str) -> None:
+        key = blake2b(state.numpy().tobytes(), digest_size=16).digest()
+        if key in run.states:
+            refuse(what, f"a draw was made from the same state in this run, and {REPEATED_NOISE}")
+        run.states.add(key)
+
+    def restore(self) -> None:
+        """Give every generator the state it had."""
+        for generator, state in self._first.values():
+            generator.set_state(state)
+        self._first.clear()
+
+
+GENERATORS = Generators()
+
+
+def seeded(run: Run, seed: Any) -> None:
+    """Take note of a seed of the global generator, from which the next draw starts."""
+    run.note("a seed of torch was ignored")
+    run.torch_seed = int(seed)

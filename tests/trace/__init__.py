@@ -1,0 +1,1 @@
+"""The record of a decode: written, stored, read, checked and measured."""
