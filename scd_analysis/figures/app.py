@@ -7,19 +7,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
-from scd_analysis.figures.registry import all_figures
+from scd_analysis.figures.collection import DEFAULT_CACHE, Collection, Decoding
+from scd_analysis.figures.registry import all_figures, chosen
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-PROGRAM = "python -m scd_analysis.figures"
 
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
@@ -48,35 +47,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the written files (t
 
 
 def figures_command(
+    context: typer.Context,
     names: Names = None,
     quick: Quick = False,
     list_: List = False,
     out: Out = None,
     trace: Trace = None,
     check: Check = False,
-    cache: Cache = rendering.DEFAULT_CACHE,
+    cache: Cache = DEFAULT_CACHE,
     device: Device = None,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """See ``EXAMPLES``."""
+    collection: Collection[Any] = context.obj
     try:
         if list_:
-            _list(as_json)
+            _list(collection, as_json)
         elif check:
-            _check(names or [], out, as_json)
+            _say(collection.check(names or [], out=out), as_json)
         else:
             with _progress() as report:
-                written = rendering.render(
-                    names or [],
-                    out=out,
-                    quick=quick,
-                    trace=trace,
-                    cache=cache,
-                    device=device,
-                    jobs=jobs,
-                    report=report,
-                )
+                if trace is not None:
+                    _check_names(collection, names or [])
+                    written = rendering.render(names or [], trace=trace, out=out, report=report)
+                else:
+                    decoding = Decoding(quick, cache, device, jobs)
+                    written = collection.render(names or [], out=out, decoding=decoding, report=report)
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
         typer.echo(f"error: {escape.line(error)}", err=True)
@@ -125,8 +122,15 @@ def _print(lines: list[str], as_json: bool) -> None:
     typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
-def _list(as_json: bool) -> None:
-    summaries = {name: figure.summary for name, figure in all_figures().items()}
+def _check_names(collection: Collection[Any], names: list[str]) -> None:
+    of_any_trace = all_figures()
+    for figure in chosen(names, collection.figures) if names else ():
+        if figure.name not in of_any_trace:
+            raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
+
+
+def _list(collection: Collection[Any], as_json: bool) -> None:
+    summaries = {name: figure.summary for name, figure in collection.figures.items()}
     width = max(map(len, summaries))
     if as_json:
         typer.echo(json.dumps(summaries, indent=1))
@@ -134,8 +138,8 @@ def _list(as_json: bool) -> None:
         typer.echo("\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items()))
 
 
-def _check(names: list[str], out: Path | None, as_json: bool) -> None:
-    problems = rendering.check(names, out=out)
+def _say(problems: dict[str, str], as_json: bool) -> None:
+    """Say what a check has found; the status is 1 if that is anything."""
     if as_json:
         typer.echo(json.dumps(problems, indent=1))
     for name, problem in problems.items():
@@ -146,17 +150,8 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def main(argv: list[str] | None = None, prog_name: str = PROGRAM) -> None:
-    """Run the command; exits with its status."""
-    _app()(args=argv, prog_name=prog_name)
-
-
-def run(argv: list[str], prog_name: str = PROGRAM) -> int:
-    """Run the command and return its status; errors of usage are raised."""
-    return int(_app()(args=argv, prog_name=prog_name, standalone_mode=False) or 0)
-
-
-def _app() -> typer.Typer:
+def run_with(collection: Collection[Any], words: list[str], prog_name: str) -> int:
+    """Run the command on a collection of figures and return its status; errors of usage are raised."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    return app
+    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=collection) or 0)

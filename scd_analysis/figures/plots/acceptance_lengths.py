@@ -12,10 +12,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from scd_analysis import trajectories
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.style import apart, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source, with_ends
-from scd_analysis.published import SJD_SINGLE
 
 SHOWN = 6
 """Counts with a bar of their own; all above are one bar."""
@@ -112,22 +111,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "tokens committed by a pass: distribution by method",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("num_committed",),
-    any_trace=True,
-    paper=(
-        f"Reported of SJD: about {SJD_SINGLE:.0%} of its passes commit one token. The speed-up of a method is its mean "
-        "number of tokens a pass."
-    ),
 )

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
 
@@ -178,19 +178,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
 FIGURE = Figure(
     "acceptance probability of tokens over passes, and its mean and variance",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation",),
-    any_trace=True,
-    paper="The SCD paper argues that coupled drafts raise and steady this acceptance; its numbers we have not on file.",
 )

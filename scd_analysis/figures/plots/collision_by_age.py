@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.style import apart, error_line, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source, with_ends
 from scd_analysis.trajectories import PREDICTED_BY
@@ -117,22 +117,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "draft changes a token before commit, and collision by age in the window",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("draft_token",),
-    any_trace=True,
-    paper=(
-        "The SCD paper explains SJD's slowness by such instability and couples successive drafts against it; numbers "
-        "of this kind we have not on file."
-    ),
 )

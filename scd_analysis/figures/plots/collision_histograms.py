@@ -9,12 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import listed, source
 from scd_analysis.laws import COUPLINGS
-from scd_analysis.published import SJD_CHANGES
 
 SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
 EDGES = np.linspace(0, 1, 26)
@@ -161,19 +160,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
 FIGURE = Figure(
     "histograms of collision probability of successive drafts, with measured rates",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
-    any_trace=True,
-    paper=f"In the SCD paper about {1 - SJD_CHANGES:.0%} of SJD's window tokens survive an iteration.",
 )

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.redrafts import Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import methods, source
@@ -165,23 +165,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
-_PAPER = (
-    "The SCD paper states these bounds: independent drafts collide rarely where entropy is high, the maximal coupling "
-    "attains 1 - TV, and shared Gumbel noise comes close."
-)
 FIGURE = Figure(
     "collision probability against total variation, with the three bounds",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
-    any_trace=True,
-    paper=_PAPER,
 )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.style import error_line, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
 
@@ -118,22 +118,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "acceptance against Shannon and Rényi-2 entropy of the target law",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "entropy", "renyi2"),
-    any_trace=True,
-    paper=(
-        "The SCD paper bounds the collision of independent drafts by the Rényi-2 entropies of their laws, and so "
-        "blames the high entropy of image tokens; numbers of this kind we have not on file."
-    ),
 )

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure as Canvas
 
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.style import apart, error_line, panels
 from scd_analysis.figures.words import by_method, listed, methods, source
-from scd_analysis.published import SJD_CHANGES, STATEMENTS
 
 LAGS = (1, 2, 3, 4, 6, 8)
 
@@ -68,22 +67,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "Hamming distance of drafts one, two, three and more passes apart",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("draft_token",),
-    any_trace=True,
-    paper=(
-        f"The SCD paper reports that about {SJD_CHANGES:.0%} of SJD's window tokens change each iteration, that "
-        f"{STATEMENTS['lag 1']}, and that {STATEMENTS['lags 2 and 3']}."
-    ),
 )
