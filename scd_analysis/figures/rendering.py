@@ -38,6 +38,12 @@ GALLERY_PAGES = {GALLERY: Kind.PAGE}
 _KINDS = {".json": Kind.FRAME, ".png": Kind.PNG, ".svg": Kind.SVG}
 """Of a figure's files, by what their names end in."""
 
+_ABOUT: dict[str, dict[str, str | None]] = {
+    "png": {"Software": MADE_BY},
+    "svg": {"Date": None, "Creator": MADE_BY},
+    "pdf": {"CreationDate": None, "Creator": MADE_BY},
+}
+
 PIXEL_STEP, PIXEL_COUNT = 8, 10
 """A check lets this many pixels differ by more than this many of 255 levels: rounding, and nothing else."""
 
@@ -150,8 +156,8 @@ def written(
 
 
 def picture(figure: Figure, stored: Stored, kind: str) -> bytes:
-    """Draw a stored frame: the content of a PNG or SVG file, the same every time."""
-    about = {"Date": None, "Creator": MADE_BY} if kind == "svg" else {"Software": MADE_BY}
+    """Draw a stored frame: the content of a PNG, SVG or PDF file, the same every time."""
+    about = _ABOUT[kind]
     with style(), warnings.catch_warnings():
         for said in ("Glyph .* missing from", "constrained_layout not applied"):  # somebody's name: strange, or long
             warnings.filterwarnings("ignore", said, UserWarning)

@@ -1,16 +1,15 @@
-"""The same page to print: title, introduction, the table of published and measured, and a figure a page, as vectors."""
+"""The same page to print: abstract, contents, published beside measured, and the figures as vectors with captions."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from pathlib import Path
 
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.transforms import Bbox
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer
 
 from scd_analysis.common.files import MADE_BY, Kind, Output, encoded, write_files
-from scd_analysis.figures.style import style
-from studies.gallery import comparison
+from scd_analysis.figures.rendering import picture
+from studies.gallery import comparison, printing
 from studies.gallery.page import (
     HEADS,
     NONE,
@@ -28,77 +27,73 @@ from studies.gallery.page import (
     reading,
     text,
 )
-from studies.gallery.typeset import MARGIN, MONO, PAPER_SIZE, Sheet, height, table, wrap
+from studies.gallery.printing import Drawing, link, marked
+from studies.gallery.reported import PAPERS
 
-WIDTHS = (1.1, 1.4, 1.25, 2.05, 0.52, 0.45)
-TITLE_SIZE, CAPTION_SIZE = 11.0, 8.0
+WIDTHS = (1.15, 1.45, 1.3, 2.1, 0.6, 0.5)
 
 
 def paper(found: list[Entry], made_from: str) -> bytes:
     """The PDF, the same bytes every time; its keyword is the digest of what it is made from."""
-    file = io.BytesIO()
-    about = {"Title": TITLE, "Keywords": made_from, "CreationDate": None, "Creator": MADE_BY, "Producer": None}
-    with style(), PdfPages(file, metadata=about) as pdf:
-        for sheet in _front(found):
-            pdf.savefig(sheet.canvas)  # type: ignore[no-untyped-call]
-        for entry in found:
-            _figure(pdf, entry)
-    return file.getvalue()
+    printing.register_fonts()
+    drawings = [_drawing(entry) for entry in found]
+    story, heading = [*_front(found), *_comparison(found)], [_section(3, "Figures")]
+    for entry, drawing in zip(found, drawings, strict=True):
+        story.append(KeepTogether([*heading, drawing, *_words(entry)]))
+        heading = []
+    story += [_section(4, "Papers"), *(Paragraph(marked(one), printing.BODY) for one in PAPERS)]
+    about = {"/Title": TITLE, "/Keywords": made_from, "/Creator": MADE_BY, "/Producer": "reportlab, pypdf, matplotlib"}
+    return printing.printed(TITLE, story, drawings, about)
 
 
-def _front(found: list[Entry]) -> list[Sheet]:
-    sheet = Sheet()
-    sheet.paragraph(TITLE, 16, weight="bold", after=0.15)
-    for one in introduction(found):
-        sheet.paragraph(one)
-    lines = comparison.lines(frames_of(found))
-    sheet.paragraph(TABLE, 11, weight="bold")
-    wheres = ["", *(one.where for one in lines)]
-    rows = [
-        (
-            one.where if one.where != before else "",
-            one.quantity,
-            one.published,
-            one.measured,
-            one.agrees or NONE,
-            number_of(one.figure, found),
-        )
-        for before, one in zip(wheres, lines, strict=False)
+def _section(number: int, title: str) -> printing.Listed:
+    listed = f"{number} {title}"
+    return printing.Listed(marked(f"{number}\u2002{title}"), printing.SECTION, listed, 0, f"section-{number}")
+
+
+def _front(found: list[Entry]) -> Iterator[Flowable]:
+    """Title, abstract and contents, and how the figures are read."""
+    what, made, how = introduction(found)
+    yield Paragraph(marked(TITLE), printing.TITLE)
+    yield Paragraph("the figures of the repository, printed", printing.BYLINE)
+    yield Paragraph(f"<b>Abstract.</b> {marked(what)}", printing.ABSTRACT)
+    yield Paragraph(marked(reading(comparison.lines(frames_of(found)))), printing.ABSTRACT)
+    yield Spacer(1, 8)
+    yield Paragraph("Contents", printing.SECTION)
+    yield printing.contents()
+    yield _section(1, "How to read the figures")
+    yield from (Paragraph(marked(one), printing.BODY) for one in (how, made))
+
+
+def _comparison(found: list[Entry]) -> Iterator[Flowable]:
+    yield _section(2, TABLE)
+    lines, before = comparison.lines(frames_of(found)), ""
+    rows = []
+    for one in lines:
+        number = number_of(one.figure, found)
+        said = [marked(part) for part in (one.where, one.quantity, one.published, one.measured, one.agrees or NONE)]
+        rows.append([*said, number if number == NONE else link(number, one.figure)])
+        rows[-1][0], before = ("" if one.where == before else said[0]), one.where
+    words = f"<b>Table 1.</b> {marked(TABLE)}, quantity by quantity. {marked(reading(lines))}"
+    yield Paragraph(words, printing.CAPTION)
+    yield Spacer(1, 4)
+    yield printing.table(HEADS, rows, WIDTHS)
+
+
+def _words(entry: Entry) -> list[Flowable]:
+    """Number, title and caption of a figure, and where it comes from."""
+    number, _, title = entry.title.partition(". ")
+    caption = f"<b>{marked(number)}. {marked(title)}.</b> {marked(entry.stored.caption)}"
+    source = marked(f"From {entry.made_from}. `{entry.command}`")
+    return [
+        printing.Listed(caption, printing.CAPTION, entry.title, 1, entry.figure.name),
+        Paragraph(source, printing.SOURCE),
     ]
-    sheets = list(table(sheet, HEADS, rows, WIDTHS))
-    closing = reading(lines)
-    if height(wrap(closing, PAPER_SIZE[0] - 2 * MARGIN, 9), 9) > sheets[-1].room:
-        sheets.append(Sheet())
-    sheets[-1].used += 0.1
-    sheets[-1].paragraph(closing)
-    return sheets
 
 
-def _figure(pdf: PdfPages, entry: Entry) -> None:
-    """A figure at its print size in the middle of a sheet, with its title above and its caption below.
-
-    The canvas stays as large as the figure is, so that nothing in it moves; the sheet is what is cut out around it.
-    """
-    canvas, axes = entry.figure.layout(entry.stored.frame)
-    entry.figure.draw(entry.stored.frame, axes)
-    canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")
-    for legend in canvas.legends:  # those outside of all axes would move to the border of the sheet
-        legend.set_bbox_to_anchor((0, 0, 1, 1), canvas.transFigure)
-    wide, high = canvas.get_size_inches()
-    below = [(entry.stored.caption, CAPTION_SIZE), (f"From {entry.made_from}.", CAPTION_SIZE)]
-    lines = [(line, size) for text_, size in below for line in wrap(text_, PAPER_SIZE[0] - 2 * MARGIN, size)]
-    above = 0.12 + height(wrap(entry.title, PAPER_SIZE[0] - 2 * MARGIN, TITLE_SIZE, weight="bold"), TITLE_SIZE)
-    tall = max(PAPER_SIZE[1], 2 * MARGIN + above + high + 0.4 + height([line for line, _ in lines], CAPTION_SIZE))
-    left, top = (wide - PAPER_SIZE[0]) / 2, MARGIN + above + high
-    sheet = Sheet(canvas, left, top)
-    sheet.paragraph(entry.title, TITLE_SIZE, weight="bold")
-    sheet.used = MARGIN + above + high + 0.12
-    for text_, size in below:
-        sheet.paragraph(text_, size, after=0.05)
-    sheet.paragraph(entry.command, CAPTION_SIZE - 0.5, MONO)
-    cut = Bbox([[left, top - tall], [left + PAPER_SIZE[0], top]])
-    pdf.savefig(canvas, bbox_inches=cut)  # type: ignore[no-untyped-call]
+def _drawing(entry: Entry) -> Drawing:
+    below = sum(one.wrap(printing.WIDTH, printing.HEIGHT)[1] + one.getSpaceBefore() for one in _words(entry))
+    return Drawing(picture(entry.figure, entry.stored, "pdf"), below + 12)
 
 
 def write_page(folder: Path) -> list[Path]:

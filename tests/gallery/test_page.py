@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from pypdf import PageObject, PdfReader
+from reportlab.pdfbase import pdfmetrics
 
 from scd_analysis.figures import Run
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.rendering import write
-from scd_analysis.figures.store import Stored
+from scd_analysis.figures.store import Stored, load
 from studies.gallery import comparison, page, reported
 from studies.gallery.comparison import Line
 from studies.gallery.making import gallery
-from studies.gallery.paper import paper, write_page
+from studies.gallery.paper import write_page
+from studies.gallery.printing import HEIGHT, WIDTH, Drawing, marked, register_fonts
 from studies.gallery.registry import get_exhibit
-from studies.gallery.typeset import MARGIN, PAPER_SIZE, Sheet, table, wrap
 
 Runs = Callable[[str], list[Run]]
+ROOT = Path(__file__).parents[2]
 NAMES = ("hamming_by_lag", "nfe_vs_token_difference")
 
 
@@ -108,13 +114,6 @@ def test_check_fails_when_a_picture_is_newer_than_the_paper(copied: Path) -> Non
     path = copied / "hamming_by_lag.png"
     path.write_bytes(path.read_bytes() + b"x")
     assert set(page.check(copied)) == {"paper.pdf"}
-
-
-@pytest.mark.slow
-def test_the_paper_has_a_sheet_a_figure_after_the_front(folder: Path) -> None:
-    found = page.entries(folder)
-    one, two = (paper(found[:count], "0" * 64).count(b"/Type /Page ") for count in (1, 2))
-    assert two == one + 1
 
 
 # -- published beside measured ---------------------------------------------------------------------------------------
@@ -247,24 +246,70 @@ def test_the_whole_of_sjd_pac_is_not_claimed(method: str, said: str) -> None:
     assert found.measured == said
 
 
-# -- typesetting -----------------------------------------------------------------------------------------------------
+# -- the paper -------------------------------------------------------------------------------------------------------
 
 
-def test_lines_are_wrapped_to_the_width_and_lose_no_word() -> None:
-    text = "forward passes by coupling strength " * 20
-    lines = wrap(text, 3.0, 9)
-    assert " ".join(lines).split() == text.split()
-    assert len(wrap(text, 6.0, 9)) < len(lines)
-    sheet = Sheet()
-    sheet.paragraph(text)
-    renderer = FigureCanvasAgg(sheet.canvas).get_renderer()
-    right = max(one.get_window_extent(renderer).x1 for one in sheet.canvas.texts) / sheet.canvas.dpi
-    assert PAPER_SIZE[0] - MARGIN - 1.2 < right < PAPER_SIZE[0] - MARGIN + 0.02
+@pytest.fixture(scope="module")
+def sheets(folder: Path) -> list[PageObject]:
+    return PdfReader(folder / "paper.pdf").pages[:]
 
 
-def test_a_long_table_goes_on_on_another_sheet() -> None:
-    rows = [(f"row {i}", "word " * 30) for i in range(60)]
-    sheets = list(table(Sheet(), ("a", "b"), rows, (1.0, 2.0)))
-    assert len(sheets) > 1
-    texts = [one.get_text() for sheet in sheets for one in sheet.canvas.texts]
-    assert {f"row {i}" for i in range(60)} <= set(texts)
+def said(sheet: PageObject) -> str:
+    return " ".join(sheet.extract_text().split())
+
+
+def test_the_front_has_title_abstract_and_contents_that_lead_there(folder: Path, sheets: list[PageObject]) -> None:
+    text = said(sheets[0])
+    assert page.TITLE in text
+    for part in ("Abstract.", "Contents", "Figure 1. Hamming distance", f"2 {page.TABLE}", "4 Papers"):
+        assert part in text
+    entries = len(page.entries(folder)) + 4  # and the sections
+    assert sum("/Dest" in one or "/A" in one for one in annotations(sheets[0])) >= entries
+    outline = PdfReader(folder / "paper.pdf").outline
+    assert [one["/Title"] for one in outline if not isinstance(one, list)][2] == "3 Figures"
+
+
+def annotations(sheet: PageObject) -> list[dict[str, Any]]:
+    return [one.get_object() for one in sheet.get("/Annots", [])]
+
+
+def test_a_figure_stands_on_the_sheet_of_its_caption(folder: Path, sheets: list[PageObject]) -> None:
+    """Its axes' labels are text of the drawing, and no caption says them so."""
+    labels = {"hamming_by_lag": "lag (passes)", "nfe_vs_token_difference": "mean token difference (share of drafts"}
+    for number, name in enumerate(NAMES, start=1):
+        (sheet,) = [one for one in sheets if f"Figure {number}. " in said(one) and "Contents" not in said(one)]
+        assert labels[name] in said(sheet)
+        assert load(folder / f"{name}.json").caption[-60:] in said(sheet)
+        assert f"python -m scd_analysis.figures {name}" in said(sheet)
+
+
+def test_the_table_has_its_head_on_every_sheet_and_every_line(sheets: list[PageObject]) -> None:
+    heads = [said(one) for one in sheets if "quantity published measured here" in said(one)]
+    assert len(heads) > 1
+    assert all(f"{row.nfe:g} passes" in " ".join(heads) for part in reported.TABLES for row in part.rows[1:])
+    assert any("https://arxiv.org/abs/2510.24211" in str(one) for one in annotations(sheets[-1]))
+
+
+@pytest.mark.parametrize(
+    ("text", "markup"), [("<b>a & b", "&lt;b&gt;a &amp; b"), ("10⁻⁶", "10<super>\N{MINUS SIGN}6</super>")]
+)
+def test_nothing_that_is_said_is_obeyed_but_digits_are_raised(text: str, markup: str) -> None:
+    assert marked(text) == markup
+
+
+def test_every_letter_of_the_projects_page_is_in_the_font() -> None:
+    register_fonts()
+    known = pdfmetrics.getFont("Serif").face.charToGlyph
+    text = re.sub("<[^>]+>", "", marked((ROOT / "figures" / "README.md").read_text()))
+    assert {one for one in text if ord(one) >= 32 and ord(one) not in known} == set()
+
+
+def test_a_drawing_is_no_larger_than_the_page() -> None:
+    def drawing(width: float, height: float) -> Drawing:
+        file = io.BytesIO()
+        Canvas(figsize=(width, height)).savefig(file, format="pdf")
+        return Drawing(file.getvalue(), below=100)
+
+    assert drawing(3, 2).scale == 1
+    assert drawing(9, 2).width == pytest.approx(WIDTH)
+    assert drawing(3, 20).height == pytest.approx(HEIGHT - 100)
