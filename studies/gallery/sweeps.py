@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, apart, error_line, panels, put_letters
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import INK, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, with_ends
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.results import of_study
@@ -34,15 +35,9 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels, label: str, *, log: bool) -> None:
     """A line a method, a little apart; one sampled law, so one entropy, whatever the method."""
-    names, ticks = methods(frame), sorted(frame["setting"].unique())
-    step = 0.04 if log else 0.01 * (ticks[-1] - ticks[0])
+    ticks = sorted(frame["setting"].unique())
     for kind, ax in axes.items():
-        for number, method in enumerate(names):
-            rows = frame[(frame["method"] == method) & (frame["kind"] == kind)].sort_values("setting")
-            move = apart(number, len(names), step)
-            error_line(ax, rows["setting"] * (2**move if log else 1) + (0 if log else move), rows, method)
-        if log:
-            ax.set_xscale("log")
+        lines(ax, frame[frame["kind"] == kind], "setting", log_scale=(log, None))
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7.5)
         ax.minorticks_off()
         ax.set(xlabel=label, ylim=(0, None))

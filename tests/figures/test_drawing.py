@@ -73,9 +73,11 @@ def test_caption_speaks_from_the_data(runs: list[Run], name: str) -> None:
 
 
 def test_one_point_a_sequence_and_the_line(runs: list[Run]) -> None:
-    ax = drawn(runs, "nfe_vs_token_difference")["main"]
-    sizes = [len(np.asarray(c.get_offsets())) for c in ax.collections]
-    assert sizes == [4, 1] * 3
+    ax, (frame, _) = drawn(runs, "nfe_vs_token_difference")["main"], computed(runs, "nfe_vs_token_difference")
+    points, means = (np.asarray(one.get_offsets()) for one in ax.collections)
+    np.testing.assert_allclose(points, frame[["difference", "nfe"]])
+    np.testing.assert_allclose(means, frame.groupby("method", sort=False)[["difference", "nfe"]].mean())
+    assert len(points) == 4 * len(means) == 12
     texts = [text.get_text() for text in ax.get_legend().get_texts()]  # type: ignore[union-attr]
     assert texts[:3] == ["SJD", "SCD-MC", "SCD-GS"]
     assert texts[3].startswith("least squares, r = ")

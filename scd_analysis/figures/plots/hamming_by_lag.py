@@ -12,7 +12,8 @@ from matplotlib.figure import Figure as Canvas
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Figure, Panels, Run, Settings
-from scd_analysis.figures.style import apart, error_line, panels
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import panels
 from scd_analysis.figures.words import by_method, listed, methods, source
 
 LAGS = (1, 2, 3, 4, 6, 8)
@@ -39,10 +40,8 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method, a little apart."""
-    ax, names = axes["main"], methods(frame)
-    for number, method in enumerate(names):
-        rows = frame[frame["method"] == method]
-        error_line(ax, rows["lag"] + apart(number, len(names), 0.05), rows, method)
+    ax = axes["main"]
+    lines(ax, frame, "lag")
     last = max(frame["lag"].max(), 2)
     ax.set_xticks([lag for lag in LAGS if lag <= last])
     ax.set(

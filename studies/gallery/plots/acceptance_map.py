@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -79,20 +80,23 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     names = [name for name in methods(frame) if name != "all"]
     accept = frame.loc[frame["kind"] == "acceptance", "value"]
     ends = (np.floor(accept.min() * 20) / 20, np.ceil(accept.max() * 20) / 20)
-    for name in names:
-        image = axes[name].imshow(_grid(frame[frame["method"] == name]), cmap="cividis", vmin=ends[0], vmax=ends[1])
-        axes[name].set_title(look(name).drawn)
-    canvas = axes["all"].get_figure()
-    assert canvas is not None
-    canvas.colorbar(image, ax=[axes[name] for name in names], location="bottom", shrink=0.5, aspect=30,
-                    label="acceptance probability (1 - TV)")  # fmt: skip
     entropy = _grid(frame[frame["method"] == "all"])
-    image = axes["all"].imshow(entropy, cmap="cividis_r", vmax=float(np.sort(entropy[~np.isnan(entropy)])[-2]))
-    canvas.colorbar(image, ax=axes["all"], location="bottom", aspect=14, extend="max", label="entropy at commit (nats)")
-    axes["all"].set_title("all methods")
-    for ax in axes.values():
-        ax.grid(visible=False)
-        ax.set(xlabel="column (tokens)", xticks=_ticks(frame["column"]), yticks=_ticks(frame["row"]))
+    highest = float(np.sort(entropy[~np.isnan(entropy)])[-2])
+    for name, ax in axes.items():
+        colors = ("cividis", *ends) if name in names else ("cividis_r", None, highest)
+        shown = dict(zip(("cmap", "vmin", "vmax"), colors, strict=True))
+        seaborn.heatmap(_grid(frame[frame["method"] == name]), ax=ax, square=True, cbar=False, **shown)
+        for which, axis in (("column", ax.xaxis), ("row", ax.yaxis)):
+            ticks = _ticks(frame[which])
+            axis.set_ticks([tick + 0.5 for tick in ticks], [str(tick) for tick in ticks], rotation=0)
+        ax.set_xlabel("column (tokens)")
+        ax.set_title(look(name).drawn if name in names else "all methods")
+    canvas = axes["all"].get_figure(root=True)
+    assert canvas is not None
+    canvas.colorbar(axes[names[-1]].collections[0], ax=[axes[name] for name in names], location="bottom", shrink=0.5,
+                    aspect=30, label="acceptance probability (1 - TV)")  # fmt: skip
+    canvas.colorbar(axes["all"].collections[0], ax=axes["all"], location="bottom", aspect=14, extend="max",
+                    label="entropy at commit (nats)")  # fmt: skip
     axes[names[0]].set_ylabel("row (tokens)")
     put_letters(list(axes.values()))
 

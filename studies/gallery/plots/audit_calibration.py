@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, panels, put_letters
+from scd_analysis.figures.marks import curves
+from scd_analysis.figures.style import INK, Look, panels, put_letters
 from studies.gallery.exhibit import Exhibit
 
 GRADES = {
-    "samples": ("tokens only", "#0072B2", "s", "-"),
-    "trace": ("traces", "#E69F00", "o", "--"),
-    "trace without variates": ("traces without variates", "#CC79A7", "D", "-."),
-    "trace without laws": ("traces without laws", "#56B4E9", "^", (0, (4, 1))),
-    "trace of tokens and flags": ("traces of tokens and flags", "#000000", "P", ":"),
+    "samples": Look("tokens only", "#0072B2", "s", "-"),
+    "trace": Look("traces", "#E69F00", "o", "--"),
+    "trace without variates": Look("traces without variates", "#CC79A7", "D", "-."),
+    "trace without laws": Look("traces without laws", "#56B4E9", "^", (0, (4, 1))),
+    "trace of tokens and flags": Look("traces of tokens and flags", "#000000", "P", ":"),
 }
 
 
@@ -45,20 +47,18 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     ax, rates = axes["rate"], frame[frame["kind"] == "rate"]
     ends = np.array([rates["x"].min() / 2, 1.0])
     ax.plot(ends, ends, color=INK, linewidth=1, label="bound (Ville)")
-    for grade, (label, color, marker, linestyle) in GRADES.items():
-        rows = rates[rates["grade"] == grade]
-        seen, none = rows[rows["value"] > 0], rows[rows["value"] == 0]
-        errors = np.array([seen["value"] - seen["low"], seen["high"] - seen["value"]])
-        style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": linestyle, "capsize": 2}
-        ax.errorbar(seen["x"], seen["value"], yerr=errors, label=label, **style)
-        ax.plot(none["x"], none["high"], marker="v", color="white", markeredgecolor=color, linestyle="", zorder=3)
+    curves(ax, rates[rates["value"] > 0], "x", GRADES, "grade", err_style="bars")
+    for grade, one in GRADES.items():
+        none = rates[(rates["grade"] == grade) & (rates["value"] == 0)]
+        ax.plot(none["x"], none["high"], marker="v", color="white", markeredgecolor=one.color, linestyle="", zorder=3)
     ax.set(xscale="log", yscale="log", xlabel="level of the audit, α", ylabel="lossless decoders refuted (share)")
     ax.set_title("refuted at some time, at most α")
     ax.legend(loc="lower right", fontsize=6)
     ax, pit = axes["pit"], frame[frame["kind"] == "pit"]
     noise = 1.96 * np.sqrt(len(pit) / float(pit["n"].iloc[0]))
     ax.axhspan(1 - noise, 1 + noise, color="#d9d9d9", label="95% of noise")
-    ax.step(pit["x"], pit["value"], where="mid", color="#009E73", label="all tokens")
+    seaborn.histplot(pit, x="x", weights="value", bins=len(pit), binrange=(0, 1), element="step", fill=False,
+                     color="#009E73", label="all tokens", ax=ax)  # fmt: skip
     ax.set(xlabel="randomised PIT", ylabel="density", xlim=(0, 1), ylim=(1 - 8 * noise, 1 + 8 * noise))
     ax.set_title("PIT of lossless decoders")
     ax.legend(loc="upper right")
@@ -68,10 +68,10 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
     """Rates at the usual levels."""
     parts = []
-    for grade, (label, *_) in GRADES.items():
+    for grade, one in GRADES.items():
         rows = frame[(frame["kind"] == "rate") & (frame["grade"] == grade)]
         shares = ", ".join(f"{v:.2g} at {a:g}" for a, v in zip(rows["x"], rows["value"], strict=True) if a <= 0.2)
-        parts.append(f"{label}, {int(rows['n'].iloc[0]):,} audits: {shares}")
+        parts.append(f"{one.label}, {int(rows['n'].iloc[0]):,} audits: {shares}")
     pit = frame[frame["kind"] == "pit"]
     counts = np.round(pit["value"] * pit["n"].iloc[0] / len(pit))
     p_value = float(stats.chisquare(counts, np.full(len(counts), counts.mean())).pvalue)

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.conditions import Condition
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, panels, put_letters
+from scd_analysis.figures.marks import lines, points
+from scd_analysis.figures.style import INK, Look, panels, put_letters
 from studies.gallery.exhibit import Exhibit
 
 TODAY = {
@@ -20,6 +22,19 @@ TODAY = {
     "likelihood-ratio": "G",
     "mmd": "MMD",
     "convergence-ratio": "convergence",
+}
+
+
+AUDITS = {"samples": Look("audit of tokens", "#0072B2", "s", "none")}
+TIMES = {
+    "stein": Look("Stein's limit", INK, "|"),
+    "oracle": Look("best fixed sample", "#CC79A7", "x"),
+    "trace": Look("audit of traces", "#E69F00", "o"),
+}
+MARKS: dict[str, dict[str, Any]] = {
+    "stein": {"s": 60, "linewidth": 1.5},
+    "oracle": {"s": 18, "linewidth": 1.2},
+    "trace": {"s": 16, "linewidth": 0},
 }
 
 
@@ -55,45 +70,29 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Times on a logarithmic axis; power as shades with numbers."""
-    ax, place = axes["times"], np.arange(len(frame))[::-1]
-    ax.scatter(frame["stein"], place, marker="|", s=60, color=INK, label="Stein's limit", zorder=3)
-    ax.scatter(
-        frame["oracle"],
-        place,
-        marker="D",
-        s=14,
-        facecolor="white",
-        edgecolor="#CC79A7",
-        label="best fixed sample",
-        zorder=3,
-    )
-    error = np.array([frame["samples"] - frame["samples_low"].clip(lower=1), frame["samples_high"] - frame["samples"]])
-    ax.errorbar(
-        frame["samples"], place, xerr=error.clip(min=0), fmt="s", markersize=3.5, color="#0072B2", elinewidth=1,
-        label="audit of tokens",
-    )  # fmt: skip
-    ax.scatter(frame["trace"], place, marker="o", s=16, color="#E69F00", label="audit of traces", zorder=3)
-    ax.set_yticks(place, frame["fault"], fontsize=6.5)
-    ax.set(xscale="log", xlabel="sequences until refuted at α = 10⁻⁶", ylim=(-0.8, len(frame) - 0.2))
+    ax, place = axes["times"], np.arange(len(frame)) + 0.5
+    marks = pd.concat([frame.assign(place=place, test=name, number=frame[name]) for name in TIMES])
+    audits = frame.assign(place=place, test="samples", value=frame["samples"], high=frame["samples_high"])
+    lines(ax, audits.assign(low=audits["samples_low"].clip(lower=1)), "place", AUDITS, "test", orient="y",
+          markersize=4, markeredgewidth=0, capsize=0)  # fmt: skip
+    for name, one in TIMES.items():
+        own = marks[marks["test"] == name]
+        points(ax, own, "number", "place", {name: one}, "test", zorder=3, **MARKS[name])
+    ax.set(xscale="log", xlabel="sequences until refuted at α = 10⁻⁶", ylabel="")
     ax.set_title("sequences until refuted")
     for condition in Condition:
         last = place[frame["condition"] == condition.value]
-        if len(last) and last.min() > 0:
-            ax.axhline(last.min() - 0.5, color=INK, linewidth=0.5)
+        if len(last) and last.max() < len(frame) - 1:
+            ax.axhline(last.max() + 0.5, color=INK, linewidth=0.5)
     ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.03), ncols=4, fontsize=6.5, columnspacing=0.8)
     ax, values = axes["today"], frame[[f"power_{name}" for name in TODAY]].to_numpy(dtype=float)
-    ax.imshow(
-        values[::-1], aspect="auto", cmap="Greys", vmin=0, vmax=1.6, origin="lower",
-        extent=(-0.5, len(TODAY) - 0.5, -0.5, len(frame) - 0.5),
-    )  # fmt: skip
-    for i, row in enumerate(values):
-        for j, value in enumerate(row):
-            if not np.isnan(value):
-                ax.text(j, place[i], f"{value:.2g}", ha="center", va="center", fontsize=5.5)
-    ax.set_xticks(range(len(TODAY)), list(TODAY.values()), rotation=35, ha="right", fontsize=6.5)
+    seaborn.heatmap(values, cmap="Greys", vmin=0, vmax=1.6, annot=True, fmt=".2g", annot_kws={"fontsize": 5.5},
+                    cbar=False, ax=ax)  # fmt: skip
+    ax.set_xticks(ax.get_xticks(), list(TODAY.values()), rotation=35, ha="right", fontsize=6.5)
     ax.grid(visible=False)
     ax.tick_params(labelleft=False, left=False)
     ax.set_title("power, α = 0.01")
+    axes["times"].set_yticks(place, frame["fault"], fontsize=6.5)
     put_letters([axes["times"], axes["today"]])
 
 

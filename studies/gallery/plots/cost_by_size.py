@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, panels, put_letters
+from scd_analysis.figures.marks import curves
+from scd_analysis.figures.style import INK, Look, panels, put_letters
 from studies.gallery.exhibit import Exhibit
 
 PANELS = {
@@ -17,7 +19,11 @@ PANELS = {
     "Gumbel draft": "Gumbel drafts",
     "Gumbel collision": "Gumbel collision",
 }
-WAYS = {"compiled": ("#0072B2", "o", "-"), "eager": ("#E69F00", "s", "--"), "simple": ("#CC79A7", "^", ":")}
+WAYS = {
+    "compiled": Look("compiled", "#0072B2", "o", "-"),
+    "eager": Look("eager", "#E69F00", "s", "--"),
+    "simple": Look("simple", "#CC79A7", "^", ":"),
+}
 FLOOR = "floor"
 
 
@@ -46,11 +52,9 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     for job, title in PANELS.items():
         ax = axes[job]
         ax.plot(floor["vocab_size"], floor["ms"], color=INK, linewidth=1, label="reading both laws")
-        for way, (color, marker, linestyle) in WAYS.items():
-            rows = by_vocabulary(frame, f"{job}, {way}")
-            if rows.empty:
-                continue  # collisions are not compiled
-            ax.plot(rows["vocab_size"], rows["ms"], color=color, marker=marker, linestyle=linestyle, label=way)
+        rows = pd.concat([by_vocabulary(frame, f"{job}, {way}").assign(way=way) for way in WAYS])
+        looks = {way: WAYS[way] for way in rows["way"].unique()}  # collisions are not compiled
+        curves(ax, rows.assign(value=rows["ms"], low=np.nan, high=np.nan), "vocab_size", looks, "way")
         ax.set(xscale="log", yscale="log", xlabel="vocabulary, V")
         ax.set_xticks([1024, 8192, 65536], ["1,024", "8,192", "65,536"])
         ax.minorticks_off()

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import apart, error_line, panels
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import panels
 from scd_analysis.figures.words import by_method, listed, methods, with_ends
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.reported import STATEMENTS
@@ -47,10 +48,8 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a coupling."""
-    ax, names = axes["main"], methods(frame)
-    for number, method in enumerate(names):
-        rows = frame[frame["method"] == method].sort_values("alpha")
-        error_line(ax, rows["alpha"] + apart(number, len(names), 0.012), rows, method)
+    ax = axes["main"]
+    lines(ax, frame, "alpha", dodge=0.12)
     ax.set(xlabel="coupling strength α (share of redrafts that are coupled)", ylabel="NFE (forward passes a sequence)")
     ax.set_ylim(bottom=0)
     ax.annotate("SJD", (0, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=8)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, look, panels, put_letters
-from scd_analysis.figures.words import by_method, methods
+from scd_analysis.figures.marks import curves
+from scd_analysis.figures.style import INK, panels, put_letters
+from scd_analysis.figures.words import by_method
 from studies.gallery.exhibit import Exhibit
 
 PANELS = {
@@ -38,12 +40,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Time against size, with a line of slope one through the slowest method's largest size."""
     for vary, (size, time) in PANELS.items():
         ax, rows = axes[vary], frame[frame["vary"] == vary]
-        for method in methods(rows):
-            own, style = rows[rows["method"] == method].sort_values(vary), look(method)
-            ax.plot(
-                own[vary], own["ms"], color=style.color, marker=style.marker, linestyle=style.linestyle,
-                markeredgecolor="black", markeredgewidth=0.5, label=style.drawn,
-            )  # fmt: skip
+        curves(ax, rows.assign(value=rows["ms"], low=np.nan, high=np.nan), vary)
         last = rows.sort_values([vary, "ms"]).iloc[-1]
         ends = [float(rows[vary].min()), float(last[vary])]
         ax.plot(ends, [2 * last["ms"] * end / ends[1] for end in ends], color=INK, linewidth=1, linestyle=":",

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import NullLocator
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, apart, error_line, panels, put_letters
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import INK, panels, put_letters
 from scd_analysis.figures.words import by_method, listed, methods, with_ends
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.reported import COSMOS, LUMINA
@@ -30,14 +31,11 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method, in one scale."""
-    names, windows = methods(frame), sorted(frame["window"].unique())
+    windows = sorted(frame["window"].unique())
     for model, ax in axes.items():
         own = frame[frame["model"] == model]
-        for number, method in enumerate(names):
-            rows = own[own["method"] == method].sort_values("window")
-            error_line(ax, rows["window"] * 2 ** apart(number, len(names), 0.05), rows, method)
+        lines(ax, own, "window", dodge=0.12, log_scale=(2, None))
         ax.axhline(1, color=INK, linestyle=":", linewidth=1)
-        ax.set_xscale("log", base=2)
         ax.set_xticks(windows, [str(window) for window in windows])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("window (positions)")

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import NullLocator
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import apart, error_line, panels, put_letters
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import panels, put_letters
 from scd_analysis.figures.words import bits, by_method, listed, methods, with_ends
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.reported import SCD_GAINS_UP_TO, SJD_GAINS_UP_TO
@@ -39,13 +40,9 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method."""
-    names = methods(frame)
     windows = sorted(frame["window"].unique())
     for initial, ax in axes.items():
-        for number, method in enumerate(names):
-            rows = frame[(frame["initial"] == initial) & (frame["method"] == method)].sort_values("window")
-            error_line(ax, rows["window"] * 2 ** apart(number, len(names), 0.06), rows, method)
-        ax.set_xscale("log", base=2)
+        lines(ax, frame[frame["initial"] == initial], "window", dodge=0.12, log_scale=(2, None))
         ax.set_xticks(windows, [str(window) for window in windows])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("window (positions)")

@@ -11,7 +11,8 @@ from matplotlib.ticker import NullLocator
 
 from scd_analysis import trajectories
 from scd_analysis.figures.base import Panels, Run, Settings
-from scd_analysis.figures.style import apart, error_line, panels
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import panels
 from scd_analysis.figures.words import by_method, listed, methods, source
 from studies.gallery.exhibit import STUDIED, Exhibit, RunSpec, Scale
 from studies.gallery.reported import LUMINA, SCD_GAINS_UP_TO, SJD_GAINS_UP_TO
@@ -46,15 +47,12 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method, a little apart; ancestral sampling at 1."""
-    ax, names = axes["main"], methods(frame)
-    for number, method in enumerate(names):
-        rows = frame[frame["method"] == method].sort_values("window")
-        error_line(ax, rows["window"] * 2 ** apart(number, len(names), 0.05), rows, method)
+    ax = axes["main"]
+    lines(ax, frame, "window", log_scale=(2, None))
     ax.axhline(1, color="black", linestyle=":", linewidth=1)
     ax.annotate(
         "AR", (1, 1), xycoords=("axes fraction", "data"), xytext=(-2, -11), textcoords="offset points", ha="right"
     )
-    ax.set_xscale("log", base=2)
     windows = sorted(frame["window"].unique())
     ax.set_xticks(windows, [str(window) for window in windows])
     ax.xaxis.set_minor_locator(NullLocator())

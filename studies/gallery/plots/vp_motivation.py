@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Panels, Settings
-from scd_analysis.figures.style import INK, apart, error_line, look, panels, put_letters
+from scd_analysis.figures.marks import bars, curves, lines
+from scd_analysis.figures.style import INK, Look, look, panels, put_letters
 from scd_analysis.figures.words import with_ends
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.reported import STATEMENTS
 from studies.gallery.results import of_study
 
 BARS = {
-    "chance": ("by chance", "#bbbbbb", ""),
-    "now": ("if drafted now", "#E69F00", "///"),
-    "verified": ("verified", "#0072B2", "\\\\\\"),
-    "correct": ("correct", "#009E73", "..."),
+    "chance": Look("by chance", "#bbbbbb"),
+    "now": Look("if drafted now", "#E69F00", hatch="///"),
+    "verified": Look("verified", "#0072B2", "s", "--", "\\\\\\"),
+    "correct": Look("correct", "#009E73", "^", "-.", "..."),
 }
 GROUPS = {"risers": "Its probability rose", "most": "It rose the most"}
-RATIOS = {"verified": ("#0072B2", "s", "--"), "correct": ("#009E73", "^", "-.")}
-SWEEPS = {"tracked": ("sjd-vp", "SJD-VP (exact)"), "untracked": ("sjd-vp-uncorrected", "uncorrected (not exact)")}
+SWEEPS = {
+    "tracked": replace(look("sjd-vp"), label="SJD-VP (exact)"),
+    "untracked": Look("uncorrected (not exact)", "#882255"),
+}
 
 
 def compute(result: dict[str, Any]) -> pd.DataFrame:
@@ -42,32 +46,19 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Bars with intervals; ratios on logarithmic axes; speed-up by gamma."""
-    _shares(frame, axes["shares"])
-    _ratios(frame, axes["ratio"])
-    ax = axes["gamma"]
-    for number, (kind, (method, label)) in enumerate(SWEEPS.items()):
-        rows = frame[frame["kind"] == kind].sort_values("gamma")
-        error_line(ax, rows["gamma"] + apart(number, len(SWEEPS), 0.03), rows, method, label=label)
-    ax.set(xlabel="strength γ (0: SJD)", ylabel="NFE speed-up over AR (times)", ylim=(0, None))
-    ax.set_title("strength")
-    ax.legend(loc="lower left", fontsize=7)
-    put_letters(list(axes.values()))
-
-
-def _shares(frame: pd.DataFrame, ax: Axes) -> None:
-    width = 0.2
-    for i, (law, (label, color, hatch)) in enumerate(BARS.items()):
-        for j, kind in enumerate(GROUPS):
-            row = frame[(frame["kind"] == kind) & (frame["law"] == law)].iloc[0]
-            at = j + width * (i - 1.5)
-            ax.bar(at, row["value"], width, color=color, hatch=hatch, edgecolor="black", linewidth=0.5, alpha=0.85,
-                   label=label if j == 0 else None)  # fmt: skip
-            ax.errorbar(at, row["value"], [[row["value"] - row["low"]], [row["high"] - row["value"]]], color="black",
-                        capsize=2, elinewidth=0.9)  # fmt: skip
+    ax = axes["shares"]
+    bars(ax, frame[frame["kind"].isin(list(GROUPS))], "kind", BARS, "law", order=list(GROUPS), capsize=0.15)
     ax.set_xticks(range(len(GROUPS)), ["probability\nrose", "rose\nthe most"])
     ax.set(xlabel="tokens", ylabel="positions where it is so (share)", ylim=(0, 1.12))
     ax.set_title("who wins")
     ax.legend(loc="upper right", fontsize=6.5, ncols=2, columnspacing=0.8, handlelength=1.4)
+    _ratios(frame[frame["kind"] == "ratio"], axes["ratio"])
+    ax = axes["gamma"]
+    lines(ax, frame[frame["kind"].isin(list(SWEEPS))], "gamma", SWEEPS, "kind")
+    ax.set(xlabel="strength γ (0: SJD)", ylabel="NFE speed-up over AR (times)", ylim=(0, None))
+    ax.set_title("strength")
+    ax.legend(loc="lower left", fontsize=7)
+    put_letters(list(axes.values()))
 
 
 def middles(rows: pd.DataFrame) -> pd.Series:
@@ -76,14 +67,12 @@ def middles(rows: pd.DataFrame) -> pd.Series:
     return (low + high) / 2
 
 
-def _ratios(frame: pd.DataFrame, ax: Axes) -> None:
+def _ratios(rows: pd.DataFrame, ax: Axes) -> None:
     ax.axhline(1, color=INK, linewidth=1, linestyle=":", label="SJD (γ = 0)")
     rise = np.linspace(-1.2, 1.2, 3)
     ax.plot(rise, np.exp(rise), color=look("sjd-vp").color, linewidth=1.2, label="γ = 1")
-    for law, (color, marker, line) in RATIOS.items():
-        rows = frame[(frame["kind"] == "ratio") & (frame["law"] == law)]
-        looks = {"color": color, "marker": marker, "linestyle": line, "markersize": 4, "capsize": 2, "label": law}
-        error_line(ax, middles(rows), rows, "sjd", **looks)
+    looks = {law: replace(BARS[law], label=law) for law in ("verified", "correct")}
+    curves(ax, rows.assign(at=middles(rows)), "at", looks, "law", err_style="bars", markersize=4)
     ax.set(yscale="log", xlabel="rise ln(p$_t$ / p$_{t-1}$) (nats)", ylabel="token's frequency over p$_t$ (ratio)")
     ax.set_title("best tilt")
     ax.legend(loc="upper right", fontsize=7)

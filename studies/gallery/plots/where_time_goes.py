@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -55,26 +55,31 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """One bar a decode, its parts in a row."""
-    ax, kinds = axes["main"], decodes(frame)
-    for part, (label, color, hatch) in PARTS.items():
-        left = [100 * _before(frame, kind, part) for kind in kinds]
-        width = [100 * _share(frame, kind, part) for kind in kinds]
-        style: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "black", "linewidth": 0.5}
-        ax.barh(np.arange(len(kinds)), width, left=left, height=0.6, label=label, **style)
+    ax, parts = axes["main"], [label for label, *_ in PARTS.values()]
+    rows = frame[frame["part"] != ""]
+    rows = rows.assign(
+        decode=rows["kind"].str.removeprefix("parts, "),
+        part=rows["part"].map({part: label for part, (label, *_) in PARTS.items()}),
+        percent=100 * rows["share"],
+    )
+    colors = {label: color for label, color, _ in PARTS.values()}
+    seaborn.histplot(rows, y="decode", weights="percent", hue="part", hue_order=parts[::-1], palette=colors, ax=ax,
+                     multiple="stack", shrink=0.6, edgecolor="black", linewidth=0.5, alpha=1)  # fmt: skip
+    legend = ax.get_legend()
+    assert legend is not None
+    bars = dict(zip(parts, [container[0] for container in ax.containers], strict=True))
+    for container, (*_, hatch) in zip(ax.containers, PARTS.values(), strict=True):
+        for bar in container:
+            bar.set_hatch(hatch)
+    legend.remove()
     ax.axvline(100, color="black", linewidth=1)
-    ax.set_yticks(np.arange(len(kinds)), [kind.removeprefix("parts, ") for kind in kinds])
-    ax.invert_yaxis()
-    ax.set(xlabel="time, % of a decode that records nothing")
-    ax.figure.legend(loc="outside upper center", ncols=6, fontsize=7, handlelength=1.2, columnspacing=1)
+    ax.set(xlabel="time, % of a decode that records nothing", ylabel="")
+    ax.figure.legend(bars.values(), bars.keys(), loc="outside upper center", ncols=6, fontsize=7, handlelength=1.2,
+                     columnspacing=1)  # fmt: skip
 
 
 def _share(frame: pd.DataFrame, kind: str, part: str) -> float:
     return float(frame.loc[(frame["kind"] == kind) & (frame["part"] == part), "share"].sum())
-
-
-def _before(frame: pd.DataFrame, kind: str, part: str) -> float:
-    names = list(PARTS)
-    return sum(_share(frame, kind, name) for name in names[: names.index(part)])
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
