@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,5 @@ def run(words: list[str], prog_name: str = PROGRAM) -> int:
     return run_with(figures_here(), words, prog_name)
 
 
-if __name__ == "__main__":
-    from scd_analysis.cli import main
-
-    main(["figures", *sys.argv[1:]], PROGRAM)
+if __name__ == "__main__":  # by name, since the command line comes in by this file
+    import_module("scd_analysis.cli").main(["figures", *sys.argv[1:]], PROGRAM)

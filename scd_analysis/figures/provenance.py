@@ -42,5 +42,5 @@ def settings_of(runs: Sequence[Run], scale: str, made_from: str | None) -> Setti
         if name not in ("method", "window", "num_sequences") and all(one.get(name) == value for one in each)
     }
     rest = [{name: value for name, value in one.items() if name not in shared} for one in each]
-    versions = library_versions() | {name: version(name) for name in ("matplotlib", "pandas")}
+    versions = library_versions() | {name: version(name) for name in ("matplotlib", "pandas", "seaborn")}
     return {**shared, "scale": scale, "runs": rest, "commit": made_from, "versions": versions}

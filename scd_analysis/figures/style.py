@@ -77,6 +77,7 @@ _OURS = {
     "legend.framealpha": 0.9,
     "legend.edgecolor": "#d9d9d9",
     "legend.fancybox": False,
+    "image.interpolation": "nearest",
     "savefig.dpi": 220,
     "svg.hashsalt": "scd-analysis",
 }

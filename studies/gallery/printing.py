@@ -184,6 +184,8 @@ def printed(title: str, story: Sequence[Flowable], drawings: Sequence[Drawing], 
         number, x, y = drawing.place
         move = Transformation().scale(drawing.scale).translate(x, y)
         writer.pages[number].merge_transformed_page(PdfReader(io.BytesIO(drawing.content)).pages[0], move)
+    for page in writer.pages:
+        page.compress_content_streams()
     writer.compress_identical_objects()
     writer.metadata = None
     writer.add_metadata(about)

@@ -6,7 +6,8 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,15 +21,15 @@ from PIL import Image
 
 from scd_analysis import trajectories
 from scd_analysis.errors import InputError, UnknownNameError
-from scd_analysis.figures import Run
+from scd_analysis.figures import Run, plots
 from scd_analysis.figures.base import Settings
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.registry import all_figures
-from scd_analysis.figures.rendering import check_figures, write
+from scd_analysis.figures.rendering import check_figures, render, write
 from scd_analysis.figures.style import style
 from studies.gallery import of_traces
 from studies.gallery.registry import exhibits, get_exhibit
-from tests.figures.conftest import Patches, decoded
+from tests.figures.conftest import Patches, decoded, write_foreign
 from tests.gallery.conftest import TINY
 
 Runs = Callable[[str], list[Run]]
@@ -57,6 +58,33 @@ def test_every_module_of_both_packages_is_found() -> None:
     modules = {item.name.removesuffix(".py") for folder in folders for item in folder.iterdir()}
     assert set(ALL) == {name for name in modules if not name.startswith("__")}
     assert set(all_figures()) < set(ALL)
+
+
+NEW = """
+from dataclasses import replace
+from scd_analysis.figures.plots.hamming_by_lag import FIGURE
+
+FIGURE = replace(FIGURE, summary="a figure of somebody's own")
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a figure that is one new file."""
+    (tmp_path / "of_my_own.py").write_text(NEW)
+    monkeypatch.setattr(plots, "__path__", [*plots.__path__, str(tmp_path)])
+    yield "of_my_own"
+    sys.modules.pop("scd_analysis.figures.plots.of_my_own", None)
+
+
+def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
+    """It is drawn of any trace, and in the gallery of our runs."""
+    assert all_figures()[own].summary == "a figure of somebody's own"
+    assert own not in ALL
+    path = write_foreign(tmp_path / "run.zarr", laws=False)
+    assert {one.name for one in render([own], trace=path, out=tmp_path / "out")} >= {f"{own}.png"}
+    frame, settings = computed(runs_of, own)
+    assert get_exhibit(own).caption(frame, settings).startswith("Hamming distance")
 
 
 def test_unknown_exhibit_lists_those_there_are() -> None:

@@ -85,7 +85,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     for name, ax in axes.items():
         colors = ("cividis", *ends) if name in names else ("cividis_r", None, highest)
         shown = dict(zip(("cmap", "vmin", "vmax"), colors, strict=True))
-        seaborn.heatmap(_grid(frame[frame["method"] == name]), ax=ax, square=True, cbar=False, **shown)
+        seaborn.heatmap(_grid(frame[frame["method"] == name]), ax=ax, square=True, cbar=False, rasterized=True, **shown)
         for which, axis in (("column", ax.xaxis), ("row", ax.yaxis)):
             ticks = _ticks(frame[which])
             axis.set_ticks([tick + 0.5 for tick in ticks], [str(tick) for tick in ticks], rotation=0)

@@ -87,7 +87,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.03), ncols=4, fontsize=6.5, columnspacing=0.8)
     ax, values = axes["today"], frame[[f"power_{name}" for name in TODAY]].to_numpy(dtype=float)
     seaborn.heatmap(values, cmap="Greys", vmin=0, vmax=1.6, annot=True, fmt=".2g", annot_kws={"fontsize": 5.5},
-                    cbar=False, ax=ax)  # fmt: skip
+                    cbar=False, rasterized=True, ax=ax)  # fmt: skip
     ax.set_xticks(ax.get_xticks(), list(TODAY.values()), rotation=35, ha="right", fontsize=6.5)
     ax.grid(visible=False)
     ax.tick_params(labelleft=False, left=False)
