@@ -131,6 +131,24 @@ def test_work_is_done_side_by_side_by_joblib_alone():
     assert {path: names for path, names in found.items() if names} == OWN_THREADS
 
 
+PLOTS = [*(ROOT / "scd_analysis/figures/plots").glob("*.py"), *(ROOT / "studies/gallery/plots").glob("*.py")]
+SEABORNS = {"bar", "barh", "errorbar", "fill_between", "hist", "imshow", "pcolormesh", "scatter", "stairs", "step"}
+OWN_MARKS = {
+    "gain_in_time.py": {"errorbar"},  # its lines follow the window, where seaborn's follow the axis
+    "methods_compared.py": {"errorbar"},  # a point has two intervals
+    "sample_grids.py": {"imshow"},  # images
+}
+"""Marks that a figure draws by itself, since seaborn has nothing like them."""
+
+
+def test_figures_are_drawn_with_seaborn():
+    found = {}
+    for path in PLOTS:
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        found[path.name] = {f.attr for f in calls if isinstance(f, ast.Attribute) and f.attr in SEABORNS}
+    assert {name: marks for name, marks in found.items() if marks} == OWN_MARKS
+
+
 def body_lines(function):
     """Lines of a function without its docstring."""
     documented = isinstance(function.body[0], ast.Expr) and isinstance(function.body[0].value, ast.Constant)

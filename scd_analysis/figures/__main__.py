@@ -39,21 +39,33 @@ def reference_decoder() -> Any:
     try:
         import reference
     except ModuleNotFoundError as error:
-        from scd_analysis.errors import InputError
-
-        raise InputError(f"{error}: name a model as module:attribute, and draw figures from a --trace") from None
+        raise _missing(error, "name a model as module:attribute, and draw figures from a --trace") from None
     return reference
 
 
+def _missing(error: ModuleNotFoundError, advice: str) -> Exception:
+    from scd_analysis.errors import InputError
+
+    return InputError(f"{error}: {advice}")
+
+
 def figures_here() -> Collection[Any]:
-    """The gallery where the repository is there, else the figures of a decode."""
+    """The gallery where the repository is there, else the figures of a decode.
+
+    Raises
+    ------
+    InputError
+        If the gallery is there and something that it needs is not installed.
+    """
     from scd_analysis.common.load import ROOT
 
     if (Path(ROOT) / "studies" / "gallery" / "__init__.py").is_file():
         if ROOT not in sys.path:  # where the processes look that decode side by side
             sys.path.insert(0, ROOT)
-        from studies.gallery.making import gallery
-
+        try:
+            from studies.gallery.making import gallery
+        except ModuleNotFoundError as error:
+            raise _missing(error, "the gallery needs what comes with scd-analysis[studies]") from None
         return gallery()
     return figures_of_a_decode()
 
@@ -92,7 +104,7 @@ def run(words: list[str], prog_name: str = PROGRAM) -> int:
     """Run the command of figures in this process, and return its status; errors of usage are raised."""
     from scd_analysis.figures.app import run_with
 
-    return run_with(figures_here(), words, prog_name)
+    return run_with(figures_here, words, prog_name)
 
 
 if __name__ == "__main__":  # by name, since the command line comes in by this file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +31,9 @@ Examples:
   python -m scd_analysis.figures --check               do the pictures still follow from their data?
   python -m scd_analysis.figures --list                which figures there are
 """
+
+Find = Callable[[], Collection[Any]]
+"""Finds the figures that there are beside those of a trace."""
 
 Names = Annotated[list[str] | None, typer.Argument(help="Figures to make; all by default.", metavar="[NAMES]...")]
 Quick = Annotated[bool, typer.Option("--quick", help="Decode few sequences: minutes become one or two.")]
@@ -60,20 +63,20 @@ def figures_command(
     as_json: AsJson = False,
 ) -> None:
     """See ``EXAMPLES``."""
-    collection: Collection[Any] = context.obj
+    find: Find = context.obj
     try:
         if list_:
-            _list(collection, as_json)
+            _list(find(), as_json)
         elif check:
-            _say(collection.check(names or [], out=out), as_json)
+            _say(find().check(names or [], out=out), as_json)
         else:
             with _progress() as report:
                 if trace is not None:
-                    _check_names(collection, names or [])
+                    _check_names(names or [], find)
                     written = rendering.render(names or [], trace=trace, out=out, report=report)
                 else:
                     decoding = Decoding(quick, cache, device, jobs)
-                    written = collection.render(names or [], out=out, decoding=decoding, report=report)
+                    written = find().render(names or [], out=out, decoding=decoding, report=report)
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
         typer.echo(f"error: {escape.line(error)}", err=True)
@@ -122,11 +125,11 @@ def _print(lines: list[str], as_json: bool) -> None:
     typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
-def _check_names(collection: Collection[Any], names: list[str]) -> None:
-    of_any_trace = all_figures()
-    for figure in chosen(names, collection.figures) if names else ():
-        if figure.name not in of_any_trace:
-            raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
+def _check_names(names: list[str], find: Find) -> None:
+    """Check that a trace gives the figures of these names; only of others there is something to find out."""
+    others = [name for name in names if name not in all_figures()]
+    for figure in chosen(others, find().figures) if others else ():
+        raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
 
 
 def _list(collection: Collection[Any], as_json: bool) -> None:
@@ -150,8 +153,11 @@ def _say(problems: dict[str, str], as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def run_with(collection: Collection[Any], words: list[str], prog_name: str) -> int:
-    """Run the command on a collection of figures and return its status; errors of usage are raised."""
+def run_with(find: Find, words: list[str], prog_name: str) -> int:
+    """Run the command on the figures that are found when they are needed, and return its status.
+
+    Errors of usage are raised.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=collection) or 0)
+    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=find) or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from scd_analysis.figures.rendering import check_folder
 from studies.gallery import making, page
 from studies.gallery.making import gallery
 from studies.gallery.registry import exhibits
-from tests.figures.conftest import Patches
+from tests.figures.conftest import Patches, write_foreign
 from tests.gallery.conftest import TINY
 
 NAME = "hamming_by_lag"
@@ -57,3 +58,21 @@ def test_an_installed_library_draws_a_decode(tmp_path: Path, monkeypatch: pytest
     text = (tmp_path / "gallery.md").read_text()
     assert "SJD" in text
     assert "SCD-GS" in text
+
+
+def test_what_is_not_installed_is_said_in_a_line_and_a_trace_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_foreign(tmp_path / "run.zarr", laws=False)
+    for name in [name for name in sys.modules if name.startswith("studies.gallery")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "reportlab", None)
+    for name in [name for name in sys.modules if name.startswith("reportlab.")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert door.run(["--trace", str(path), "--out", str(tmp_path / "out"), NAME]) == 0
+    assert door.run(["--list"]) == 2
+    assert "reportlab" in (said := capsys.readouterr().err)
+    assert "scd-analysis[studies]" in said
+    monkeypatch.setitem(sys.modules, "reference", None)
+    with pytest.raises(InputError, match=r"reference.*name a model as module:attribute"):
+        door.reference_decoder()
