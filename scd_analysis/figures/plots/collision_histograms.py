@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.figures.base import Figure, Panels, Run, Settings
 from scd_analysis.figures.marks import lines
-from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
+from scd_analysis.figures.redrafts import Redrafts, rate, redrafts
 from scd_analysis.figures.style import INK, Look, look, panels, put_letters
 from scd_analysis.figures.words import listed, source
 from scd_analysis.laws import COUPLINGS
@@ -93,11 +94,10 @@ def _histogram(rows: pd.DataFrame, method: str, ax: Axes) -> None:
         ax.axvline(value, color="black", linestyle=line, linewidth=width, label=f"{kind} mean")
 
 
-def _found(frame: pd.DataFrame, method: str, coupling: str) -> dict[str, Rate]:
-    """Measured and predicted rate and their difference."""
+def _found(frame: pd.DataFrame, method: str, coupling: str) -> dict[str, Any]:
+    """Measured and predicted rate and their difference, a row each."""
     rows = frame[(frame["method"] == method) & (frame["coupling"] == coupling) & (frame["kind"] != "bin")]
-    columns = (rows[name].tolist() for name in ("kind", "value", "low", "high", "n"))
-    return {kind: Rate(value, low, high, n) for kind, value, low, high, n in zip(*columns, strict=True)}
+    return {str(row.kind): row for row in rows.itertuples()}
 
 
 def _rates(frame: pd.DataFrame, ax: Axes) -> None:
@@ -105,22 +105,17 @@ def _rates(frame: pd.DataFrame, ax: Axes) -> None:
     series = _series(frame)
     rows = frame[frame["kind"].isin(list(RATES))]
     named = [_name(frame, *one) for one in zip(rows["method"], rows["coupling"], strict=True)]
-    lines(ax, rows.assign(series=named, rate=rows["value"]), "series", RATES, "kind", dodge=0.3, orient="y",
+    lines(ax, rows.assign(series=named), "series", RATES, "kind", dodge=0.3, orient="y",
           native_scale=False, capsize=0.15)  # fmt: skip
     for row, (method, coupling) in enumerate(series):
-        found = _found(frame, method, coupling)
-        _beside(ax, row, found["measured"], found["predicted"])
+        found = _found(frame, method, coupling)  # written into the right margin, where no interval reaches
+        text = "\n".join(f"{found[kind].value:.3f} {kind}" for kind in reversed(RATES))
+        ax.text(1.01, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=7.5)
     ax.set(xlim=(0, 1), ylim=(len(series) - 0.5, -0.5), xlabel="share of redrafts that keep their token, 95% intervals")
     ax.set_ylabel("")
     ax.grid(visible=False, axis="y")
     ax.set_title("measured and predicted rate")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
-
-
-def _beside(ax: Axes, row: int, measured: Rate, predicted: Rate) -> None:
-    """Write both rates in the right margin, where no interval reaches."""
-    text = f"{measured.value:.3f} measured\n{predicted.value:.3f} predicted"
-    ax.text(1.01, row, text, transform=ax.get_yaxis_transform(), ha="left", va="center", fontsize=7.5)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
