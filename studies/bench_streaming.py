@@ -66,15 +66,10 @@ def _audit(path: Path) -> None:
 
 
 def _figures(path: Path) -> None:
-    from scd_analysis.figures.app import main as figures
+    from scd_analysis.figures.rendering import render
 
     with tempfile.TemporaryDirectory() as folder:
-        sys.argv = ["figures", "--trace", str(path), "--out", folder]
-        try:
-            figures()
-        except SystemExit as done:
-            if done.code:
-                raise
+        assert render(trace=path, out=folder)
 
 
 def _load(path: Path) -> None:

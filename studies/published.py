@@ -1,6 +1,6 @@
 """What the papers ran on large models, and what they report, for ``studies.large_models`` to repeat.
 
-The numbers themselves are in :mod:`scd_analysis.published`. The papers' guidance and top-k are not known to us: those
+The numbers themselves are in :mod:`studies.gallery.reported`. The papers' guidance and top-k are not known to us: those
 below are what each model's authors release it with.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scd_analysis.published import JANUS, LUMINA, Published
+from studies.gallery.reported import JANUS, LUMINA, Published
 
 METHODS = ("ar", "sjd", "scd-mc", "scd-gs")
 WINDOWS = (16, 32, 64, 128)

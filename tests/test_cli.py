@@ -11,8 +11,8 @@ import pytest
 from reference import decode
 from scd_analysis import audit, exact_law
 from scd_analysis.cli import commands
-from scd_analysis.figures import render
 from scd_analysis.figures.app import figures_command
+from scd_analysis.figures.collection import Decoding
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,11 +152,14 @@ def options_of(command):
     return {name: p.default for name, p in inspect.signature(command).parameters.items()}
 
 
+OF_FIGURES = {"context", "names", "out", "trace", "list_", "check", "as_json", "jobs"}
+"""What the command alone has; and it starts a process a core, which a script may not."""
+
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json"}),
     commands.audit: (audit, {"out", "html", "as_json"}),
     commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
-    figures_command: (render, {"list_", "check", "as_json", "names", "jobs"}),  # jobs: a script may not start processes
+    figures_command: (Decoding, OF_FIGURES),
 }
 
 

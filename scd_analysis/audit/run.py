@@ -251,6 +251,7 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         path=tuple(judge.path),
         missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
         rule=judge.stated_rule if outcome is Outcome.REFUTED else judge.rule,
+        log_e_by_rule=tuple(judge.log_e_by_rule.items()),
     )
 
 
@@ -291,7 +292,7 @@ def _record(
         "resolution_meaning": meaning,
         "resolutions": resolutions,
         "target_laws": judge.target_laws,
-        "rules": {"stated": judge.stated_rule, "nearest": judge.rule, "log_e_values": judge.log_e_by_rule},
+        "rules": {"stated": judge.stated_rule, "nearest": judge.rule},
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},

@@ -169,6 +169,8 @@ class Verdict:
     rule : str or None
         The verification rule that a trace or a kernel follows, as it was stated or is recognised; ``"any"`` for an
         exact one that is not known. None where tokens alone were judged, and where no rule stands.
+    log_e_by_rule : tuple of (str, float)
+        ln E (nats) of the conditions under every rule that was asked.
     """
 
     outcome: Outcome
@@ -185,6 +187,7 @@ class Verdict:
     path: tuple[tuple[int, float], ...] = ()
     missing: tuple[str, ...] = ()
     rule: str | None = None
+    log_e_by_rule: tuple[tuple[str, float], ...] = ()
 
     @property
     def condition(self) -> Condition | None:
@@ -197,13 +200,18 @@ class Verdict:
         return self.record.get("grade") == "exact"
 
     @property
+    def is_rule_stated(self) -> bool:
+        """Whether its rule was stated, and not recognised."""
+        rules = self.record.get("rules")
+        return self.rule is not None and isinstance(rules, dict) and rules.get("stated") == self.rule
+
+    @property
     def sentence(self) -> str:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
         if self.is_enumerated:
             return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
         if self.condition is not None and self.record.get("grade") != "kernel":
-            stated = self.record.get("rules", {}).get("stated")
-            return BROKEN.format(what=EVERY_RULE if stated is None else f"the rule {stated!r}")
+            return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else EVERY_RULE)
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED
         return self.outcome.value
@@ -229,8 +237,7 @@ class Verdict:
             lines += _diagnosis_lines(self.diagnosis)
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
         if self.rule is not None:
-            how = "stated" if self.record["rules"]["stated"] else "recognised"
-            lines.append(f"Rule: {self.rule} ({how}).")
+            lines.append(f"Rule: {self.rule} ({'stated' if self.is_rule_stated else 'recognised'}).")
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
         told = [finding for finding in self.findings if finding.significant]  # the rest would read as claims

@@ -24,6 +24,7 @@ from scd_analysis.common.files import Kind, check_output, write_file
 from scd_analysis.common.foreign import announced, foreign, said
 from scd_analysis.common.load import load, search_here_last
 from scd_analysis.errors import InputError, UnknownNameError
+from scd_analysis.figures import __main__ as door
 from scd_analysis.validate import check_known
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ def resolve_model(name: str) -> Any:
         Listing the shipped models.
     """
     if ":" not in name:
-        from reference import load_model
-
-        return load_model(name)
+        return door.reference_decoder().load_model(name)
     found = load(name, "model")
     with announced(f"model={name!r}"), foreign(f"model={name!r} raised"):
         if hasattr(found, "next_token_probs") or not callable(found):
@@ -148,11 +147,9 @@ def trace(
 
     Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
     """
-    from reference import decode
-
     with _elsewhere():
         decoded = resolve_model(model)
-        decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
+        door.reference_decoder().decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
     _report_trace(out, as_json)
     return 0
 
@@ -352,8 +349,6 @@ def exact(
 )
 def figures(context: typer.Context) -> int:
     """Render the figures, from the reference decoder or from a trace; `scd-analysis figures --help` says more."""
-    from scd_analysis.figures import app as door  # here, since plotting is slow to import
-
     program = str(context.parent.info_name if context.parent else context.info_name)
     return door.run(context.args, program if program == door.PROGRAM else f"{program} figures")
 

@@ -1,28 +1,27 @@
-"""Figures: this module holds the code; the folder ``figures/`` of a checkout holds what it rendered, and the data.
+"""Figures of anybody's trace: each is one module of :mod:`scd_analysis.figures.plots`.
 
-A figure is one module of :mod:`scd_analysis.figures.plots`: ``compute`` turns runs into a data frame, ``draw`` turns
-that frame into marks on axes, and nothing else passes between them. :mod:`scd_analysis.figures.rendering` writes the
-picture (PNG and SVG) with its frame beside it (JSON), and redraws it from that frame to check it. Runs of the reference
-decoder are kept by :mod:`scd_analysis.figures.runs`; anybody's trace comes in through
-:mod:`scd_analysis.figures.foreign`. Names are loaded on first use, so that ``python -m scd_analysis.figures`` can say
-where modules are looked for before any is imported.
+There, ``compute`` turns runs into a data frame, ``draw`` turns that frame into marks on axes, and nothing else passes
+between them. :mod:`scd_analysis.figures.rendering` writes the picture (PNG and SVG) with its frame beside it (JSON)
+and draws it again from that frame to check it; :mod:`scd_analysis.figures.foreign` opens anybody's trace. What else
+there is to draw, as in the gallery of a checkout, comes in by the door that ``python -m scd_analysis.figures`` opens.
+Names are loaded on first use, so that the command can say where modules are looked for before any is imported.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scd_analysis.figures.base import FULL, QUICK, Figure, Run, RunSpec, Scale
+    from scd_analysis.figures.base import Figure, Run
     from scd_analysis.figures.registry import all_figures, get_figure
     from scd_analysis.figures.rendering import check, render
 
 _HOME = {
-    **dict.fromkeys(("FULL", "QUICK", "Figure", "Run", "RunSpec", "Scale"), "base"),
+    **dict.fromkeys(("Figure", "Run"), "base"),
     **dict.fromkeys(("all_figures", "get_figure"), "registry"),
     **dict.fromkeys(("check", "render"), "rendering"),
 }
 
-__all__ = ["FULL", "QUICK", "Figure", "Run", "RunSpec", "Scale", "all_figures", "check", "get_figure", "render"]
+__all__ = ["Figure", "Run", "all_figures", "check", "get_figure", "render"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scd_analysis.common import escape
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
-from scd_analysis.figures.registry import all_figures
+from scd_analysis.figures.collection import DEFAULT_CACHE, Collection, Decoding
+from scd_analysis.figures.registry import all_figures, chosen
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-PROGRAM = "python -m scd_analysis.figures"
 
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
@@ -32,6 +31,9 @@ Examples:
   python -m scd_analysis.figures --check               do the pictures still follow from their data?
   python -m scd_analysis.figures --list                which figures there are
 """
+
+Find = Callable[[], Collection[Any]]
+"""Finds the figures that there are beside those of a trace."""
 
 Names = Annotated[list[str] | None, typer.Argument(help="Figures to make; all by default.", metavar="[NAMES]...")]
 Quick = Annotated[bool, typer.Option("--quick", help="Decode few sequences: minutes become one or two.")]
@@ -48,35 +50,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the written files (t
 
 
 def figures_command(
+    context: typer.Context,
     names: Names = None,
     quick: Quick = False,
     list_: List = False,
     out: Out = None,
     trace: Trace = None,
     check: Check = False,
-    cache: Cache = rendering.DEFAULT_CACHE,
+    cache: Cache = DEFAULT_CACHE,
     device: Device = None,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """See ``EXAMPLES``."""
+    find: Find = context.obj
     try:
         if list_:
-            _list(as_json)
+            _list(find(), as_json)
         elif check:
-            _check(names or [], out, as_json)
+            _say(find().check(names or [], out=out), as_json)
         else:
             with _progress() as report:
-                written = rendering.render(
-                    names or [],
-                    out=out,
-                    quick=quick,
-                    trace=trace,
-                    cache=cache,
-                    device=device,
-                    jobs=jobs,
-                    report=report,
-                )
+                if trace is not None:
+                    _check_names(names or [], find)
+                    written = rendering.render(names or [], trace=trace, out=out, report=report)
+                else:
+                    decoding = Decoding(quick, cache, device, jobs)
+                    written = find().render(names or [], out=out, decoding=decoding, report=report)
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
         typer.echo(f"error: {escape.line(error)}", err=True)
@@ -125,8 +125,15 @@ def _print(lines: list[str], as_json: bool) -> None:
     typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
-def _list(as_json: bool) -> None:
-    summaries = {name: figure.summary for name, figure in all_figures().items()}
+def _check_names(names: list[str], find: Find) -> None:
+    """Check that a trace gives the figures of these names; only of others there is something to find out."""
+    others = [name for name in names if name not in all_figures()]
+    for figure in chosen(others, find().figures) if others else ():
+        raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
+
+
+def _list(collection: Collection[Any], as_json: bool) -> None:
+    summaries = {name: figure.summary for name, figure in collection.figures.items()}
     width = max(map(len, summaries))
     if as_json:
         typer.echo(json.dumps(summaries, indent=1))
@@ -134,8 +141,8 @@ def _list(as_json: bool) -> None:
         typer.echo("\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items()))
 
 
-def _check(names: list[str], out: Path | None, as_json: bool) -> None:
-    problems = rendering.check(names, out=out)
+def _say(problems: dict[str, str], as_json: bool) -> None:
+    """Say what a check has found; the status is 1 if that is anything."""
     if as_json:
         typer.echo(json.dumps(problems, indent=1))
     for name, problem in problems.items():
@@ -146,17 +153,11 @@ def _check(names: list[str], out: Path | None, as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def main(argv: list[str] | None = None, prog_name: str = PROGRAM) -> None:
-    """Run the command; exits with its status."""
-    _app()(args=argv, prog_name=prog_name)
+def run_with(find: Find, words: list[str], prog_name: str) -> int:
+    """Run the command on the figures that are found when they are needed, and return its status.
 
-
-def run(argv: list[str], prog_name: str = PROGRAM) -> int:
-    """Run the command and return its status; errors of usage are raised."""
-    return int(_app()(args=argv, prog_name=prog_name, standalone_mode=False) or 0)
-
-
-def _app() -> typer.Typer:
+    Errors of usage are raised.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    return app
+    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=find) or 0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from scd_analysis.common.versions import library_versions
-from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run, Settings
+
+SOURCES = ("scd_analysis", "reference", "studies/gallery")
+"""Folders of a checkout that decide what a figure is."""
 
 
 def _git(*arguments: str) -> str:
@@ -26,30 +25,12 @@ def commit() -> str | None:
     """The commit of the checkout this package runs from, marked if the code was changed; None outside a checkout."""
     try:
         found = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "scd_analysis", "reference")
+        changed = _git(
+            "status", "--porcelain", "--untracked-files=no", "--", "scd_analysis", "reference", "studies/gallery"
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found + ("-dirty" if changed else "")
-
-
-def load_result(name: str) -> dict[str, Any]:
-    """The stored result of a study.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    path = files("studies") / "results" / f"{name}.json"
-    if not path.is_file():
-        raise InputError(f"studies/results/{name}.json is missing; make it with python -m studies.{name}")
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result
-
-
-def settings_of_result(result: dict[str, Any]) -> Settings:
-    """What a result says of itself, without its rows."""
-    return {name: value for name, value in result.items() if name != "rows"}
 
 
 def settings_of(runs: Sequence[Run], scale: str, made_from: str | None) -> Settings:
@@ -61,5 +42,5 @@ def settings_of(runs: Sequence[Run], scale: str, made_from: str | None) -> Setti
         if name not in ("method", "window", "num_sequences") and all(one.get(name) == value for one in each)
     }
     rest = [{name: value for name, value in one.items() if name not in shared} for one in each]
-    versions = library_versions() | {name: version(name) for name in ("matplotlib", "pandas")}
+    versions = library_versions() | {name: version(name) for name in ("matplotlib", "pandas", "seaborn")}
     return {**shared, "scale": scale, "runs": rest, "commit": made_from, "versions": versions}

@@ -6,15 +6,14 @@ left out: they were made up, and their law, a point mass, says nothing about two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
-from scd_analysis.trace.trajectories import PREDICTED_BY, by_position, read
+from scd_analysis.trace.trajectories import PREDICTED_BY, Estimate, by_position, ratio_interval, read
 
 Array = npt.NDArray[np.float64]
 
@@ -83,29 +82,10 @@ def _bound(run: Run, base: Array, renyi2: Array) -> Array:
     return np.asarray(np.exp(-(renyi2 + np.take_along_axis(before, index, axis=2)) / 2))
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A share with its 95% interval; sequences are the independent units."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-def rate(values: Array, sequence: Array) -> Rate:
-    """Mean over all redrafts, with an interval that allows for dependence within a sequence.
-
-    References
-    ----------
-    Cochran: Sampling Techniques, 3rd edition, 1977, section 6.3 (ratio estimator, clusters of unequal size).
-    """
+def rate(values: Array, sequence: Array) -> Estimate:
+    """Mean over ``n`` redrafts with its 95% interval over sequences, which a single sequence does not give."""
     _, cluster = np.unique(sequence, return_inverse=True)
-    total, size = np.bincount(cluster, values), np.bincount(cluster)
-    count = len(size)
-    mean = float(total.sum() / size.sum())
-    if count < 2:
-        return Rate(mean, float("nan"), float("nan"), int(size.sum()))
-    spread = np.sqrt(((total - mean * size) ** 2).sum() * count / (count - 1)) / size.sum()
-    half = float(stats.t.ppf(0.975, count - 1) * spread)
-    return Rate(mean, mean - half, mean + half, int(size.sum()))
+    found = ratio_interval(np.bincount(cluster, values), np.bincount(cluster))
+    if found.n < 2:
+        found = replace(found, low=float("nan"), high=float("nan"))
+    return replace(found, n=len(values))

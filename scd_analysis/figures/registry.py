@@ -1,37 +1,48 @@
-"""Finds figures: modules of :mod:`scd_analysis.figures.plots` with a ``FIGURE``. A new figure is a new file."""
+"""Finds figures: the modules of a package with a ``FIGURE``. A new figure is a new file."""
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-
-import pandas as pd
+from types import ModuleType
+from typing import TypeVar
 
 from scd_analysis.figures import plots
-from scd_analysis.figures.base import FROM_TRACE, Figure, Settings
+from scd_analysis.figures.base import Figure
 from scd_analysis.validate import check_known
+
+Shown = TypeVar("Shown", bound=Figure)
+
+
+def found_in(package: ModuleType, kind: type[Shown]) -> dict[str, Shown]:
+    """Figures of one kind that a package's modules hold, by the name of the module, in alphabetical order."""
+    found = {}
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        figure = import_module(f"{package.__name__}.{module.name}").FIGURE
+        if not isinstance(figure, kind):
+            raise TypeError(f"{package.__name__}.{module.name}.FIGURE is no {kind.__name__}")
+        found[module.name] = replace(figure, name=module.name)
+    return found
 
 
 def all_figures() -> dict[str, Figure]:
-    """Every figure by name, in alphabetical order."""
-    found = {}
-    for module in pkgutil.iter_modules(plots.__path__):
-        figure = getattr(import_module(f"{plots.__name__}.{module.name}"), "FIGURE", None)
-        if isinstance(figure, Figure):
-            found[module.name] = replace(figure, name=module.name, caption=_with_paper(figure))
-    return dict(sorted(found.items()))
+    """Every figure that can be drawn from a trace of any decoder, by name, in alphabetical order."""
+    return found_in(plots, Figure)
 
 
-def _with_paper(figure: Figure) -> Callable[[pd.DataFrame, Settings], str]:
-    """The caption, ended by what the papers report; of somebody's trace they report nothing."""
+def chosen(names: Sequence[str], figures: Mapping[str, Shown]) -> list[Shown]:
+    """Figures by name, all of them if none is named.
 
-    def caption(frame: pd.DataFrame, settings: Settings) -> str:
-        own = figure.caption(frame, settings)
-        return f"{own} {figure.paper}" if figure.paper and settings.get("scale") != FROM_TRACE else own
-
-    return caption
+    Raises
+    ------
+    UnknownNameError
+        For the first name that is not known.
+    """
+    for name in names:
+        check_known(name, figures, "figure")
+    return [figures[name] for name in dict.fromkeys(names)] if names else list(figures.values())
 
 
 def get_figure(name: str) -> Figure:
@@ -42,6 +53,4 @@ def get_figure(name: str) -> Figure:
     UnknownNameError
         Listing the names.
     """
-    known = all_figures()
-    check_known(name, known, "figure")
-    return known[name]
+    return chosen([name], all_figures())[0]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Any
 
 import matplotlib.style
-import numpy as np
-import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -28,14 +26,14 @@ class Look:
     label : str
         In captions.
     color, marker, linestyle, hatch : str
-        As Matplotlib spells them.
+        As Matplotlib spells them; a line style may be its dashes.
     """
 
     label: str
     color: str
-    marker: str
-    linestyle: str
-    hatch: str
+    marker: str = "P"
+    linestyle: str | tuple[int, tuple[int, ...]] = "-"
+    hatch: str = ""
 
     @property
     def drawn(self) -> str:
@@ -45,24 +43,52 @@ class Look:
 
 _LOOKS = {
     "ar": Look("AR", "#000000", "x", ":", ""),
-    "jacobi": Look("Jacobi", "#56B4E9", "v", (0, (1, 1)), "xx"),  # type: ignore[arg-type]
+    "jacobi": Look("Jacobi", "#56B4E9", "v", (0, (1, 1)), "xx"),
     "sjd": Look("SJD", "#E69F00", "o", "-", "///"),
     "scd-mc": Look("SCD-MC", "#0072B2", "s", "--", "\\\\\\"),
     "scd-gs": Look("SCD-GS", "#009E73", "^", "-.", "..."),
-    "sjd-pac": Look("SJD-PAC", "#D55E00", ".", (0, (3, 1)), "oo"),  # type: ignore[arg-type]
+    "sjd-pac": Look("SJD-PAC", "#D55E00", ".", (0, (3, 1)), "oo"),
     "sjd-vp": Look("SJD-VP", "#CC79A7", "D", ":", "++"),
 }
 
 
 def look(method: str) -> Look:
     """Appearance of a method; one that is not known, say somebody else's decoder, is plain dark red."""
-    return _LOOKS.get(method, Look(method, "#882255", "P", "-", ""))
+    return _LOOKS.get(method, Look(method, "#882255"))
+
+
+_OURS = {
+    "font.sans-serif": ["DejaVu Sans"],  # ships with Matplotlib, so that a figure looks the same on every machine
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#d9d9d9",
+    "grid.linewidth": 0.5,
+    "xtick.major.size": 3.5,
+    "ytick.major.size": 3.5,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "lines.linewidth": 1.6,
+    "hatch.linewidth": 0.5,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "#d9d9d9",
+    "legend.fancybox": False,
+    "image.interpolation": "nearest",
+    "savefig.dpi": 220,
+    "svg.hashsalt": "scd-analysis",
+}
+"""What differs from seaborn's theme. Colours of methods are Okabe's and Ito's, which the colour-blind tell apart."""
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's own defaults and this package's sheet, whatever the user's settings are."""
-    with as_file(files("scd_analysis.figures") / "scd.mplstyle") as sheet, matplotlib.style.context(["default", sheet]):
+    """Use seaborn's theme for papers with our settings, whatever the user's are."""
+    with matplotlib.style.context("default"):
+        seaborn.set_theme("paper", "ticks", "colorblind", font_scale=0.9, color_codes=False, rc=_OURS)
         yield
 
 
@@ -71,29 +97,6 @@ def panels(mosaic: Sequence[Sequence[str]], size: tuple[float, float], **more: A
     canvas = Canvas(figsize=size, layout="constrained")
     axes: dict[str, Axes] = canvas.subplot_mosaic([list(row) for row in mosaic], **more)
     return canvas, axes
-
-
-def error_line(ax: Axes, x: Any, rows: pd.DataFrame, method: str, **more: Any) -> None:
-    """A method's line through ``value`` over ``x``, with its interval from ``low`` to ``high`` where it has one."""
-    style = look(method)
-    low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
-    settings: dict[str, Any] = {
-        "color": style.color,
-        "marker": style.marker,
-        "linestyle": style.linestyle,
-        "markeredgecolor": "black",
-        "markeredgewidth": 0.5,
-        "capsize": 3,
-        "elinewidth": 1,
-        "label": style.drawn,
-    }
-    ends = np.array([rows["value"] - low, high - rows["value"]]).clip(0)
-    ax.errorbar(x, rows["value"], yerr=ends, **settings | more)
-
-
-def apart(number: int, count: int, step: float) -> float:
-    """How far to move the marks of one of several methods, so that they do not lie on each other."""
-    return step * (number - (count - 1) / 2)
 
 
 def put_letters(axes: Sequence[Axes]) -> None:

@@ -37,12 +37,6 @@ def source(settings: Settings) -> str:
     return f"{model}; {_span('window', windows)}; {_span('sequences a method:', counts)}{seed}."
 
 
-def of_study(settings: Settings, *more: str) -> str:
-    """What a study ran, from its result: model, bits a token, window, ``more``, seed and command."""
-    what = (f"Model {settings['model']}{bits(settings)}", f"window {settings['window']}", *more)
-    return f"{'; '.join(what)}; seed {settings['seed']}. Made by `{settings['command']}`."
-
-
 def with_ends(row: Any, digits: int = 2) -> str:
     """``2.31 [2.20, 2.43]``, of a row with ``value``, ``low`` and ``high``."""
     value, low, high = (f"{round(float(end), digits) + 0.0:.{digits}f}" for end in (row.value, row.low, row.high))

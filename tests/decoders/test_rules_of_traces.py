@@ -68,7 +68,7 @@ def test_a_slip_of_any_rule_is_refuted_under_every_rule(rule, options):
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is Condition.VERIFICATION
     assert verdict.rule is None
-    assert min(verdict.record["rules"]["log_e_values"].values()) > 0
+    assert min(dict(verdict.log_e_by_rule).values()) > 0
     assert "every exact rule that is known" in verdict.sentence
 
 
@@ -88,7 +88,7 @@ def test_a_stated_rule_is_the_only_one_that_is_asked(rule_is, outcome):
     verdict = judged(block, declared="laws", rule_is=rule_is)
     assert verdict.outcome is outcome
     assert verdict.rule == rule_is
-    assert list(verdict.record["rules"]["log_e_values"]) == [rule_is]
+    assert [name for name, _ in verdict.log_e_by_rule] == [rule_is]
     assert f"Rule: {rule_is} (stated)." in str(verdict)
 
 

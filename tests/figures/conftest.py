@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,8 @@ import torch
 
 import reference
 import scd_analysis
-from scd_analysis.figures import Run, RunSpec, Scale, get_figure
-from scd_analysis.figures.runs import RunStore
-
-TINY = Scale("tiny", sequences=4, window=5, windows=(3, 5), sweep_sequences=3, samples=2)
+from scd_analysis.figures import Run
+from scd_analysis.figures.base import COUPLING_OF
 
 
 class Patches:
@@ -39,35 +35,22 @@ class Patches:
         return (tokens.float() / 5).view(len(tokens), 4, 6, 1).expand(-1, -1, -1, 3)
 
 
-def make_store(folder: Path, **more: Any) -> RunStore:
-    settings: dict[str, Any] = {"load_model": lambda name: Patches(), "fingerprint": lambda name: "weights"}
-    return RunStore(folder, **(settings | more))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
-    return make_store(tmp_path_factory.mktemp("runs"))
+def runs() -> list[Run]:
+    """Runs of the tiny model: independent drafts, and both couplings."""
+    return [decoded(method) for method in ("sjd", "scd-mc", "scd-gs")]
 
 
-@pytest.fixture(scope="session")
-def runs_of(store: RunStore) -> Callable[[str], list[Run]]:
-    """Name of a figure to its runs, in memory."""
-    loaded: dict[RunSpec, Run] = {}
-
-    def runs(name: str) -> list[Run]:
-        specs = get_figure(name).needs(TINY)
-        for spec in specs:
-            if spec not in loaded:
-                run = store.get(spec)
-                loaded[spec] = replace(run, trace=run.trace.load())
-        return [loaded[spec] for spec in specs]
-
-    return runs
+def decoded(method: str) -> Run:
+    out = reference.decode(Patches(), method, window=5, num_sequences=4, progress=False)
+    assert out.trace is not None
+    settings = {"model": "patches", "method": method, "window": 5, "num_sequences": 4, "seed": 0}
+    return Run(method, 5, out.trace, COUPLING_OF.get(method), settings | {"bits_per_token_held_out": 1.2345})
 
 
 @pytest.fixture(scope="session")

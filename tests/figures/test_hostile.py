@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zarr
-from filelock import FileLock
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures import QUICK, RunSpec, check, render, rendering
-from scd_analysis.figures.app import main
-from scd_analysis.figures.runs import RunStore
-from tests.figures.conftest import Patches, write_foreign
+from scd_analysis.figures import __main__ as door
+from scd_analysis.figures import check, render, rendering
+from tests.figures.conftest import write_foreign
 
 NAME = "hamming_by_lag"
 
@@ -41,10 +38,9 @@ def attribute(path: Path, name: str, value: Any) -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
+    code = door.run(list(arguments))
     out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
+    return code, out, err
 
 
 @pytest.mark.parametrize("name", [f"{NAME}.png", f"{NAME}.json", "gallery.md"])
@@ -56,24 +52,6 @@ def test_a_users_file_is_named_and_kept(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"{name}: was not written by scd-analysis" in err
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
-
-
-@pytest.mark.parametrize("name", ["README.md", "paper.pdf"])
-def test_quick_figures_leave_a_users_page_and_decode_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("figures").mkdir()
-    (Path("figures") / name).write_text("mine")
-    monkeypatch.setattr(rendering, "_from_runs", None)  # not reached
-    with pytest.raises(InputError, match=f"{name}: was not written by"):
-        render([NAME], scale=QUICK)
-    assert (Path("figures") / name).read_text() == "mine"
-
-
-def test_the_projects_own_folder_is_rendered_again() -> None:
-    folder = Path(__file__).parents[2] / "figures"
-    rendering._check_folder(folder, list(rendering.all_figures()), None)
 
 
 @pytest.mark.parametrize(
@@ -172,46 +150,3 @@ def test_a_damaged_trace_is_one_line_or_figures(
     else:
         assert code == 0
         assert check([NAME], out=out) == {}
-
-
-def test_two_stores_make_a_run_once(tmp_path: Path) -> None:
-    spec, made = RunSpec("patches", "sjd", 3, 2), []
-
-    def store() -> RunStore:
-        def load(name: str) -> Patches:
-            made.append(name)
-            return Patches()
-
-        return RunStore(tmp_path, load_model=load, fingerprint=lambda name: "weights")
-
-    stores = [store(), store()]
-    threads = [threading.Thread(target=one._decode, args=(spec,)) for one in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 1
-    assert len(list(tmp_path.glob("*.zip"))) == 1
-
-
-def test_a_run_that_another_process_makes_is_waited_for_and_named(tmp_path: Path) -> None:
-    spec = RunSpec("patches", "sjd", 3, 2)
-    store = RunStore(tmp_path, load_model=lambda name: Patches(), fingerprint=lambda name: "weights", patience=0.1)
-    with (
-        FileLock(tmp_path / f".{store._stem(spec)}.lock", is_singleton=False),
-        pytest.raises(InputError, match="another process has been making patches-sjd-w3-s0-"),
-    ):
-        store.get(spec)
-    assert store.get(spec).trace.sizes["sequence"] == 2
-
-
-def test_a_users_copy_in_the_cache_is_kept(tmp_path: Path) -> None:
-    spec = RunSpec("patches", "sjd", 3, 2)
-    store = RunStore(tmp_path, load_model=lambda name: Patches(), fingerprint=lambda name: "weights")
-    stem = store._stem(spec)
-    mine, older = tmp_path / f"{stem}n2-mine.zarr.zip", tmp_path / f"{stem}n2-{'0' * 12}.zarr.zip"
-    for path in (mine, older):
-        path.write_text("mine")
-    store.get(spec)
-    assert mine.read_text() == "mine"
-    assert not older.exists()  # of other weights or of older code: never read again

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,15 @@ from PIL import Image
 import reference
 from scd_analysis.errors import InputError
 from scd_analysis.figures import Run, check, get_figure, render
-from scd_analysis.figures.app import main
+from scd_analysis.figures.__main__ import run
 from scd_analysis.figures.foreign import open_run
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.rendering import write
-from scd_analysis.figures.store import Stored, load
+from scd_analysis.figures.store import load
 from scd_analysis.trace.trajectories import ages
 from tests.figures.conftest import Patches, write_foreign
 
-Runs = Callable[[str], list[Run]]
+NAME = "hamming_by_lag"
 FROM_TRACE = {
     "acceptance_lengths",
     "acceptance_trajectories",
@@ -36,10 +35,9 @@ FROM_TRACE = {
 
 
 def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
+    code = run(list(arguments))
     out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
+    return code, out, err
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +60,20 @@ def copied(gallery: Path, tmp_path: Path) -> Path:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["speedup_by_window", "sample_grids"])
-def test_a_figure_is_three_files_and_checks(runs_of: Runs, tmp_path: Path, name: str) -> None:
-    figure = get_figure(name)
-    runs = runs_of(name)
-    frame, settings = figure.compute(runs), settings_of(runs, "tiny", "abc")
-    written = write(figure, Stored(name, figure.caption(frame, settings), settings, frame), tmp_path)
+def test_a_figure_is_three_files_and_checks(runs: list[Run], tmp_path: Path) -> None:
+    figure = get_figure(NAME)
+    written = write(figure, figure.compute(runs), settings_of(runs, "trace", "abc"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written}
     assert {path.suffix for path in written} == {".json", ".png", ".svg"}
-    assert check([name], out=tmp_path) == {}
-    kept = json.loads((tmp_path / f"{name}.json").read_text())
+    assert check([NAME], out=tmp_path) == {}
+    kept = json.loads((tmp_path / f"{NAME}.json").read_text())
     assert kept["settings"]["commit"] == "abc"
     assert kept["settings"]["bits_per_token_held_out"] == 1.2345
-    assert {"model", "seed", "device", "weights", "versions", "runs"} <= set(kept["settings"])
-    with Image.open(tmp_path / f"{name}.png") as image:
+    assert {"model", "seed", "versions", "runs"} <= set(kept["settings"])
+    with Image.open(tmp_path / f"{NAME}.png") as image:
         assert image.info["dpi"][0] >= 200
         assert image.info["Software"] == "scd-analysis"
-    assert "<dc:date>" not in (tmp_path / f"{name}.svg").read_text()
+    assert "<dc:date>" not in (tmp_path / f"{NAME}.svg").read_text()
 
 
 def test_a_drawing_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -86,7 +81,7 @@ def test_a_drawing_that_fails_leaves_nothing(tmp_path: Path) -> None:
     frame = figure.compute([]).rename(columns={"lag": "other"})
     frame.loc[0] = ["sjd", 1, 0.5, 0.4, 0.6, 3]
     with pytest.raises(KeyError):
-        write(figure, Stored("hamming_by_lag", "", {}, frame), tmp_path)
+        write(figure, frame, {}, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -224,9 +219,12 @@ def test_a_window_too_short_for_redrafts_is_said(tmp_path: Path, capsys: pytest.
     assert "left out collision_histograms: the trace of 'mine' has no redraft of a redraft" in err
 
 
-def test_comparison_cannot_come_from_one_trace(foreign_trace: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="speedup_by_window"):
-        render(["speedup_by_window"], out=tmp_path, trace=foreign_trace)
+def test_comparison_cannot_come_from_one_trace(
+    foreign_trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = status(capsys, "speedup_by_window", "--trace", str(foreign_trace), "--out", str(tmp_path))
+    assert code == 2
+    assert "figure 'speedup_by_window': compares decoders or needs a model, so --trace cannot draw it" in err
 
 
 def test_default_folder_of_a_trace_is_not_the_gallery(

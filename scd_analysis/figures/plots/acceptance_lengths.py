@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.style import apart, look, panels, put_letters
-from scd_analysis.figures.words import by_method, methods, source, with_ends
-from scd_analysis.published import SJD_SINGLE
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import bars, curves
+from scd_analysis.figures.style import panels, put_letters
+from scd_analysis.figures.words import by_method, source, with_ends
 from scd_analysis.trace import trajectories
 
 SHOWN = 6
@@ -64,31 +64,17 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Bars with intervals; shares of passes of at least so many tokens on logarithmic axes."""
-    names, ax = methods(frame), axes["share"]
-    width = 0.84 / len(names)
-    for number, method in enumerate(names):
-        rows, style = frame[(frame["method"] == method) & (frame["kind"] == "share")], look(method)
-        low, high = rows["low"].clip(lower=0), rows["high"]
-        sure = np.isfinite(high)
-        at = rows["tokens"] + apart(number, len(names), width)
-        ax.bar(at, rows["value"], width, color=style.color, hatch=style.hatch, edgecolor="black", linewidth=0.4,
-               alpha=0.85, label=style.drawn)  # fmt: skip
-        ax.errorbar(at[sure], rows["value"][sure], [(rows["value"] - low)[sure], (high - rows["value"])[sure]],
-                    fmt="none", color="black", elinewidth=0.8, capsize=1.5)  # fmt: skip
-        tail = frame[(frame["method"] == method) & (frame["kind"] == "at_least")]
-        axes["tail"].plot(tail["tokens"], tail["value"], color=style.color, linestyle=style.linestyle,
-                          marker=style.marker, markersize=3, markeredgecolor="black", markeredgewidth=0.3,
-                          label=style.drawn)  # fmt: skip
-        ends = tail[np.isfinite(tail["high"]) & (tail["low"] > 0)]
-        axes["tail"].fill_between(ends["tokens"], ends["low"], ends["high"], color=style.color, alpha=0.25, linewidth=0)
-    ticks = range(1, SHOWN + 2)
-    ax.set_xticks(ticks, [*map(str, ticks[:-1]), f"≥ {SHOWN + 1}"])
+    ax = axes["share"]
+    bars(ax, frame[frame["kind"] == "share"], "tokens", capsize=0.1)
+    ticks = range(SHOWN + 1)
+    ax.set_xticks(ticks, [*(str(tick + 1) for tick in ticks[:-1]), f"≥ {SHOWN + 1}"])
     ax.set(xlabel="tokens committed by a pass", ylabel="passes (share)", ylim=(0, None))
     ax.set_title("passes by tokens committed")
     ax.legend(loc="upper right")
-    ax = axes["tail"]
-    least = frame.loc[frame["kind"] == "at_least", "value"].min()
-    ax.set(xscale="log", yscale="log", ylim=(least / 3, 1.3))
+    ax, tail = axes["tail"], frame[frame["kind"] == "at_least"]
+    known = np.isfinite(tail["high"]) & (tail["low"] > 0)
+    curves(ax, tail.assign(low=tail["low"].where(known), high=tail["high"].where(known)), "tokens", markersize=3)
+    ax.set(xscale="log", yscale="log", ylim=(tail["value"].min() / 3, 1.3))
     ax.set(xlabel="tokens committed, at least", ylabel="passes (share)")
     ax.xaxis.set_major_locator(FixedLocator([1, 2, 4, 8, 16, 32, 64]))
     ax.xaxis.set_major_formatter("{x:.0f}")
@@ -112,22 +98,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "tokens committed by a pass: distribution by method",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("num_committed",),
-    any_trace=True,
-    paper=(
-        f"Reported of SJD: about {SJD_SINGLE:.0%} of its passes commit one token. The speed-up of a method is its mean "
-        "number of tokens a pass."
-    ),
 )

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import curves, steps, without_legend
 from scd_analysis.figures.style import INK, look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
 from scd_analysis.trace import trajectories
@@ -109,28 +111,18 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     names = methods(frame)
     last = frame.loc[frame["panel"] == "band", "x"].max()
     for method in names:
-        _draw_method(frame[frame["method"] == method], method, axes[method])
-        axes[method].set(xlabel="age (passes in the window)", ylim=(0, 1.02), xlim=(0.7, max(last, 2) + 0.3))
+        _draw_method(frame[frame["method"] == method], axes[method])
+        axes[method].set(xlabel="age (passes in the window)", ylabel="", ylim=(0, 1.02), xlim=(0.7, max(last, 2) + 0.3))
         axes[method].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[method].set_title(look(method).drawn)
     axes[names[0]].set_ylabel("acceptance probability")
-    handles, labels = axes[names[0]].get_legend_handles_labels()
     canvas = axes[names[0]].get_figure(root=True)
     assert canvas is not None
-    canvas.legend(handles, labels, loc="outside upper right", ncols=len(labels), fontsize=7.5)
+    band, token, *_ = axes[names[0]].get_legend_handles_labels()[0]
+    canvas.legend([token, band], ["single tokens", "mean ± 1 SD"], loc="outside upper right", ncols=2)
     for panel, label in (("token_mean", "mean"), ("token_variance", "variance")):
-        ax = axes[panel]
-        for method in names:
-            rows, style = frame[(frame["panel"] == panel) & (frame["method"] == method)], look(method)
-            edges = np.append(rows["low"], rows["high"].iloc[-1])
-            ax.stairs(
-                rows["value"],
-                edges,
-                color=style.color,
-                linestyle=style.linestyle,
-                linewidth=1.6,
-                label=style.drawn,
-                baseline=None,
-            )
+        ax, rows = axes[panel], frame[frame["panel"] == panel]
+        steps(ax, rows.assign(x=(rows["low"] + rows["high"]) / 2), "x", bins=list(BINS[panel]))
         ax.set(xlabel=f"{label} of a token's acceptance probability", ylabel="share of tokens", ylim=(0, None))
         ax.set_title(f"{label} over a token's passes")
         if len(names) > 1:
@@ -138,29 +130,12 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     put_letters([*(axes[name] for name in names), axes["token_mean"], axes["token_variance"]])
 
 
-def _draw_method(rows: pd.DataFrame, method: str, ax: Axes) -> None:
-    style = look(method)
-    band = rows[rows["panel"] == "band"]
-    ax.fill_between(
-        band["x"], band["low"].clip(0), band["high"].clip(upper=1), color=style.color, alpha=0.25, linewidth=0
-    )
-    examples = rows[rows["panel"] == "example"]
-    for (_, one), line in zip(examples.groupby("token"), ("-", "--", ":"), strict=False):
-        label = "single tokens" if line == "-" else None
-        ax.plot(one["x"], one["value"], color=INK, linestyle=line, linewidth=0.8, marker=".", markersize=3, label=label)
-    ax.plot(
-        band["x"],
-        band["value"],
-        color=style.color,
-        linestyle=style.linestyle,
-        linewidth=2.2,
-        marker=style.marker,
-        markersize=4,
-        markeredgecolor="black",
-        markeredgewidth=0.4,
-        label="mean ± 1 SD",
-    )
-    ax.set_title(style.drawn)
+def _draw_method(rows: pd.DataFrame, ax: Axes) -> None:
+    band, examples = (rows[rows["panel"] == panel] for panel in ("band", "example"))
+    curves(ax, band, "x", linewidth=2.2, markersize=4, zorder=3)
+    seaborn.lineplot(examples, x="x", y="value", style="token", color=INK, linewidth=0.8, marker=".", markersize=5,
+                     markeredgewidth=0, estimator=None, ax=ax)  # fmt: skip
+    without_legend(ax)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
@@ -178,19 +153,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
 FIGURE = Figure(
     "acceptance probability of tokens over passes, and its mean and variance",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation",),
-    any_trace=True,
-    paper="The SCD paper argues that coupled drafts raise and steady this acceptance; its numbers we have not on file.",
 )

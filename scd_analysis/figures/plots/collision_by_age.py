@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.style import apart, error_line, look, panels, put_letters
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import bars, lines, looks_of
+from scd_analysis.figures.style import panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source, with_ends
 from scd_analysis.trace import trajectories
 from scd_analysis.trace.trajectories import PREDICTED_BY
@@ -71,28 +73,23 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Bars with intervals; lines with intervals, and theory as crosses."""
-    names, ax = methods(frame), axes["changes"]
-    for number, method in enumerate(names):
-        row, style = frame[(frame["method"] == method) & (frame["kind"] == "changes")].iloc[0], look(method)
-        ax.bar(number, row["value"], color=style.color, hatch=style.hatch, edgecolor="black", linewidth=0.6, alpha=0.85)
-        if np.isfinite(row["high"]):
-            ends = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
-            ax.errorbar(number, row["value"], ends, color="black", capsize=3, elinewidth=1)
-    ax.set_xticks(range(len(names)), [look(name).drawn for name in names], rotation=30, ha="right")
+    ax, changes = axes["changes"], frame[frame["kind"] == "changes"]
+    bars(ax, changes, "method")
+    ax.tick_params(axis="x", rotation=30)
     ax.set(xlabel="method", ylabel="draft changes a token (times)")
     ax.set_title("changes before commit")
-    ax = axes["age"]
-    theory = frame[frame["kind"] == "predicted"]
-    for number, method in enumerate(names):
-        rows = frame[(frame["method"] == method) & (frame["kind"] == "kept")]
-        error_line(ax, rows["age"] + apart(number, len(names), 0.08), rows, method, markersize=4, capsize=2)
-        own = theory[theory["method"] == method]
-        ax.plot(own["age"] + apart(number, len(names), 0.08), own["value"], "x", color="black", markersize=4, zorder=4,
-                label="theory" if len(theory) and method == theory["method"].iloc[-1] else None)  # fmt: skip
+    ax, looks = axes["age"], looks_of(frame)
+    lines(ax, frame[frame["kind"] == "kept"], "age", dodge=0.25, markersize=4)
+    handles, labels = ax.get_legend_handles_labels()
+    if (frame["kind"] == "predicted").any():
+        crosses = {name: replace(one, color="black", marker="x", linestyle="none") for name, one in looks.items()}
+        theory = frame[frame["kind"] == "predicted"]
+        lines(ax, theory, "age", crosses, dodge=0.25, markersize=4, markeredgewidth=1, errorbar=None, zorder=4)
+        handles, labels = [*handles, ax.lines[-1]], [*labels, "theory"]
     ax.set(xlabel="age (passes in the window)", ylabel="drafts that keep their token (share)", ylim=(0, 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title("collision by age")
-    ax.legend(loc="upper left", ncols=3, fontsize=7)
+    ax.legend(handles, labels, loc="upper left", ncols=3, fontsize=7)
     put_letters([axes["changes"], axes["age"]])
 
 
@@ -117,22 +114,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "draft changes a token before commit, and collision by age in the window",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("draft_token",),
-    any_trace=True,
-    paper=(
-        "The SCD paper explains SJD's slowness by such instability and couples successive drafts against it; numbers "
-        "of this kind we have not on file."
-    ),
 )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.redrafts import Rate, Redrafts, rate, redrafts
-from scd_analysis.figures.style import INK, look, panels, put_letters
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.redrafts import Redrafts, rate, redrafts
+from scd_analysis.figures.style import INK, Look, look, panels, put_letters
 from scd_analysis.figures.words import listed, source
 from scd_analysis.laws import COUPLINGS
-from scd_analysis.published import SJD_CHANGES
 
 SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
 EDGES = np.linspace(0, 1, 26)
+RATES = {"predicted": Look("predicted", "#999999", "D", "none"), "measured": Look("measured", INK, "o", "none")}
 COLUMNS = ("method", "coupling", "kind", "low", "high", "value", "n")
 
 
@@ -74,7 +77,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
         rows = frame[(frame["method"] == method) & (frame["coupling"] == coupling)]
         ax = axes[f"{method}:{coupling}"]
         _histogram(rows, method, ax)
-        ax.set(xlabel="collision probability", xlim=(0, 1), ylim=(0, 1.08 * top), title="")
+        ax.set(xlabel="collision probability", xlim=(0, 1), ylabel="", ylim=(0, 1.08 * top))
         ax.set_title(_name(frame, method, coupling))
     axes[":".join(series[0])].set_ylabel("share of redrafts")
     axes[":".join(series[0])].legend(loc="upper right", fontsize=7)
@@ -83,65 +86,36 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
 
 
 def _histogram(rows: pd.DataFrame, method: str, ax: Axes) -> None:
-    style = look(method)
-    bins = rows[rows["kind"] == "bin"]
-    ax.bar(
-        bins["low"],
-        bins["value"],
-        width=bins["high"] - bins["low"],
-        align="edge",
-        facecolor=style.color + "66",
-        edgecolor=style.color,
-        hatch=style.hatch,
-        linewidth=0.8,
-    )
-    for kind, line in (("predicted", "-"), ("measured", ":")):
+    one, bins = look(method), rows[rows["kind"] == "bin"]
+    seaborn.histplot(bins.assign(at=(bins["low"] + bins["high"]) / 2), x="at", weights="value", bins=list(EDGES), ax=ax,
+                     color=one.color, alpha=0.4, edgecolor=one.color, hatch=one.hatch, linewidth=0.8)  # fmt: skip
+    for kind, line, width in (("predicted", "-", 1.0), ("measured", ":", 1.8)):
         value = float(rows.loc[rows["kind"] == kind, "value"].iloc[0])
-        ax.axvline(
-            value, color="black", linestyle=line, linewidth=1.8 if kind == "measured" else 1.0, label=f"{kind} mean"
-        )
+        ax.axvline(value, color="black", linestyle=line, linewidth=width, label=f"{kind} mean")
 
 
-def _found(frame: pd.DataFrame, method: str, coupling: str) -> dict[str, Rate]:
-    """Measured and predicted rate and their difference."""
+def _found(frame: pd.DataFrame, method: str, coupling: str) -> dict[str, Any]:
+    """Measured and predicted rate and their difference, a row each."""
     rows = frame[(frame["method"] == method) & (frame["coupling"] == coupling) & (frame["kind"] != "bin")]
-    columns = (rows[name].tolist() for name in ("kind", "value", "low", "high", "n"))
-    return {kind: Rate(value, low, high, n) for kind, value, low, high, n in zip(*columns, strict=True)}
+    return {str(row.kind): row for row in rows.itertuples()}
 
 
 def _rates(frame: pd.DataFrame, ax: Axes) -> None:
     """Measured beside predicted, a row a method."""
     series = _series(frame)
-    looks = (("predicted", "D", "white", -0.16), ("measured", "o", "black", 0.16))
+    rows = frame[frame["kind"].isin(list(RATES))]
+    named = [_name(frame, *one) for one in zip(rows["method"], rows["coupling"], strict=True)]
+    lines(ax, rows.assign(series=named), "series", RATES, "kind", dodge=0.3, orient="y",
+          native_scale=False, capsize=0.15)  # fmt: skip
     for row, (method, coupling) in enumerate(series):
-        found = _found(frame, method, coupling)
-        for kind, marker, face, shift in looks:
-            one = found[kind]
-            ends = np.array([[one.value - one.low], [one.high - one.value]])
-            ax.errorbar(
-                one.value,
-                row + shift,
-                xerr=ends if np.isfinite(ends).all() else None,
-                fmt=marker,
-                markerfacecolor=face,
-                markeredgecolor="black",
-                color=INK,
-                capsize=3,
-                elinewidth=1,
-                label=kind if row == 0 else None,
-            )
-        _beside(ax, row, found["measured"], found["predicted"])
-    ax.set_yticks(range(len(series)), [_name(frame, *one) for one in series])
+        found = _found(frame, method, coupling)  # written into the right margin, where no interval reaches
+        text = "\n".join(f"{found[kind].value:.3f} {kind}" for kind in reversed(RATES))
+        ax.text(1.01, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=7.5)
     ax.set(xlim=(0, 1), ylim=(len(series) - 0.5, -0.5), xlabel="share of redrafts that keep their token, 95% intervals")
+    ax.set_ylabel("")
     ax.grid(visible=False, axis="y")
     ax.set_title("measured and predicted rate")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
-
-
-def _beside(ax: Axes, row: int, measured: Rate, predicted: Rate) -> None:
-    """Write both rates in the right margin, where no interval reaches."""
-    text = f"{measured.value:.3f} measured\n{predicted.value:.3f} predicted"
-    ax.text(1.01, row, text, transform=ax.get_yaxis_transform(), ha="left", va="center", fontsize=7.5)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
@@ -161,19 +135,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
 FIGURE = Figure(
     "histograms of collision probability of successive drafts, with measured rates",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
-    any_trace=True,
-    paper=f"In the SCD paper about {1 - SJD_CHANGES:.0%} of SJD's window tokens survive an iteration.",
 )

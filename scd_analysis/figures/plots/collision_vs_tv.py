@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from scd_analysis.figures.base import Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import curves, points
 from scd_analysis.figures.redrafts import Redrafts, rate, redrafts
-from scd_analysis.figures.style import INK, look, panels, put_letters
+from scd_analysis.figures.style import INK, Look, look, panels, put_letters
 from scd_analysis.figures.words import methods, source
 from scd_analysis.laws import COUPLINGS
 
@@ -22,6 +24,9 @@ POINTS = 600
 EDGES = np.linspace(0, 1, 11)
 COLUMNS = ("method", "coupling", "kind", "total_variation", "value", "low", "high", "bound", "n")
 MEASURED = "kept"
+COUPLED = {"independent": ("sjd", "o"), "maximal": ("scd-mc", "s"), "gumbel": ("scd-gs", "^")}
+"""By coupling: a method that has it, in whose colour it is drawn where nobody knows the trace's, and its marker."""
+
 SPOKEN = {"independent": "independent", "maximal": "maximal", "gumbel": "Gumbel"}
 
 
@@ -97,54 +102,23 @@ def _bounds(ax: Axes) -> None:
 
 
 def _redrafts(rows: pd.DataFrame, method: str, ax: Axes, *, several: bool) -> None:
-    markers = {"independent": "o", "maximal": "s", "gumbel": "^"}
-    for coupling, some in rows[rows["kind"] == "redraft"].groupby("coupling", sort=False):
-        style = look(
-            {"independent": "sjd", "maximal": "scd-mc", "gumbel": "scd-gs"}[str(coupling)] if several else method
-        )
-        ax.scatter(
-            some["total_variation"],
-            some["value"],
-            s=7,
-            marker=markers[str(coupling)],
-            color=style.color,
-            alpha=0.6,
-            linewidths=0,
-            label=f"a redraft, {SPOKEN[str(coupling)]}",
-            rasterized=True,
-            zorder=3,
-        )
-        if some["bound"].notna().any():
-            ax.scatter(
-                some["total_variation"],
-                some["bound"],
-                s=9,
-                marker="_",
-                color="#777777",
-                linewidths=0.7,
-                label=r"its bound $e^{-(H_2+H_2^\prime)/2}$",
-                rasterized=True,
-                zorder=2,
-            )
+    some = rows[rows["kind"] == "redraft"]
+    looks = {
+        coupling: replace(look(known if several else method), label=f"a redraft, {SPOKEN[coupling]}", marker=marker)
+        for coupling, (known, marker) in COUPLED.items()
+        if (some["coupling"] == coupling).any()
+    }
+    points(ax, some, "total_variation", "value", looks, "coupling", s=7, alpha=0.6, linewidth=0, rasterized=True,
+           zorder=3)  # fmt: skip
+    if some["bound"].notna().any():
+        seaborn.scatterplot(some, x="total_variation", y="bound", s=9, marker="_", color="#777777", linewidth=0.7,
+                            rasterized=True, zorder=2, label=r"its bound $e^{-(H_2+H_2^\prime)/2}$", ax=ax)  # fmt: skip
 
 
 def _measured(rows: pd.DataFrame, ax: Axes) -> None:
-    low, high = (rows[name].fillna(rows["value"]) for name in ("low", "high"))
-    ends: npt.NDArray[np.float64] = np.array([rows["value"] - low, high - rows["value"]]).clip(0)
-    ax.errorbar(
-        rows["total_variation"],
-        rows["value"],
-        yerr=ends,
-        fmt="D",
-        markersize=4.5,
-        markerfacecolor="white",
-        markeredgecolor="black",
-        color=INK,
-        capsize=2,
-        elinewidth=1,
-        label="measured, 95%",
-        zorder=5,
-    )
+    looks = {MEASURED: Look("measured, 95%", INK, "D", (0, (0, 1)))}
+    white = {"markerfacecolor": "white", "markersize": 4.5, "linestyle": "", "zorder": 5}
+    curves(ax, rows, "total_variation", looks, "kind", err_style="bars", **white)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
@@ -165,23 +139,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale)
-
-
-_PAPER = (
-    "The SCD paper states these bounds: independent drafts collide rarely where entropy is high, the maximal coupling "
-    "attains 1 - TV, and shared Gumbel noise comes close."
-)
 FIGURE = Figure(
     "collision probability against total variation, with the three bounds",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "collision_independent", "collision_gumbel"),
-    any_trace=True,
-    paper=_PAPER,
 )

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.style import error_line, look, panels, put_letters
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import curves
+from scd_analysis.figures.style import look, panels, put_letters
 from scd_analysis.figures.words import by_method, methods, source
 from scd_analysis.trace import trajectories
 
@@ -83,17 +85,15 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method; below, the share of redrafts in each bin of the first of them."""
-    bins = frame[frame["kind"] == "bin"]
+    bins, first = frame[frame["kind"] == "bin"], methods(frame)[0]
     for name, label in PANELS.items():
-        ax = axes[name]
-        for method in methods(frame):
-            rows = bins[(bins["method"] == method) & (bins["entropy"] == name)]
-            error_line(ax, rows["at"], rows, method, markersize=4, capsize=2)
-        first = bins[(bins["method"] == methods(frame)[0]) & (bins["entropy"] == name)]
-        ax.bar(first["at"], first["share"], 0.16, color="#bbbbbb", zorder=0,
-               label=f"share of redrafts ({look(methods(frame)[0]).drawn})")  # fmt: skip
-        ax.set(xlabel=label, ylim=(0, 1.02))
-    axes["entropy"].set_ylabel("acceptance probability (1 - TV)")
+        ax, rows = axes[name], bins[bins["entropy"] == name]
+        curves(ax, rows, "at", err_style="bars", markersize=4)
+        shares = f"share of redrafts ({look(first).drawn})"
+        seaborn.histplot(rows[rows["method"] == first], x="at", weights="share", bins=list(EDGES), shrink=0.7, zorder=0,
+                         color="#bbbbbb", linewidth=0, label=shares, ax=ax)  # fmt: skip
+        ax.set(xlabel=label, ylabel="acceptance probability (1 - TV)", ylim=(0, 1.02))
+        ax.set_xlim(-0.2, rows["at"].max() + 0.3)
     axes["entropy"].set_title("Shannon")
     axes["renyi2"].set_title("Rényi-2")
     axes["entropy"].legend(loc="upper right", fontsize=7)
@@ -118,22 +118,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "acceptance against Shannon and Rényi-2 entropy of the target law",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("total_variation", "entropy", "renyi2"),
-    any_trace=True,
-    paper=(
-        "The SCD paper bounds the collision of independent drafts by the Rényi-2 entropies of their laws, and so "
-        "blames the high entropy of image tokens; numbers of this kind we have not on file."
-    ),
 )

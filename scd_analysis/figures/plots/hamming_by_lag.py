@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.style import apart, error_line, panels
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import lines
+from scd_analysis.figures.style import panels
 from scd_analysis.figures.words import by_method, listed, methods, source
-from scd_analysis.published import SJD_CHANGES, STATEMENTS
 from scd_analysis.trace import trajectories
 
 LAGS = (1, 2, 3, 4, 6, 8)
@@ -40,10 +40,8 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """A line a method, a little apart."""
-    ax, names = axes["main"], methods(frame)
-    for number, method in enumerate(names):
-        rows = frame[frame["method"] == method]
-        error_line(ax, rows["lag"] + apart(number, len(names), 0.05), rows, method)
+    ax = axes["main"]
+    lines(ax, frame, "lag")
     last = max(frame["lag"].max(), 2)
     ax.set_xticks([lag for lag in LAGS if lag <= last])
     ax.set(
@@ -68,22 +66,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "Hamming distance of drafts one, two, three and more passes apart",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("draft_token",),
-    any_trace=True,
-    paper=(
-        f"The SCD paper reports that about {SJD_CHANGES:.0%} of SJD's window tokens change each iteration, that "
-        f"{STATEMENTS['lag 1']}, and that {STATEMENTS['lags 2 and 3']}."
-    ),
 )

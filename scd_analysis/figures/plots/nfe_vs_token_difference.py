@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from scd_analysis.errors import InputError
-from scd_analysis.figures.base import STUDIED, Figure, Panels, Run, RunSpec, Scale, Settings, main_runs
-from scd_analysis.figures.style import INK, look, panels
-from scd_analysis.figures.words import by_method, methods, source
-from scd_analysis.published import SJD_CHANGES
+from scd_analysis.figures.base import Figure, Panels, Run, Settings
+from scd_analysis.figures.marks import points
+from scd_analysis.figures.style import INK, panels
+from scd_analysis.figures.words import by_method, source
 from scd_analysis.trace import trajectories
 
 
@@ -49,33 +50,14 @@ def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Points, their means, and the line through all."""
     ax = axes["main"]
-    for method in methods(frame):
-        rows, style = frame[frame["method"] == method], look(method)
-        ax.scatter(
-            rows["difference"],
-            rows["nfe"],
-            s=20,
-            marker=style.marker,
-            color=style.color,
-            alpha=0.55,
-            linewidths=0,
-            zorder=3,
-        )
-        ax.scatter(
-            rows["difference"].mean(),
-            rows["nfe"].mean(),
-            s=95,
-            marker=style.marker,
-            color=style.color,
-            edgecolors="black",
-            label=style.drawn,
-            zorder=4,
-        )
-    intercept, slope, correlation = line(frame)
-    if np.isfinite(slope):
-        ends = np.array([frame["difference"].min(), frame["difference"].max()])
-        label = f"least squares, r = {correlation:.2f}"
-        ax.plot(ends, intercept + slope * ends, color=INK, linestyle="--", linewidth=1, label=label, zorder=2)
+    points(ax, frame, "difference", "nfe", s=20, alpha=0.55, linewidth=0, legend=False, zorder=3)
+    means = frame.groupby("method", sort=False)[["difference", "nfe"]].mean().reset_index()
+    points(ax, means, "difference", "nfe", s=95, edgecolor="black", zorder=4)
+    correlation = line(frame)[2]
+    if np.isfinite(correlation):
+        seaborn.regplot(frame, x="difference", y="nfe", scatter=False, ci=None, color=INK, ax=ax,
+                        line_kws={"linestyle": "--", "linewidth": 1, "zorder": 2},
+                        label=f"least squares, r = {correlation:.2f}")  # fmt: skip
     ax.set_xlabel("mean token difference (share of drafts that change in a pass)")
     ax.set_ylabel("NFE (forward passes a sequence)")
     ax.set_ylim(bottom=0)
@@ -94,19 +76,11 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-def needs(scale: Scale) -> list[RunSpec]:
-    """The main window."""
-    return main_runs(scale, (*STUDIED, "sjd-vp"))
-
-
 FIGURE = Figure(
     "NFE against mean token difference, a point a sequence",
     compute,
     layout,
     draw,
     caption,
-    needs,
     variables=("nfe", "draft_token"),
-    any_trace=True,
-    paper=f"The SCD paper reports that about {SJD_CHANGES:.0%} of SJD's window tokens change each iteration.",
 )

@@ -1,0 +1,1 @@
+"""One module an exhibit, each with a ``FIGURE``; the registry finds them."""

@@ -1,0 +1,13 @@
+"""What temperature does to the speed-up."""
+
+from __future__ import annotations
+
+from studies.gallery import sweeps
+
+FIGURE = sweeps.of_processor(
+    "temperature",
+    "temperature",
+    "temperature",
+    "temperature (1: as trained)",
+    "At 1 the law is the one that was trained; below it is sharper, above it flatter.",
+)

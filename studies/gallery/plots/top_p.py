@@ -1,0 +1,13 @@
+"""What top-p sampling does to the speed-up."""
+
+from __future__ import annotations
+
+from studies.gallery import sweeps
+
+FIGURE = sweeps.of_processor(
+    "the p of top-p sampling",
+    "top_p",
+    "p",
+    "p of top-p (probability kept)",
+    "p = 1 keeps the whole vocabulary.",
+)

@@ -1,0 +1,1 @@
+"""The gallery: runs, exhibits, stored results, the page and the paper."""
