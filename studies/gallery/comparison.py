@@ -225,8 +225,9 @@ def _lower_at(lags: Sequence[int], lower: str, other: str) -> Judge:
             rows = frame[frame["lag"] == lag].set_index("method")
             said = [f"{look(m).label} {with_ends(next(rows.loc[[m]].itertuples()), 3)}" for m in ("scd-mc", "scd-gs")]
             parts.append(f"lag {lag}: {', '.join(said)}")
-            apart = rows.loc[lower, "high"] < rows.loc[other, "low"]
-            verdicts.append(YES if apart else UNSURE if rows.loc[lower, "value"] < rows.loc[other, "value"] else NO)
+            less, more = rows.loc[lower], rows.loc[other]
+            apart = less["high"] < more["low"]
+            verdicts.append(YES if apart else UNSURE if less["value"] < more["value"] else NO)
         return "; ".join(parts), _least(verdicts)
 
     return judge
