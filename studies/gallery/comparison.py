@@ -5,7 +5,7 @@ What is measured comes from the stored frames of figures, so that a number here 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,9 @@ from studies.gallery.reported import (
 )
 
 Frames = Mapping[str, Stored]
+Judge = Callable[[pd.DataFrame], tuple[str, str]]
+"""From the frame of a figure to what is measured, in words, and whether a statement agrees."""
+
 NOT_MADE = "not drawn here"
 NOT_MEASURED = "not measured here"
 YES, NO, UNSURE, OPEN = "yes", "no", "within noise", ""
@@ -68,17 +71,14 @@ def lines(frames: Frames) -> list[Line]:
     for table in (LUMINA, JANUS):
         out += [*_passes(table, frames), *_seconds(table, frames), *_quality(table, frames)]
     out += [*_video(frames), *_seconds(COSMOS, {}), *_quality(COSMOS, {})]
-    out += [
-        *_windows(frames),
-        *_first_drafts(frames),
-        *_changes(frames),
-        *_alpha(frames),
-        *_lags(frames),
-        *_guidance(frames),
-        *_rising(frames),
-        *_continuation(frames),
-    ]
-    return [*out, *_sampler(frames)]
+    out += [_stated(frames, *one) for one in STATED]
+    return [*out, *_continuation(frames), *_sampler(frames)]
+
+
+def _stated(frames: Frames, where: str, what: str, published: str, figure: str, judge: Judge) -> Line:
+    """What a figure says of a statement, if it was drawn."""
+    measured, agrees = judge(frames[figure].frame) if figure in frames else (NOT_MADE, OPEN)
+    return Line(where, what, published, measured, agrees, figure)
 
 
 def _frame(frames: Frames, name: str) -> pd.DataFrame | None:
@@ -173,125 +173,106 @@ def _video(frames: Frames) -> Iterator[Line]:
         yield Line(COSMOS.model, what, said, measured or NOT_MEASURED, OPEN, place)
 
 
-def _windows(frames: Frames) -> Iterator[Line]:
-    """Whether speed-up grows with the window, beyond its intervals."""
-    name, sweep = "speedup_by_window", _frame(frames, "speedup_by_window")
-    for methods, limit, what in (
-        (("sjd",), SJD_GAINS_UP_TO, f"SJD stops improving beyond window {SJD_GAINS_UP_TO}"),
-        (("scd-mc", "scd-gs"), SCD_GAINS_UP_TO, f"SCD keeps improving up to window {SCD_GAINS_UP_TO}"),
-    ):
-        measured, agrees = NOT_MADE, OPEN
-        if sweep is not None:
-            parts, verdicts = [], []
-            for method in methods:
-                rows = sweep[sweep["method"] == method].sort_values("window")
-                shown = rows[rows["window"] >= SJD_GAINS_UP_TO]
-                said = ", ".join(f"{with_ends(row)} at {row.window}" for row in shown.itertuples())
-                parts.append(f"{look(method).label} {said}")
-                verdicts.append(_stops(shown) if method == "sjd" else _keeps(shown, limit))
-            measured, agrees = "; ".join(parts), NO if NO in verdicts else YES
-        yield Line("SCD paper", what, "stated", measured, agrees, name)
-
-
-def _stops(rows: pd.DataFrame) -> str:
+def _sjd_stops(frame: pd.DataFrame) -> tuple[str, str]:
     """No later window is faster than the first beyond both intervals."""
-    return NO if (rows["low"].iloc[1:] > rows["high"].iloc[0]).any() else YES
+    said, rows = _along(frame[frame["window"] >= SJD_GAINS_UP_TO], "sjd")
+    return said, NO if (rows["low"].iloc[1:] > rows["high"].iloc[0]).any() else YES
 
 
-def _keeps(rows: pd.DataFrame, limit: int) -> str:
-    inside = rows[rows["window"] <= limit]
-    return YES if (inside["value"].diff().iloc[1:] > 0).all() else NO
+def _scd_keeps(frame: pd.DataFrame) -> tuple[str, str]:
+    """Every window of those that are wide enough is faster than the one before it."""
+    every = [_along(frame[frame["window"] >= SJD_GAINS_UP_TO], method) for method in ("scd-mc", "scd-gs")]
+    grows = [rows.loc[rows["window"] <= SCD_GAINS_UP_TO, "value"].diff().iloc[1:] > 0 for _, rows in every]
+    return "; ".join(said for said, _ in every), YES if all(rising.all() for rising in grows) else NO
 
 
-def _first_drafts(frames: Frames) -> Iterator[Line]:
+def _along(frame: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
+    """A method's speed-ups by window, in words and in order."""
+    rows = frame[frame["method"] == method].sort_values("window")
+    return f"{look(method).label} {', '.join(f'{with_ends(row)} at {row.window}' for row in rows.itertuples())}", rows
+
+
+def _from_uniform(frame: pd.DataFrame) -> tuple[str, str]:
     """The same with first drafts that know nothing, where a longer window has more to mend."""
-    frame, measured, agrees = _frame(frames, "initial_drafts"), NOT_MADE, OPEN
-    if frame is not None:
+    return _scd_keeps(frame[frame["initial"] == "uniform"])
+
+
+def _changed(frame: pd.DataFrame) -> tuple[str, str]:
+    return with_ends(next(frame[(frame["method"] == "sjd") & (frame["lag"] == 1)].itertuples())), OPEN
+
+
+def _single(frame: pd.DataFrame) -> tuple[str, str]:
+    rows = frame[(frame["method"] == "sjd") & (frame["kind"] == "share") & (frame["tokens"] == 1)]
+    return with_ends(next(rows.itertuples())), OPEN
+
+
+def _alpha(frame: pd.DataFrame) -> tuple[str, str]:
+    parts, falls = [], True
+    for method, rows in frame.sort_values("alpha").groupby("method", sort=False):
+        said = ", ".join(f"{row.value:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples())
+        parts.append(f"{look(str(method)).label} {said}")
+        falls &= bool((rows["value"].diff().iloc[1:] < 0).all())
+    at = ", ".join(f"{alpha:g}" for alpha in sorted(frame["alpha"].unique()))
+    return f"at {at}: {'; '.join(parts)} passes", YES if falls else NO
+
+
+def _lower_at(lags: Sequence[int], lower: str, other: str) -> Judge:
+    """Whether a coupling has the lower distance at each of these lags, beyond its intervals."""
+
+    def judge(frame: pd.DataFrame) -> tuple[str, str]:
         parts, verdicts = [], []
-        for method in ("scd-mc", "scd-gs"):
-            rows = frame[(frame["method"] == method) & (frame["initial"] == "uniform")].sort_values("window")
-            said = ", ".join(f"{with_ends(row)} at {row.window}" for row in rows.itertuples())
-            parts.append(f"{look(method).label} {said}")
-            verdicts.append(_keeps(rows, SCD_GAINS_UP_TO))
-        measured, agrees = "; ".join(parts), NO if NO in verdicts else YES
-    what = f"SCD keeps improving up to window {SCD_GAINS_UP_TO}: first drafts uniform"
-    yield Line("SCD paper", what, "stated", measured, agrees, "initial_drafts")
+        for lag in lags:
+            rows = frame[frame["lag"] == lag].set_index("method")
+            said = [f"{look(m).label} {with_ends(next(rows.loc[[m]].itertuples()), 3)}" for m in ("scd-mc", "scd-gs")]
+            parts.append(f"lag {lag}: {', '.join(said)}")
+            less, more = rows.loc[lower], rows.loc[other]
+            apart = less["high"] < more["low"]
+            verdicts.append(YES if apart else UNSURE if less["value"] < more["value"] else NO)
+        return "; ".join(parts), _least(verdicts)
+
+    return judge
 
 
-def _changes(frames: Frames) -> Iterator[Line]:
-    frame = _frame(frames, "hamming_by_lag")
-    measured = NOT_MADE
-    if frame is not None:
-        measured = with_ends(next(frame[(frame["method"] == "sjd") & (frame["lag"] == 1)].itertuples()))
-    what = "share of SJD's window tokens that change each iteration"
-    yield Line("SCD paper", what, f"about {SJD_CHANGES:.2f}", measured, OPEN, "hamming_by_lag")
-    frame, measured = _frame(frames, "acceptance_lengths"), NOT_MADE
-    if frame is not None:
-        rows = frame[(frame["method"] == "sjd") & (frame["kind"] == "share") & (frame["tokens"] == 1)]
-        measured = with_ends(next(rows.itertuples()))
-    what = "share of SJD's passes that commit one token"
-    yield Line("reported of SJD", what, f"about {SJD_SINGLE:g}", measured, OPEN, "acceptance_lengths")
+def _least(verdicts: Sequence[str]) -> str:
+    return next(verdict for verdict in (NO, UNSURE, YES) if verdict in verdicts)
 
 
-def _alpha(frames: Frames) -> Iterator[Line]:
-    frame, measured, agrees = _frame(frames, "coupling_alpha"), NOT_MADE, OPEN
-    if frame is not None:
-        parts, falls = [], True
-        for method, rows in frame.sort_values("alpha").groupby("method", sort=False):
-            said = ", ".join(f"{row.value:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples())
-            parts.append(f"{look(str(method)).label} {said}")
-            falls &= bool((rows["value"].diff().iloc[1:] < 0).all())
-        at = ", ".join(f"{alpha:g}" for alpha in sorted(frame["alpha"].unique()))
-        measured, agrees = f"at {at}: {'; '.join(parts)} passes", YES if falls else NO
-    yield Line("SCD paper", STATEMENTS["alpha"], "stated", measured, agrees, "coupling_alpha")
+def _guidance(frame: pd.DataFrame) -> tuple[str, str]:
+    parts, verdicts = [], []
+    for method, rows in frame[frame["kind"] == "speedup"].sort_values("setting").groupby("method", sort=False):
+        first, last, most = rows.iloc[0], rows.iloc[-1], int(rows["value"].to_numpy().argmax())
+        shown = rows.iloc[sorted({0, most, len(rows) - 1})]
+        said = ", ".join(f"{with_ends(row)} at {row.setting:g}" for row in shown.itertuples())
+        parts.append(f"{look(str(method)).label} {said}")
+        weaker, stronger = last["high"] < first["low"], rows["low"].max() > first["high"]
+        verdicts.append(NO if stronger or last["value"] >= first["value"] else YES if weaker else UNSURE)
+    return "; ".join(parts), _least(verdicts)
 
 
-def _lags(frames: Frames) -> Iterator[Line]:
-    frame = _frame(frames, "hamming_by_lag")
-    for lags, lower, statement in (((1,), "scd-mc", "lag 1"), ((2, 3), "scd-gs", "lags 2 and 3")):
-        measured, agrees = NOT_MADE, OPEN
-        if frame is not None:
-            parts, verdicts = [], []
-            for lag in lags:
-                rows = frame[frame["lag"] == lag].set_index("method")
-                own, other = rows.loc[lower], rows.loc["scd-gs" if lower == "scd-mc" else "scd-mc"]
-                both = ", ".join(
-                    f"{look(m).label} {with_ends(next(rows.loc[[m]].itertuples()), 3)}" for m in ("scd-mc", "scd-gs")
-                )
-                parts.append(f"lag {lag}: {both}")
-                apart = own["high"] < other["low"]
-                verdicts.append(YES if apart else UNSURE if own["value"] < other["value"] else NO)
-            measured = "; ".join(parts)
-            agrees = next(verdict for verdict in (NO, UNSURE, YES) if verdict in verdicts)
-        yield Line("SCD paper", STATEMENTS[statement], "stated", measured, agrees, "hamming_by_lag")
+def _rising(frame: pd.DataFrame) -> tuple[str, str]:
+    rows = frame[frame["kind"] == "risers"].set_index("law")
+    said = {law: with_ends(next(rows.loc[[law]].itertuples())) for law in ("verified", "correct", "chance")}
+    measured = f"it rose for {said['verified']} of verified, {said['correct']} of correct, by chance {said['chance']}"
+    return measured, YES if rows.loc[["verified", "correct"], "low"].min() > rows.loc["chance", "high"] else NO
 
 
-def _guidance(frames: Frames) -> Iterator[Line]:
-    frame, measured, agrees = _frame(frames, "guidance"), NOT_MADE, OPEN
-    if frame is not None:
-        parts, verdicts = [], []
-        for method, rows in frame[frame["kind"] == "speedup"].sort_values("setting").groupby("method", sort=False):
-            first, last, most = rows.iloc[0], rows.iloc[-1], int(rows["value"].to_numpy().argmax())
-            shown = rows.iloc[sorted({0, most, len(rows) - 1})]
-            said = ", ".join(f"{with_ends(row)} at {row.setting:g}" for row in shown.itertuples())
-            parts.append(f"{look(str(method)).label} {said}")
-            weaker, stronger = last["high"] < first["low"], rows["low"].max() > first["high"]
-            verdicts.append(NO if stronger or last["value"] >= first["value"] else YES if weaker else UNSURE)
-        measured = "; ".join(parts)
-        agrees = next(verdict for verdict in (NO, UNSURE, YES) if verdict in verdicts)
-    yield Line("SCD paper", STATEMENTS["guidance"], "stated", measured, agrees, "guidance")
-
-
-def _rising(frames: Frames) -> Iterator[Line]:
-    frame, measured, agrees = _frame(frames, "vp_motivation"), NOT_MADE, OPEN
-    if frame is not None:
-        rows = frame[frame["kind"] == "risers"].set_index("law")
-        said = {law: with_ends(next(rows.loc[[law]].itertuples())) for law in ("verified", "correct", "chance")}
-        measured = (
-            f"it rose for {said['verified']} of verified, {said['correct']} of correct, by chance {said['chance']}"
-        )
-        agrees = YES if rows.loc[["verified", "correct"], "low"].min() > rows.loc["chance", "high"] else NO
-    yield Line("SJD-VP", STATEMENTS["verification prediction"], "stated", measured, agrees, "vp_motivation")
+_KEEPS = f"SCD keeps improving up to window {SCD_GAINS_UP_TO}"
+_STOPS = f"SJD stops improving beyond window {SJD_GAINS_UP_TO}"
+_CHANGES = "share of SJD's window tokens that change each iteration"
+_ONE = "share of SJD's passes that commit one token"
+STATED: tuple[tuple[str, str, str, str, Judge], ...] = (
+    ("SCD paper", _STOPS, "stated", "speedup_by_window", _sjd_stops),
+    ("SCD paper", _KEEPS, "stated", "speedup_by_window", _scd_keeps),
+    ("SCD paper", f"{_KEEPS}: first drafts uniform", "stated", "initial_drafts", _from_uniform),
+    ("SCD paper", _CHANGES, f"about {SJD_CHANGES:.2f}", "hamming_by_lag", _changed),
+    ("reported of SJD", _ONE, f"about {SJD_SINGLE:g}", "acceptance_lengths", _single),
+    ("SCD paper", STATEMENTS["alpha"], "stated", "coupling_alpha", _alpha),
+    ("SCD paper", STATEMENTS["lag 1"], "stated", "hamming_by_lag", _lower_at((1,), "scd-mc", "scd-gs")),
+    ("SCD paper", STATEMENTS["lags 2 and 3"], "stated", "hamming_by_lag", _lower_at((2, 3), "scd-gs", "scd-mc")),
+    ("SCD paper", STATEMENTS["guidance"], "stated", "guidance", _guidance),
+    ("SJD-VP", STATEMENTS["verification prediction"], "stated", "vp_motivation", _rising),
+)
+"""What is stated: where, what and how, the figure that shows it, and who judges by its frame."""
 
 
 def _continuation(frames: Frames) -> Iterator[Line]:
