@@ -82,6 +82,12 @@ def check_dataset(trace: Any, source: str) -> None:
     if not isinstance(trace, xr.Dataset):
         raise InputError(f"{source} = {trace!r:.60}: expected an xarray.Dataset")
     check_attributes(trace.attrs, source)
+    for key in (*trace.attrs, *trace.variables):
+        if not isinstance(key, str):
+            raise TraceError(f"{source}: {key!r:.60}: the name of an attribute or a variable must be a string")
+    for name in VARIABLES:
+        if name in trace.coords:
+            raise TraceError(f"{source}: {name} is a coordinate, expected a variable")
     for name in REQUIRED:
         if name not in trace.variables:
             raise TraceError(f"{source}: lacks the variable {name!r}")

@@ -30,7 +30,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
-from scd_analysis.errors import TraceError
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.store_headers import (
     HEADER_BYTES,
     Header,
@@ -266,30 +266,30 @@ class Lazy(BackendArray):  # type: ignore[no-untyped-call]
         header = store.arrays[name]
         self.shape, self.dtype = header.shape, header.dtype
         self._store, self._name, self._header, self._happened = store, name, header, happened
-        with _named(store.what, name):
+        with named(store.what, name):
             self._array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: Key) -> Array:
-        with _named(self._store.what, self._name):
+        with named(self._store.what, self._name):
             values = np.asarray(self._array.oindex[key])
         if self._happened is None or "iteration" not in self._header.dims:
             return values
         return self._happened.hide(values, key, self.shape[1], self._header.fill)
 
 
-class _named:  # noqa: N801 -- reads as a phrase
-    """Turn what Zarr and its codecs raise into a TraceError that names the variable."""
+class named:  # noqa: N801 -- reads as a phrase
+    """Turn what is raised where data is read, by Zarr and its codecs, say, into a TraceError that names the place."""
 
-    def __init__(self, what: str, name: str) -> None:
-        self._where = f"{what}: {name}"
+    def __init__(self, *place: str) -> None:
+        self._where = ": ".join(place)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, (TraceError, MemoryError)):
+        if isinstance(error, Exception) and not isinstance(error, (InputError, MemoryError)):
             raise TraceError(f"{self._where}: a chunk cannot be read ({one_line(error)})") from None
 
 

@@ -78,7 +78,8 @@ BAD_ENDS = [
     ({"tokens": np.full((2, 5), 0.9)}, r"tokens\[0, 0\] = 0.9: must be a whole number"),
     ({"tokens": np.full((2, 5), 3)}, r"tokens\[0, 0\] = 3: must lie between 0 and 2"),
     ({"nfe": [1]}, r"nfe has shape \(1,\): expected \(2,\)"),
-    ({"nfe": [4, -5]}, r"nfe\[1\] = -5: must lie between 0"),
+    ({"nfe": [4, -5]}, r"nfe\[1\] = -5: must lie between 1"),
+    ({"nfe": [4, 0]}, r"nfe\[1\] = 0: must lie between 1"),
 ]
 
 

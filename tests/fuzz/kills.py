@@ -73,7 +73,8 @@ class _Process:
         """Kill it, so long after it has said that it is ready."""
         begun = time.monotonic()
         while "ready" not in self.said("out"):
-            assert self.process.is_alive() and time.monotonic() < begun + LONGEST, self.said("err")
+            assert self.process.is_alive(), self.said("err")
+            assert time.monotonic() < begun + LONGEST
             time.sleep(0.005)
         time.sleep(seconds)
         self.process.kill()
