@@ -245,6 +245,19 @@ def test_a_checksum_is_checked_when_a_chunk_is_read(tmp_path):
         read_dataset(path, "checkpoint x").load()
 
 
+@pytest.mark.parametrize("dim", ["position", "slot"])
+def test_chunks_that_are_not_there_are_not_looked_for_without_end(stored, dim):
+    """A million positions in chunks of five are 200,000 chunks for every sequence: none is there, and each takes time."""
+    attribute, size = {"position": ("num_tokens", 10**6), "slot": ("window", 10**5)}[dim]
+    put(stored / "zarr.json", ["attributes", attribute], size)
+    for header in stored.glob("*/zarr.json"):
+        own = json.loads(header.read_text())
+        shape = [size if name == dim else old for name, old in zip(own["dimension_names"], own["shape"], strict=True)]
+        put(header, ["shape"], shape)
+    with pytest.raises(TraceError, match=r"one sequence of shape .* would be \d+ chunks, of which \d+ are there"):
+        open_trace(stored)
+
+
 def test_a_lost_chunk_of_laws_is_seen_at_once(stored):
     (stored / "target_probs" / "c" / "0" / "0" / "0" / "0").unlink()
     with pytest.raises(TraceError, match=r"target_probs/c/0/0/0/0: the chunk is gone"):
