@@ -247,7 +247,7 @@ def test_a_checksum_is_checked_when_a_chunk_is_read(tmp_path):
 
 @pytest.mark.parametrize("dim", ["position", "slot"])
 def test_chunks_that_are_not_there_are_not_looked_for_without_end(stored, dim):
-    """A million positions in chunks of five are 200,000 chunks for every sequence: none is there, and each takes time."""
+    """A million positions in chunks of five are 200,000 chunks a sequence: none is there, and each takes time."""
     attribute, size = {"position": ("num_tokens", 10**6), "slot": ("window", 10**5)}[dim]
     put(stored / "zarr.json", ["attributes", attribute], size)
     for header in stored.glob("*/zarr.json"):
