@@ -26,7 +26,7 @@ __all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
 
 
 _SLOTS_AT_ONCE = 2**20
-"""Slots that are checked together: some 250 bytes each once loaded."""
+"""Slots, or tokens of finished sequences, that are checked together: some 250 bytes each once loaded."""
 
 
 def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
@@ -125,8 +125,8 @@ def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None
     check_dataset(trace, "trace")
     scalars = trace[list(REQUIRED)]
     scalars = scalars.drop_vars(list(scalars.coords))  # what slots are called is nothing to count with
-    slots = max(1, trace.sizes["iteration"] * trace.sizes["slot"])
-    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // slots))
+    most = max(1, trace.sizes["iteration"] * trace.sizes["slot"], trace.sizes["position"])
+    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // most))
     for start in range(0, trace.sizes["sequence"], chunk):
         part = scalars.isel(sequence=slice(start, start + chunk))
         _check_part(_loaded(part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))), trace.attrs)
