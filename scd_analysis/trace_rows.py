@@ -70,7 +70,7 @@ def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str
     """
     for name, value in given.items():
         if name in taken:
-            raise InputError(f"{name} = {value!r}: a trace has an attribute of this name already")
+            raise InputError(f"{name} = {value!a:.60}: a trace has an attribute of this name already")
         try:
             read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), "it")
         except RecursionError:

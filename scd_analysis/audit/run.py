@@ -25,6 +25,9 @@ from scd_analysis.version import __version__
 DEFAULT_TOKENS = 500_000
 """Tokens that an audit without ``max_sequences`` looks at before it gives up refuting."""
 
+LONGEST_TIMEOUT = 1e8
+"""Seconds, three years: what a clock that rings can be set to is not much more."""
+
 DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
 
@@ -118,6 +121,7 @@ def audit(
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
+        check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(_as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, held)
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))

@@ -14,6 +14,7 @@ from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
+from scd_analysis.schema import MOST_TOKENS
 from scd_analysis.validate import as_array, check_at_least, check_between, check_laws
 
 SAME_LAW = 1e-3
@@ -22,8 +23,7 @@ SAME_LAW = 1e-3
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
 
-LARGEST = {"vocab_size": 2**31 - 1, "num_tokens": 2**20}
-"""Of a model: beyond that, even tokens to ask it with take gigabytes."""
+LARGEST = {"vocab_size": 2**31 - 1, "num_tokens": MOST_TOKENS}
 
 
 class Target:

@@ -170,6 +170,8 @@ def test_degenerate_model_may_repeat_itself() -> None:
         ({"alpha": float("nan")}, "alpha = nan"),
         ({"max_sequences": 0}, "max_sequences = 0: must be at least 1"),
         ({"resolution": 0.0}, "resolution = 0.0"),
+        ({"timeout": float("inf")}, "timeout = inf: must lie between"),
+        ({"timeout": 1e300}, r"timeout = 1e\+300: must lie between"),
         ({"resolution": "0.1"}, "resolution = '0.1': must be a number"),
         ({"tolerance": [0.1, 0.2]}, r"tolerance = \[0.1, 0.2\]: must be a number"),
         ({"timeout": np.array([1, 2])}, r"timeout = array\(\[1, 2\]\): must be a number"),

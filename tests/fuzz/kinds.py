@@ -39,6 +39,8 @@ KINDS = {
     "returned": Kind("tests.fuzz.returned:tokens", 60),
     "kernels": Kind("tests.fuzz.returned:kernels", 30),
     "samplers": Kind("tests.fuzz.samplers:hostile", 40),
+    "written": Kind("tests.fuzz.writing:written", 80),
+    "words": Kind("tests.fuzz.writing:words", 80),
     "pages": Kind("tests.fuzz.pages:hostile", 60),
     "subjects": Kind("tests.fuzz.subjects:hostile", 48, limit_memory=False),
     "outputs": Kind("tests.fuzz.outputs:output", 18, limit_memory=False),
