@@ -50,7 +50,7 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) ->
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name} is not an array of numbers: {str(error):.200}") from None
+        raise InputError(f"{name} is not an array of numbers: {error!s:.200}") from None
 
 
 def _on_cpu(value: Any, name: str) -> Any:
