@@ -107,12 +107,23 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
         found = _CHUNK.fullmatch(key)
         if found is None or key not in self._sizes:
             return None
+        if isinstance(self._store, LocalStore):
+            self._check_still(self._store.root / key, key, self.arrays[found[1]])
         buffer = await self._store.get(key, prototype, None)
         if buffer is None:
             raise TraceError(f"{self.what}: {key}: the chunk is gone")
         start = buffer.as_numpy_array()[:32].tobytes()
         check_frame(start, len(buffer), self.arrays[found[1]], f"{self.what}: {key}")
         return buffer
+
+    def _check_still(self, path: Path, key: str, header: Header) -> None:
+        """Check that a chunk is a file of its size still: it may have become a pipe or a device."""
+        try:
+            found = path.stat()
+        except OSError:
+            return  # gone, which is told when it is read
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most_stored(header):
+            raise TraceError(f"{self.what}: {key} has become something else since the trace was opened")
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

@@ -271,6 +271,22 @@ def test_a_chunk_that_goes_while_it_is_open_is_an_error(stored):
         opened["accepted"].values  # noqa: B018
 
 
+@pytest.mark.parametrize("what", ["pipe", "device", "larger"])
+def test_a_chunk_that_becomes_something_endless_while_it_is_open_is_an_error(stored, what):
+    opened = open_trace(stored)
+    chunk = stored / "accepted" / "c" / "0" / "0" / "0"
+    chunk.unlink()
+    if what == "pipe":
+        os.mkfifo(chunk)
+    elif what == "device":
+        chunk.symlink_to("/dev/full")
+    else:
+        with chunk.open("wb") as file:
+            file.truncate(2**40)
+    with pytest.raises(TraceError, match=r"accepted/c/0/0/0 has become something else"):
+        opened["accepted"].values  # noqa: B018
+
+
 def test_what_is_no_regular_file_is_not_opened(stored, tmp_path):
     chunk = stored / "base" / "c" / "0" / "0"
     raw = chunk.read_bytes()
