@@ -6,7 +6,7 @@ Messages read ``argument[index] = value: what is wrong``.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,11 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) ->
     Raises
     ------
     InputError
-        If ``value`` cannot be converted, or has no data (a tensor on the meta device); integers are not made by
-        cutting fractions off, nor real numbers of complex ones.
+        If ``value`` cannot be converted, or has no data (a tensor on the meta device, a masked entry); integers are not
+        made by cutting fractions off, nor real numbers of complex ones.
     """
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked entries: there is no number behind them that counts")
     try:
         array = np.asarray(_on_cpu(value, name))
         if dtype is None:
@@ -51,7 +53,7 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) ->
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name} is not an array of numbers: {error}") from None
+        raise InputError(f"{name} is not an array of numbers: {error!s:.200}") from None
 
 
 def _on_cpu(value: Any, name: str) -> Any:
@@ -212,7 +214,7 @@ def check_at_least(value: int | float, low: int | float, name: str) -> None:
     InputError
         Naming the value.
     """
-    if not value >= low:
+    if not _holds(lambda: value >= low, value, name):
         raise InputError(f"{name} = {value}: must be at least {low}")
 
 
@@ -224,10 +226,16 @@ def check_between(value: float, low: float, high: float, name: str, *, open_ends
     InputError
         Naming the value.
     """
-    inside = low < value < high if open_ends else low <= value <= high
-    if not inside:
+    if not _holds(lambda: low < value < high if open_ends else low <= value <= high, value, name):
         ends = "strictly between" if open_ends else "between"
         raise InputError(f"{name} = {value}: must lie {ends} {low} and {high}")
+
+
+def _holds(comparison: Callable[[], Any], value: Any, name: str) -> bool:
+    try:
+        return bool(comparison())
+    except (TypeError, ValueError, RuntimeError):  # a string, an array of several
+        raise InputError(f"{name} = {value!r:.60}: must be a number") from None
 
 
 def check_known(value: str, known: Iterable[str], name: str) -> None:

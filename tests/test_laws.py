@@ -149,3 +149,9 @@ BAD = [
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_is_no_number_is_not_repeated_at_length():
+    with pytest.raises(InputError, match="p is not an array of numbers: could not convert") as refused:
+        laws.total_variation([b"x" * 10_000, b""], [0.5, 0.5])
+    assert len(str(refused.value)) < 400

@@ -13,6 +13,7 @@ from scd_analysis.errors import TraceError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.trace.coherence import JUDGED_BY
 from scd_analysis.trace.schema import BY_SLOT, LAWS
+from scd_analysis.trace.store import named
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
 
 Bools = npt.NDArray[np.bool_]
@@ -103,7 +104,8 @@ def law_blocks(trace: xr.Dataset, name: str, offset: int) -> Iterator[tuple[int,
     used = ~np.isnan(trace["draft_token"].values)
     for start in range(0, trace.sizes["iteration"], PASSES_AT_ONCE):
         block = slice(start, start + PASSES_AT_ONCE)
-        laws = trace[name].isel(iteration=block).values
+        with named("trace", name):
+            laws = trace[name].isel(iteration=block).values
         if not trace.attrs.get(PUT_TOGETHER, False):
             _check(laws, used[:, block], name, (offset, start))
         yield start, laws

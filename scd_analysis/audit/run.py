@@ -18,13 +18,16 @@ from scd_analysis.audit.rules import ANY, stated
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
-from scd_analysis.common.foreign import foreign
+from scd_analysis.common.foreign import attribute, foreign
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer
 from scd_analysis.version import __version__
 
 DEFAULT_TOKENS = 500_000
 """Tokens that an audit without ``max_sequences`` looks at before it gives up refuting."""
+
+LONGEST_TIMEOUT = 1e8
+"""Seconds, three years: what a clock that rings can be set to is not much more."""
 
 DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
@@ -125,6 +128,7 @@ def audit(
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
     if timeout is not None:
         check_at_least(timeout, 1e-3, "timeout")
+        check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(
             _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
@@ -168,7 +172,7 @@ def _open(
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
     for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
-    if hasattr(subject, "verify_window"):
+    if attribute(subject, "verify_window", "subject") is not None:
         from scd_analysis.audit.kernels import KernelJudge
         from scd_analysis.audit.rules.panel import Panel
 
@@ -177,14 +181,14 @@ def _open(
         panel = Panel(rules, for_watch, log_threshold, vocab_size=subject.vocab_size, tolerance=1e-4)
         return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout)
     stated(rule)
-    model = getattr(subject, "target_model", None) if model is None else model
+    model = attribute(subject, "target_model", "subject") if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model, timeout)
     sizes = _sizes(subject, target)
     limit = _limit(sizes[1], subject, max_sequences)
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     kept = None
-    if checkpoint is not None and not hasattr(subject, "num_available"):
+    if checkpoint is not None and attribute(subject, "num_available", "subject") is None:
         from scd_analysis.audit.checkpoint import Checkpoint
         from scd_analysis.audit.identity import identity
 
@@ -216,19 +220,21 @@ def _open(
 def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
     if target is not None:
         return target.vocab_size, target.num_tokens
-    try:
-        return int(subject.vocab_size), int(subject.num_tokens)
-    except AttributeError:
+    sizes = [attribute(subject, name, "subject") for name in ("vocab_size", "num_tokens")]
+    if None in sizes:
         raise InputError(
             "model = None: only a kernel or a recorded trace can be audited without a model, and what brings its laws "
             "along: a recorded file with them, or subjects.generate"
-        ) from None
+        )
+    vocab_size, num_tokens = (check_integer(size, "subject's vocab_size and num_tokens") for size in sizes)
+    return vocab_size, num_tokens
 
 
 def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
     if max_sequences is None:
         max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
-    return min(max_sequences, getattr(subject, "num_available", max_sequences))
+    available = attribute(subject, "num_available", "subject")
+    return max_sequences if available is None else min(max_sequences, check_integer(available, "subject.num_available"))
 
 
 def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from scd_analysis.errors import InputError
 
@@ -79,3 +79,22 @@ def foreign(what: str, *, only_exits: bool = False) -> Iterator[None]:
         raise InputError(f"{what} {said(error)}") from error
     except BaseException as error:
         raise InputError(f"{what} {said(error)}") from error
+
+
+def attribute(of: Any, name: str, called: str) -> Any:
+    """Return an attribute of somebody else's object, None where it has none; it may be a property, which is code.
+
+    Parameters
+    ----------
+    of : object
+    name : str
+    called : str
+        What the object is called in messages.
+
+    Raises
+    ------
+    InputError
+        If asking for it raises.
+    """
+    with foreign(f"{called}.{name} raised"):
+        return getattr(of, name, None)

@@ -82,6 +82,12 @@ def check_dataset(trace: Any, source: str) -> None:
     if not isinstance(trace, xr.Dataset):
         raise InputError(f"{source} = {trace!r:.60}: expected an xarray.Dataset")
     check_attributes(trace.attrs, source)
+    for key in (*trace.attrs, *trace.variables):
+        if not isinstance(key, str):
+            raise TraceError(f"{source}: {key!r:.60}: the name of an attribute or a variable must be a string")
+    for name in VARIABLES:
+        if name in trace.coords:
+            raise TraceError(f"{source}: {name} is a coordinate, expected a variable")
     for name in REQUIRED:
         if name not in trace.variables:
             raise TraceError(f"{source}: lacks the variable {name!r}")
@@ -166,6 +172,8 @@ def check_arrays(store: GuardedStore, names: list[str]) -> Happened:
             f"{begun} and {reached}"
         )
     _check_memory(sizes, reached, store.what)
+    for name in names:
+        _check_absent(store, name, reached)
     blocks = [block for block in blocks if block[1] <= begun]
     _check_there(store, blocks, names, begun, reached)
     return Happened(np.repeat([written for *_, written in blocks], [stop - start for start, stop, _ in blocks]))
@@ -212,6 +220,25 @@ def _check_memory(sizes: dict[str, int], reached: int, what: str) -> None:
     check_memory(sizes["position"] * _TOKENS, f"{what}: one sequence of {sizes['position']} tokens")
     if "vocab" in sizes:
         check_memory(slots * sizes["vocab"] * _LAWS, f"{what}: laws of {slots} slots over {sizes['vocab']} tokens")
+
+
+ABSENT = 2**12
+"""Chunks of one variable that are looked for and not there, at most, for one row of sequences: each takes time, and
+what was never recorded has none."""
+
+
+def _check_absent(store: GuardedStore, name: str, reached: int) -> None:
+    """Check that chunks are not so small for what is declared that looking for them would not end."""
+    header, there = store.arrays[name], store.chunks[name]
+    sizes = [
+        min(size, reached) if dim == "iteration" else size for dim, size in zip(header.dims, header.shape, strict=True)
+    ]
+    looked_for = math.prod(-(-size // chunk) for size, chunk in zip(sizes[1:], header.chunks[1:], strict=True))
+    if looked_for > len(there) + ABSENT:
+        raise TraceError(
+            f"{store.what}: {name}: one sequence of shape {sizes[1:]} would be {looked_for} chunks, of which "
+            f"{len(there)} are there"
+        )
 
 
 def _check_there(

@@ -9,17 +9,17 @@ import numpy as np
 import xarray as xr
 from zarr.abc.store import Store
 
-from scd_analysis.errors import InputError, TraceError
+from scd_analysis.errors import TraceError
 from scd_analysis.trace.checks import RANGES, check_arrays, check_attributes, check_dataset
 from scd_analysis.trace.coherence import check_coherent
 from scd_analysis.trace.place import leftovers
 from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
-from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, one_line, open_store
+from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, named, open_store
 from scd_analysis.trace.stored_laws import check_recorded
 from scd_analysis.validate import refuse_where
 
 _SLOTS_AT_ONCE = 2**20
-"""Slots that are checked together: some 250 bytes each once loaded."""
+"""Slots, or tokens of finished sequences, that are checked together: some 250 bytes each once loaded."""
 
 
 def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
@@ -113,9 +113,10 @@ def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None
         Likewise, for a stored law that is none.
     """
     check_dataset(trace, "trace")
-    scalars = trace[list(REQUIRED)].reset_coords(drop=True)
-    slots = max(1, trace.sizes["iteration"] * trace.sizes["slot"])
-    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // slots))
+    scalars = trace[list(REQUIRED)]
+    scalars = scalars.drop_vars(list(scalars.coords))  # what slots are called is nothing to count with
+    most = max(1, trace.sizes["iteration"] * trace.sizes["slot"], trace.sizes["position"])
+    chunk = min(chunk, max(1, _SLOTS_AT_ONCE // most))
     for start in range(0, trace.sizes["sequence"], chunk):
         part = scalars.isel(sequence=slice(start, start + chunk))
         _check_part(_loaded(part.assign_coords(sequence=np.arange(start, start + part.sizes["sequence"]))), trace.attrs)
@@ -124,12 +125,8 @@ def validate(trace: xr.Dataset, chunk: int = 256, *, laws: bool = False) -> None
 
 
 def _loaded(part: xr.Dataset) -> xr.Dataset:
-    try:
+    with named("trace"):
         return part.load()
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        raise TraceError(f"trace: a chunk cannot be read ({one_line(error)})") from None
 
 
 def _check_part(part: xr.Dataset, attributes: dict[str, Any]) -> None:
@@ -137,9 +134,9 @@ def _check_part(part: xr.Dataset, attributes: dict[str, Any]) -> None:
     vocab, length, window = (int(attributes[name]) for name in ("vocab_size", "num_tokens", "window"))
     for name in ("draft_token", "next_token", "bonus_token", "tokens"):
         _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
-    most = {"base": length, "num_committed": window + 1, "age": np.inf, "nfe": np.inf}
-    for name, high in most.items():
-        _fail(name, (part[name] < 0) | (part[name] > high), part[name], f"must lie between 0 and {high}")
+    ends = {"base": (0, length), "num_committed": (0, window + 1), "age": (0, np.inf), "nfe": (1, np.inf)}
+    for name, (least, most) in ends.items():
+        _fail(name, (part[name] < least) | (part[name] > most), part[name], f"must lie between {least} and {most}")
     for name in (name for name in REQUIRED if VARIABLES[name].is_integer):
         odd = part[name].notnull() & ((np.floor(part[name]) != part[name]) | np.isinf(part[name]))
         what = "must be 0 or 1" if name in FLAGS else "must be a whole number"

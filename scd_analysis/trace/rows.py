@@ -70,7 +70,7 @@ def checked_attributes(given: dict[str, Any], taken: dict[str, Any]) -> dict[str
     """
     for name, value in given.items():
         if name in taken:
-            raise InputError(f"{name} = {value!r}: a trace has an attribute of this name already")
+            raise InputError(f"{name} = {value!a:.60}: a trace has an attribute of this name already")
         try:
             read_json(json.dumps({str(name): value}, allow_nan=False, ensure_ascii=False).encode(), "it")
         except RecursionError:
@@ -89,14 +89,15 @@ def checked_ends(given: dict[str, Any], batch: int, num_tokens: int, vocab_size:
     InputError
         For a shape that disagrees, or a value out of range.
     """
-    most = {"tokens": vocab_size - 1, "nfe": np.iinfo(np.int32).max}
+    ends = {"tokens": (0, vocab_size - 1), "nfe": (1, np.iinfo(np.int32).max)}
     shapes = {"tokens": (batch, num_tokens), "nfe": (batch,)}
     rows = {name: as_array(value, name, np.int64) for name, value in given.items() if value is not None}
     for name, values in rows.items():
         if values.shape != shapes[name]:
             raise InputError(f"{name} has shape {values.shape}: expected {shapes[name]}")
-        what = f"must lie between 0 and {most[name]}, or be -1 where it is unknown"
-        refuse_where((values < -1) | (values > most[name]), values, name, what)
+        low, high = ends[name]
+        what = f"must lie between {low} and {high}, or be -1 where it is unknown"
+        refuse_where((values != -1) & ((values < low) | (values > high)), values, name, what)
     return rows
 
 

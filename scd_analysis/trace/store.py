@@ -30,7 +30,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
-from scd_analysis.errors import TraceError
+from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace.headers import (
     HEADER_BYTES,
     Header,
@@ -107,12 +107,23 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
         found = _CHUNK.fullmatch(key)
         if found is None or key not in self._sizes:
             return None
+        if isinstance(self._store, LocalStore):
+            self._check_still(self._store.root / key, key, self.arrays[found[1]])
         buffer = await self._store.get(key, prototype, None)
         if buffer is None:
             raise TraceError(f"{self.what}: {key}: the chunk is gone")
         start = buffer.as_numpy_array()[:32].tobytes()
         check_frame(start, len(buffer), self.arrays[found[1]], f"{self.what}: {key}")
         return buffer
+
+    def _check_still(self, path: Path, key: str, header: Header) -> None:
+        """Check that a chunk is a file of its size still: it may have become a pipe or a device."""
+        try:
+            found = path.stat()
+        except OSError:
+            return  # gone, which is told when it is read
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most_stored(header):
+            raise TraceError(f"{self.what}: {key} has become something else since the trace was opened")
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
@@ -266,30 +277,30 @@ class Lazy(BackendArray):  # type: ignore[no-untyped-call]
         header = store.arrays[name]
         self.shape, self.dtype = header.shape, header.dtype
         self._store, self._name, self._header, self._happened = store, name, header, happened
-        with _named(store.what, name):
+        with named(store.what, name):
             self._array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: Key) -> Array:
-        with _named(self._store.what, self._name):
+        with named(self._store.what, self._name):
             values = np.asarray(self._array.oindex[key])
         if self._happened is None or "iteration" not in self._header.dims:
             return values
         return self._happened.hide(values, key, self.shape[1], self._header.fill)
 
 
-class _named:  # noqa: N801 -- reads as a phrase
-    """Turn what Zarr and its codecs raise into a TraceError that names the variable."""
+class named:  # noqa: N801 -- reads as a phrase
+    """Turn what is raised where data is read, by Zarr and its codecs, say, into a TraceError that names the place."""
 
-    def __init__(self, what: str, name: str) -> None:
-        self._where = f"{what}: {name}"
+    def __init__(self, *place: str) -> None:
+        self._where = ": ".join(place)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, (TraceError, MemoryError)):
+        if isinstance(error, Exception) and not isinstance(error, (InputError, MemoryError)):
             raise TraceError(f"{self._where}: a chunk cannot be read ({one_line(error)})") from None
 
 

@@ -16,7 +16,8 @@ from scd_analysis.errors import LawError, TraceError
 from scd_analysis.laws import kernels
 from scd_analysis.trace.compact import form_of, stored_as
 from scd_analysis.trace.headers import check_memory, whole
-from scd_analysis.trace.schema import HALF_SCALE, LAWS
+from scd_analysis.trace.schema import HALF_SCALE, LAWS, VARIABLES
+from scd_analysis.trace.store import named
 from scd_analysis.validate import LAW_TOLERANCE, check_known, index_text, refuse_improbable, refuse_where
 
 if TYPE_CHECKING:
@@ -274,12 +275,15 @@ def _pieces(trace: xr.Dataset) -> Iterator[tuple[tuple[int, int], xr.Dataset]]:
     """Parts of a trace with few enough laws to look at, and the sequence and pass each begins with."""
     entries = trace.sizes["rank"] if form_of(trace).startswith("top-") else int(trace.attrs["vocab_size"])
     window = trace.sizes["slot"] * entries
+    by_slot = trace[[name for name in VARIABLES if name in trace and "slot" in VARIABLES[name].dims]]
     passes = max(1, min(trace.sizes["iteration"], _AT_ONCE // window))
     sequences = max(1, _AT_ONCE // (window * passes))
     for first in range(0, trace.sizes["sequence"], sequences):
         for t in range(0, trace.sizes["iteration"], passes):
             part = {"sequence": slice(first, first + sequences), "iteration": slice(t, t + passes)}
-            yield (first, t), trace.isel(part)
+            with named("trace", "laws"):
+                loaded = by_slot.isel(part).load()
+            yield (first, t), loaded
 
 
 def _compare(name: str, recorded: Array, found: Floats, allowed: Floats | float, where: tuple[int, int]) -> None:

@@ -126,8 +126,15 @@ def speedup(trace: xr.Dataset, level: float = 0.95) -> Estimate:
     -------
     Estimate
         Ratio, 1 for ancestral sampling.
+
+    Raises
+    ------
+    InputError
+        If sequences took no pass.
     """
     passes = mean_interval(trace["nfe"].values, level)
+    if not passes.value > 0:
+        raise InputError(f"nfe: {passes.value:g} passes a sequence: each takes one at least")
     length = trace.sizes["position"]
     low = length / passes.high
     high = length / passes.low if passes.low > 0 else float("inf")

@@ -26,16 +26,29 @@ from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
 from scd_analysis.trace.place import Place
 from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
-from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.validate import as_array, check_at_least, check_integer
+from scd_analysis.trace.schema import BY_TOKEN, MOST_TOKENS, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.trace.store import one_line
+from scd_analysis.validate import as_array, check_at_least, check_between, check_integer
 
 Array = npt.NDArray[Any]
 
 _CHUNK_BYTES = 2**24
 """Largest chunk of one variable, before compression."""
 
+MOST = dict.fromkeys(("vocab_size", "num_sequences"), 2**31 - 1)
+"""Of a trace; other sizes are at most ``MOST_TOKENS``."""
+
 _WHOLE_LAWS = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
 """Probabilities hardly compress: a quick look for runs is as good as a long one."""
+
+
+def _place(path: str | Path, overwrite: bool) -> Place:
+    try:
+        return Place(Path(path), overwrite)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # too long a name, or where nobody may write
+        raise InputError(f"path = {str(path)!a:.200}: cannot be written to ({one_line(error)})") from None
 
 
 class TraceWriter:
@@ -98,8 +111,10 @@ class TraceWriter:
         sizes = {name: check_integer(value, name) for name, value in given.items()}
         for name, value in sizes.items():
             check_at_least(value, 1, name)
+            check_between(value, 1, MOST.get(name, MOST_TOKENS), name)
         self.vocab_size, self.num_tokens, self.window, self.chunk = sizes.values()
         self._num_sequences = 0 if num_sequences is None else check_integer(num_sequences, "num_sequences")
+        check_between(self._num_sequences, 0, MOST["num_sequences"], "num_sequences")
         self._form = LawForm.make(laws, self.vocab_size)
         self._names = [*REQUIRED, *self._form.stored]
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -120,7 +135,7 @@ class TraceWriter:
         checked_attributes({"decoder": decoder}, taken={})
         self._attributes |= checked_attributes(attributes, taken=self._attributes)
         # last: nothing is replaced for arguments that are refused
-        self._place = Place(Path(path), overwrite) if isinstance(path, str | Path) else None
+        self._place = _place(path, overwrite) if isinstance(path, str | Path) else None
         self.store = self._place.store if self._place else path or MemoryStore()
         try:
             self._group = zarr.create_group(self.store, zarr_format=3, attributes=self._attributes)

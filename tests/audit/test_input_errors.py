@@ -79,11 +79,54 @@ def test_right_model_passes() -> None:
         ({"vocab_size": 3.0}, "model.vocab_size = 3.0"),
         ({"num_tokens": 0}, "model.num_tokens = 0: must be at least 1"),
         ({"num_tokens": None}, "model.num_tokens = None"),
+        ({"num_tokens": 10**9}, "model.num_tokens = 1000000000: must lie between 1 and"),
+        ({"vocab_size": 10**30}, "model.vocab_size = 10+: must lie between 1 and"),
     ],
 )
 def test_model_without_sizes(change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         audit(ancestral, Altered(**change))
+
+
+class Hidden:
+    """Whatever is asked of it raises."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            raise RuntimeError("not to be had")
+        return getattr(TABLES, name)
+
+    def __call__(self, model: Any, num_sequences: int, seed: int) -> Any:
+        return ancestral(TABLES, num_sequences, seed)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "num_tokens", "next_token_probs", "grid_width", "grid"])
+def test_what_a_model_raises_when_it_is_looked_at_is_told(name: str) -> None:
+    with pytest.raises(InputError, match=f"model.{name} raised RuntimeError: not to be had"):
+        audit(ancestral, Hidden(name))
+
+
+@pytest.mark.parametrize("name", ["verify_window", "num_available", "target_model", "vocab_size"])
+def test_what_a_subject_raises_when_it_is_looked_at_is_told(name: str) -> None:
+    model = TABLES if name in ("verify_window", "num_available") else None
+    with pytest.raises(InputError, match=f"subject.{name} raised RuntimeError: not to be had"):
+        audit(Hidden(name), model, max_sequences=100)
+
+
+def test_masked_entries_are_no_numbers() -> None:
+    """What lies behind a mask may be anything; an array with a mask and nothing behind it is one as others."""
+
+    def masked(model: Any, num_sequences: int, seed: int) -> Any:
+        return np.ma.masked_array(ancestral(TABLES, num_sequences, seed), mask=seed_mask)
+
+    seed_mask: Any = False
+    audit(masked, TABLES, max_sequences=100)
+    seed_mask = np.eye(64, 4)
+    with pytest.raises(InputError, match="has masked entries"):
+        audit(masked, TABLES, max_sequences=100)
 
 
 def test_model_without_laws() -> None:
@@ -127,6 +170,11 @@ def test_degenerate_model_may_repeat_itself() -> None:
         ({"alpha": float("nan")}, "alpha = nan"),
         ({"max_sequences": 0}, "max_sequences = 0: must be at least 1"),
         ({"resolution": 0.0}, "resolution = 0.0"),
+        ({"timeout": float("inf")}, "timeout = inf: must lie between"),
+        ({"timeout": 1e300}, r"timeout = 1e\+300: must lie between"),
+        ({"resolution": "0.1"}, "resolution = '0.1': must be a number"),
+        ({"tolerance": [0.1, 0.2]}, r"tolerance = \[0.1, 0.2\]: must be a number"),
+        ({"timeout": np.array([1, 2])}, r"timeout = array\(\[1, 2\]\): must be a number"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], words: str) -> None:

@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from reference import TabularModel
 from reference.broken import get_fault
 from reference.subjects import subject
@@ -55,7 +57,8 @@ def _original(name: str, judged: Any) -> tuple[Path, dict[str, Any]]:
 def damaged(case: Case) -> None:
     """One damage, or another identity."""
     rng = case.rng
-    what = rng.choice(("bytes", "removed", "json", "leftovers", "other model", "other subject", "renamed", "special"))
+    what = rng.choice(("bytes", "removed", "json", "leftovers", "other model", "other subject", "renamed", "special",
+                       "versions", "text", "foreign", "held"))  # fmt: skip
     case.describe(what)
     kept, before = _original("wrong" if what == "other subject" and rng.random() < 0.5 else "honest", honest
                              if what != "other subject" else rng.choice((honest, wrong)))  # fmt: skip
@@ -67,6 +70,9 @@ def damaged(case: Case) -> None:
         return
     if what == "other subject":
         _other_subject(case, path)
+        return
+    if what == "held":
+        _held(case, path)
         return
     mine = _damage(case, path, what)
     verdict = case.door("audit", lambda: _audited(path))
@@ -95,6 +101,46 @@ def _other_subject(case: Case, path: Path) -> None:
 def _stands(case: Case, verdict: Any, who: str) -> None:
     if verdict is not None and verdict.outcome is Outcome.REFUTED:
         case.found(f"{who} is REFUTED")
+
+
+def _held(case: Case, path: Path) -> None:
+    """Another audit has the folder: it is refused, and nothing in it changes."""
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "audit.lock"}
+    with FileLock(path / "audit.lock"):
+        if case.door("audit", lambda: _audited(path)) is not None:
+            case.found("two audits use one folder")
+    if any(file.read_bytes() != content for file, content in before.items()):
+        case.found("a folder that is in use was changed")
+
+
+def _versions(case: Case, tree: dict[str, Any]) -> str:
+    """What another version would have written, or the same in other types."""
+    rng = case.rng
+    laws = tree["laws"]
+    changes: dict[str, Any] = {
+        "format": rng.choice((0, 1, 3, "2", None, [2], 10**30)), "seed": rng.choice((True, 0.0, "0", None, -1)),
+        "vocab_size": rng.choice((3.0, "3", None)), "subject": rng.choice(("mine", [], None, {}, {"subject": 3})),
+        "laws": rng.choice((laws[:-1], [*laws, 0.0], [int(x) for x in laws], [str(x) for x in laws], laws[::-1], {},
+                            [[x] for x in laws], [float("nan")] * len(laws))), "more": odd.value(rng),
+    }  # fmt: skip
+    key = rng.choice(list(changes))
+    if rng.random() < 0.2:
+        tree.pop(key, None)
+        return f"without {key}"
+    tree[key] = changes[key]
+    return f"{key} = {changes[key]!r:.60}"
+
+
+def _other_text(case: Case, file: Path) -> str:
+    what = case.rng.choice(("utf-16", "utf-8-sig", "twice", "deep", "digits", "CRLF", "huge"))
+    text = file.read_text()
+    changed = {
+        "twice": text.replace("{", '{"format": 1, "seed": 3, ', 1), "CRLF": text.replace(",", ",\r\n"),
+        "deep": text.replace("{", '{"x": ' + "[" * 100_000 + "]" * 100_000 + ", ", 1),
+        "digits": text.replace("{", '{"seed": ' + "1" * 5_000 + ", ", 1), "huge": text + " " * 2**23,
+    }.get(what, text)  # fmt: skip
+    file.write_bytes(changed.encode(what if what.startswith("utf") else "utf-8"))
+    return what
 
 
 def _damage(case: Case, path: Path, what: str) -> dict[str, str]:
@@ -126,6 +172,20 @@ def _damage(case: Case, path: Path, what: str) -> dict[str, str]:
             other.rename(one)
         aside.rename(other)
         case.describe(f"{one.name} and {other.name} swapped")
+    elif what == "versions":
+        file = path / "audit.json"
+        tree = json.loads(file.read_text())
+        case.describe(_versions(case, tree))
+        file.write_text(json.dumps(tree))
+    elif what == "text":
+        file = rng.choice([p for p in files if p.suffix == ".json"])
+        case.describe(f"{file.relative_to(path)}: {_other_text(case, file)}")
+    elif what == "foreign":
+        name = rng.choice(
+            ("batch-00000.zarr/mine", "batch-00007.zarr", "batch-00000.json.partial", "batch-1.zarr", "é")
+        )
+        (path / name).write_text("mine")
+        case.describe(name)
     elif what == "special":
         file.unlink()
         os.mkfifo(file) if rng.random() < 0.5 else file.symlink_to("/dev/zero")

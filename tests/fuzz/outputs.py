@@ -53,8 +53,10 @@ def output(case: Case) -> None:
     (case.folder / "mine.py").write_text(MODULE)
     shutil.copytree(originals.lossless(), case.folder / "run.zarr")
     words = [word.replace("TARGET", "out") for word in COMMANDS[name]]
-    place = next((case.folder / word for word in words if word.startswith("out/")), target / "none")
+    place = _place(case, words)
     mine = _prepare(way, place, words)
+    if way == "no folder":
+        place = _place(case, words)  # where it is now: folders that lack are made for a trace and for figures
     status, out, err = _run(case, way, words)
     whole_output = way not in ("pipe", "full")
     if whole_output and words[0] == "audit":
@@ -69,6 +71,10 @@ def output(case: Case) -> None:
         if not path.exists() or path.read_text() != content:
             case.found(f"deleted or changed {path.name}, which was there before")
     _whole_or_absent(case, place, way, status, set(mine))
+
+
+def _place(case: Case, words: list[str]) -> Path:
+    return next((case.folder / word for word in words if word.startswith("out/")), case.folder / "out" / "none")
 
 
 def _prepare(way: str, place: Path, words: list[str]) -> dict[Path, str]:

@@ -43,7 +43,7 @@ def mutated(case: Case) -> None:
     else:
         mutation = case.rng.choice(stores.MUTATIONS)
         case.describe(mutation(case, path))
-        stays = mutation not in (stores.change_chunk,)  # a changed chunk may hold other tokens
+        stays = mutation not in (stores.change_chunk, stores.odd_chunk_names)  # a chunk may hold other tokens now
     if case.rng.random() < 0.25:
         path = stores.zipped(case, path)
     with_model = record != "laws" or case.rng.random() < 0.5

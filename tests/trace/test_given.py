@@ -78,7 +78,8 @@ BAD_ENDS = [
     ({"tokens": np.full((2, 5), 0.9)}, r"tokens\[0, 0\] = 0.9: must be a whole number"),
     ({"tokens": np.full((2, 5), 3)}, r"tokens\[0, 0\] = 3: must lie between 0 and 2"),
     ({"nfe": [1]}, r"nfe has shape \(1,\): expected \(2,\)"),
-    ({"nfe": [4, -5]}, r"nfe\[1\] = -5: must lie between 0"),
+    ({"nfe": [4, -5]}, r"nfe\[1\] = -5: must lie between 1"),
+    ({"nfe": [4, 0]}, r"nfe\[1\] = 0: must lie between 1"),
 ]
 
 
@@ -102,11 +103,20 @@ def test_a_bad_end_is_named_and_not_written(model, ends, message):
         ({"window": 1.5}, "window = 1.5: must be a whole number"),
         ({"model": object()}, "model = <object .* cannot be written as JSON"),
         ({"complete": True}, "complete = True: a trace has an attribute of this name"),
+        ({"created": "x" * 10_000}, "created = 'x+: a trace has an attribute of this name"),
+        ({"num_tokens": 2**40}, "num_tokens = 1099511627776: must lie between 1 and 1048576"),
+        ({"window": 2**40}, "window = 1099511627776: must lie between 1 and"),
+        ({"vocab_size": 2**40}, "vocab_size = 1099511627776: must lie between 1 and"),
+        ({"chunk": 2**40}, "chunk = 1099511627776: must lie between 1 and"),
+        ({"num_sequences": -1}, "num_sequences = -1: must lie between 0 and"),
+        ({"path": "x" * 300}, "path = 'x+'?: cannot be written to .*File name too long"),
+        ({"path": "\0"}, "cannot be written to"),
     ],
 )
 def test_a_bad_argument_of_the_writer_is_named(options, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         scd_analysis.TraceWriter(**{"vocab_size": 3, "num_tokens": 5, "window": 3, "decoder": "mine"} | options)
+    assert len(str(refused.value)) < 1_000
 
 
 def test_one_law_alone_gives_the_scalars_that_it_decides(model):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 from zarr.storage import MemoryStore
 
 import scd_analysis
@@ -199,11 +202,35 @@ def test_a_dataset_that_is_no_trace_is_named(originals, number):
     assert str(refused.value).isprintable()
 
 
+class Gone(BackendArray):
+    """Data that is read when it is needed, and is not to be had then."""
+
+    def __init__(self, like):
+        self.shape, self.dtype = like.shape, like.dtype
+
+    def __getitem__(self, key):
+        raise OSError(5, "the server is gone")
+
+
+@pytest.mark.parametrize("name", ["base", "tokens", *LAWS])
+def test_data_of_another_library_that_cannot_be_read_is_named(originals, name):
+    trace = open_trace(originals / "laws").load()
+    gone = xr.Variable(trace[name].dims, indexing.LazilyIndexedArray(Gone(trace[name])))
+    for judge in (lambda trace: validate(trace, laws=True), lambda trace: audit(trace, MODEL)):
+        with pytest.raises(TraceError, match="the server is gone"):
+            judge(trace.assign({name: gone}))
+
+
 def test_an_unusual_dataset_is_a_trace(originals):
     """The twin: of other number types, with coordinates, cut, and of NumPy's attributes."""
     trace = open_trace(originals / "laws").load()
     validate(trace.astype(np.float64), laws=True)
     validate(trace.assign_coords(sequence=np.arange(6) + 40, note=("sequence", list("abcdef"))), laws=True)
+    validate(trace.assign_coords(slot=["a", "b"], iteration=-np.arange(trace.sizes["iteration"])))
+    with pytest.raises(TraceError, match="base is a coordinate"):
+        validate(trace.set_coords("base"))
+    with pytest.raises(TraceError, match="3: the name of an attribute"):
+        validate(trace.assign_attrs({3: 4}))
     validate(trace.isel(sequence=[5, 0]), laws=True)
     validate(trace.assign_attrs(vocab_size=np.int64(3), extra=object()), laws=True)
     validate(trace.drop_vars(LAWS), laws=True)

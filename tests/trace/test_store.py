@@ -245,6 +245,19 @@ def test_a_checksum_is_checked_when_a_chunk_is_read(tmp_path):
         read_dataset(path, "checkpoint x").load()
 
 
+@pytest.mark.parametrize("dim", ["position", "slot"])
+def test_chunks_that_are_not_there_are_not_looked_for_without_end(stored, dim):
+    """A million positions in chunks of five are 200,000 chunks a sequence: none is there, and each takes time."""
+    attribute, size = {"position": ("num_tokens", 10**6), "slot": ("window", 10**5)}[dim]
+    put(stored / "zarr.json", ["attributes", attribute], size)
+    for header in stored.glob("*/zarr.json"):
+        own = json.loads(header.read_text())
+        shape = [size if name == dim else old for name, old in zip(own["dimension_names"], own["shape"], strict=True)]
+        put(header, ["shape"], shape)
+    with pytest.raises(TraceError, match=r"one sequence of shape .* would be \d+ chunks, of which \d+ are there"):
+        open_trace(stored)
+
+
 def test_a_lost_chunk_of_laws_is_seen_at_once(stored):
     (stored / "target_probs" / "c" / "0" / "0" / "0" / "0").unlink()
     with pytest.raises(TraceError, match=r"target_probs/c/0/0/0/0: the chunk is gone"):
@@ -255,6 +268,22 @@ def test_a_chunk_that_goes_while_it_is_open_is_an_error(stored):
     opened = open_trace(stored)
     (stored / "accepted" / "c" / "0" / "0" / "0").unlink()
     with pytest.raises(TraceError, match=r"accepted/c/0/0/0: the chunk is gone"):
+        opened["accepted"].values  # noqa: B018
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "larger"])
+def test_a_chunk_that_becomes_something_endless_while_it_is_open_is_an_error(stored, what):
+    opened = open_trace(stored)
+    chunk = stored / "accepted" / "c" / "0" / "0" / "0"
+    chunk.unlink()
+    if what == "pipe":
+        os.mkfifo(chunk)
+    elif what == "device":
+        chunk.symlink_to("/dev/full")
+    else:
+        with chunk.open("wb") as file:
+            file.truncate(2**40)
+    with pytest.raises(TraceError, match=r"accepted/c/0/0/0 has become something else"):
         opened["accepted"].values  # noqa: B018
 
 

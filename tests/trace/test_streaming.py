@@ -123,3 +123,15 @@ def test_an_error_in_a_later_part_is_counted_from_the_first_sequence(paths):
     opened["accepted"][FEW - 1, 0, 1] = 3
     with pytest.raises(ValueError, match=rf"accepted\[{FEW - 1}, 0, 1\] = 3.0"):
         validate(opened)
+
+
+def test_long_sequences_are_checked_a_few_at_a_time(paths, monkeypatch):
+    """Tokens count where there are more of them than slots: a million a sequence, of 256 sequences, are gigabytes."""
+    opened = open_trace(paths[FEW]).isel(iteration=slice(1))
+    assert opened.sizes["position"] > opened.sizes["slot"]
+    together = []
+    monkeypatch.setattr(reader, "_check_part", lambda part, attributes: together.append(part.sizes["sequence"]))
+    monkeypatch.setattr(reader, "_SLOTS_AT_ONCE", 4 * opened.sizes["position"])
+    validate(opened)
+    assert together[0] == 4
+    assert sum(together) == FEW

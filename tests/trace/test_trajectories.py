@@ -6,7 +6,7 @@ import pytest
 import scd_analysis
 from reference import TabularModel, decode
 from scd_analysis.errors import InputError, UnknownNameError
-from scd_analysis.trace import open_trace
+from scd_analysis.trace import open_trace, validate
 from scd_analysis.trace import trajectories as tr
 from scd_analysis.trace.summary import summarise
 from tests.statistics import ledger
@@ -51,6 +51,15 @@ def test_acceptance_by_hand(by_hand):
     np.testing.assert_array_equal(tokens["mean"].values[0], [np.nan, 0.25, 0.75])
     np.testing.assert_array_equal(tokens["variance"].values[0], [np.nan, 0, 0])
     np.testing.assert_array_equal(tokens["accepted"].values[0], [np.nan, 0, 1])
+
+
+def test_a_sequence_took_a_pass_at_least(by_hand):
+    assert tr.speedup(by_hand).value == 1
+    none = by_hand.assign(nfe=by_hand["nfe"] * 0)
+    with pytest.raises(InputError, match="0 passes a sequence"):
+        summarise(none)
+    with pytest.raises(InputError, match=r"nfe\[0\] = 0.0: must lie between 1"):
+        validate(none)
 
 
 def test_distances_by_hand(by_hand):
