@@ -104,9 +104,9 @@ class _Copies:
         tokens, draft, target = windows
         self.call = tokens[self.order], draft[self.order], target[self.order]
 
-    def laws(self, has_bonus: bool) -> Floats:
-        """What each window commits, as :func:`outcome_laws`."""
-        tokens, draft, target = self.call
+    def laws(self, target: Floats, has_bonus: bool) -> Floats:
+        """What each window commits under some target laws, as :func:`outcome_laws`."""
+        tokens, draft, _ = self.call
         return outcome_laws(draft, target, tokens, has_bonus)
 
 
@@ -180,7 +180,9 @@ class KernelJudge(ConditionsJudge[Verified]):
         """Make windows, have them verified, and lay out what came back."""
         for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
         tokens, draft, target = self._windows(for_windows, size)
-        commits = lay_out(tokens, draft, target, *self._verify(tokens, draft, target, _seed(for_kernel)))
+        emitted = self._verify(tokens, draft, target, _seed(for_kernel))
+        target = self._processed(target)
+        commits = lay_out(tokens, draft, target, *emitted)
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
         pairs = min(PAIRS, max(FEWEST_PAIRS, self.limit // 8), self.most_at_once // 2)
@@ -191,6 +193,11 @@ class KernelJudge(ConditionsJudge[Verified]):
     def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
         kernel, rng = self._kernel, np.random.default_rng(seeds)
         return make_windows(rng, size, kernel.window, self.vocab_size, point_mass=kernel.point_mass)
+
+    def _processed(self, target: Floats) -> Floats:
+        """The target laws that the kernel says it verifies against, given those it was handed."""
+        found: Floats = guarded("kernel's processor", lambda: self._kernel.processed(target), self._timeout)
+        return found
 
     def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
         found: tuple[Longs, Longs] = guarded(
@@ -223,7 +230,7 @@ class KernelJudge(ConditionsJudge[Verified]):
         first, second = copies.first, copies.second
         emitted, accepted = self._verify(*copies.call, seeds[0])
         again, accepted_again = self._verify(*copies.call, seeds[1])
-        laws = copies.laws(has_bonus=bool((emitted[:, -1] >= 0).any()))
+        laws = copies.laws(self._processed(copies.call[2]), has_bonus=bool((emitted[:, -1] >= 0).any()))
         if (emitted == again).all() and log_probability(laws, emitted, accepted) < -SURE:
             same = f"kernel: {len(emitted)} windows come out the same under two seeds"
             self._ignores_seed = f"{same}: it does not draw from its generator, its seed or a global generator"

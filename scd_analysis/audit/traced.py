@@ -129,6 +129,8 @@ class ConditionsJudge(Judge[Part]):
         """Why a condition was not tested, None if it was."""
         happened = self.watch.events.counts
         why = self.outside.get(condition) or self.untested().get(condition)
+        if why is None and condition not in self.watch.rule.asks_of:
+            return f"the rule {self.watch.rule.name!r} does not rest on it"
         if why is None and not happened["drafted"]:
             return "nothing was drafted"
         if why is None and condition is Condition.DECLARED_LAW and not happened["drawn"]:

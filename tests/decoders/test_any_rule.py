@@ -7,6 +7,7 @@ import pytest
 
 from scd_analysis import Outcome, audit
 from scd_analysis.conditions import Condition
+from scd_analysis.errors import InputError
 from scd_analysis.subjects import kernel
 from tests.decoders.rules import (
     as_kernel,
@@ -93,6 +94,44 @@ def test_a_token_of_probability_zero_is_enough():
     verdict = judged(impossible, 300)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.log_e_value == math.inf
+
+
+MOST = np.array([1, 2, 6])
+
+
+def top_k(target_probs):
+    """As many tokens as each row's own setting says."""
+    kept = [
+        np.where(row >= np.sort(row, axis=-1)[:, -k][:, None], row, 0)
+        for row, k in zip(target_probs, np.resize(MOST, len(target_probs)), strict=True)
+    ]
+    return np.stack([row / row.sum(axis=-1, keepdims=True) for row in kept])
+
+
+def of_requests(draft_tokens, draft_probs, target_probs, rng):
+    """Rejection sampling that applies the settings of each row by itself."""
+    return as_kernel(rejection)(draft_tokens, draft_probs, top_k(np.asarray(target_probs, dtype=np.float64)), rng)
+
+
+@pytest.mark.parametrize(("processor", "outcome"), [(top_k, Outcome.NOT_REFUTED), (None, Outcome.REFUTED)])
+def test_a_kernel_that_filters_by_row_says_how(processor, outcome):
+    subject = kernel(of_requests, output="list", numpy=True, processor=processor)
+    verdict = audit(subject, alpha=1e-8, max_sequences=900, progress=False)
+    assert verdict.outcome is outcome
+    assert verdict.rule == ("mrs" if processor else None)
+
+
+@pytest.mark.parametrize(
+    ("processor", "message"),
+    [
+        (lambda laws: laws[:, :-1], r"processor\(target_probs\) has shape \(64, 4, 6\): expected \(64, 5, 6\)"),
+        (lambda laws: 2 * laws, r"processor\(target_probs\)\[0, 0\]"),
+        (lambda laws: 1 / 0, "kernel's processor"),
+    ],
+)
+def test_what_a_processor_may_not_return(processor, message):
+    with pytest.raises(InputError, match=message):
+        audit(kernel(of_requests, output="list", numpy=True, processor=processor), progress=False)
 
 
 def outcomes(rule, drafts, draft_laws, target_laws):

@@ -54,6 +54,14 @@ def test_a_trace_of_an_exact_rule_stands_and_the_rule_is_recognised(name):
     assert all(report.status in ("not refuted", "not tested") for report in verdict.conditions)
 
 
+def test_what_a_rule_does_not_rest_on_is_said_not_to_be_tested():
+    reports = {report.condition: report for report in judged(exact_match, declared="laws").conditions}
+    assert reports[Condition.DECLARED_LAW].status == "not tested"
+    assert reports[Condition.DECLARED_LAW].message == "the rule 'exact-match' does not rest on it"
+    assert reports[Condition.VERIFICATION].status == "not refuted"
+    assert RULES["mrs"].asks_of == set(Condition)
+
+
 @pytest.mark.parametrize(
     ("rule", "options"),
     [

@@ -12,7 +12,7 @@ from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.audit.adapters.outputs import READERS, Emitted, Window
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import check_at_least, check_known
+from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
 
 ROLES = Roles(
     "kernel",
@@ -69,6 +69,7 @@ class Kernel:
         bonus: bool,
         batch_size: int | None,
         numpy: bool,
+        processor: Callable[[Floats], Any] | None,
         device: Any,
     ) -> None:
         self._signature = ROLES.signature(function, arguments)
@@ -79,9 +80,25 @@ class Kernel:
         check_at_least(window, 1, "window")
         if batch_size is not None:
             check_at_least(batch_size, 0, "batch_size")
-        self._function, self._read, self._device = function, READERS[output], device
+        self._function, self._read, self._device, self._processor = function, READERS[output], device, processor
         self._placeholder, self._bonus, self._batch_size, self._numpy = placeholder, bonus, batch_size, numpy
         self.vocab_size, self.window = vocab_size, window
+
+    def processed(self, target_probs: Floats) -> Floats:
+        """The target laws that the function says it verifies against, Float[B, L + 1, V].
+
+        Raises
+        ------
+        InputError
+            If the processor returns another shape, or what is no law.
+        """
+        if self._processor is None:
+            return target_probs
+        found = as_array(self._processor(target_probs.copy()), "processor(target_probs)", None).astype(np.float64)
+        if found.shape != target_probs.shape:
+            raise InputError(f"processor(target_probs) has shape {found.shape}: expected {target_probs.shape}")
+        check_laws(found, "processor(target_probs)")
+        return found
 
     def verify_window(self, tokens: Longs, draft_probs: Floats, target_probs: Floats, seed: int) -> Emitted:
         """Have windows verified.
@@ -193,6 +210,7 @@ def kernel(
     bonus: bool = True,
     batch_size: int | None = None,
     numpy: bool = False,
+    processor: Callable[[Floats], Any] | None = None,
     device: Any = "cpu",
 ) -> Kernel:
     """Make a subject of a verification function, to be audited without model or decoder.
@@ -231,6 +249,9 @@ def kernel(
         Windows a call, for a function that takes a certain number; 0 for one at a time without the batch dimension.
     numpy : bool
         Whether it takes arrays and a ``numpy.random.Generator``, and not tensors and a ``torch.Generator``.
+    processor : callable, optional
+        From the target laws of a call, Float[B, L + 1, V] in float64, to those that the function verifies against, for
+        one that applies a temperature, top-k or top-p by itself, by row or not.
     device : torch.device or str
         Where tensors lie.
 
@@ -253,5 +274,6 @@ def kernel(
         bonus=bonus,
         batch_size=batch_size,
         numpy=numpy,
+        processor=processor,
         device=device,
     )

@@ -10,6 +10,7 @@ from scd_analysis.audit.checks import Check
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Need
+from scd_analysis.conditions import Condition
 
 
 def as_it_is(view: View) -> View:
@@ -66,6 +67,11 @@ class Rule:
     needs: tuple[Need, ...]
     redeclare: Callable[[Commits, int], Commits] = as_declared
     compares_variates: bool = False
+
+    @property
+    def asks_of(self) -> set[Condition]:
+        """Conditions that it has a bet or a check on."""
+        return {process.condition for process in self.processes} | {check.condition for check in self.checks}
 
     @property
     def processes(self) -> tuple[Process, ...]:
