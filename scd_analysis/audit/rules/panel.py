@@ -11,14 +11,18 @@ import math
 import numpy as np
 
 from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.rules.block import BLOCK
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
 from scd_analysis.audit.windows import Windows
 from scd_analysis.evidence.batch import Floats
 
-SETTLED = 10.0
-"""Nats beyond the threshold from which a rule is no more bet on."""
+SETTLED = 1.0
+"""Nats beyond the threshold from which a rule is no more bet on, once it is clear what broke or has been looked for."""
+
+LONG_BEFORE = 16
+"""So many times as many sequences as refute the first rule must another stand for to be the one that is meant."""
 
 
 class Panel:
@@ -53,6 +57,7 @@ class Panel:
         )
         self._log_threshold = log_threshold
         self._crossed = dict.fromkeys(rules, math.inf)
+        self._seen = 0
 
     @property
     def stated(self) -> str | None:
@@ -60,7 +65,12 @@ class Panel:
         return self.watches[0].rule.name if len(self.watches) == 1 else None
 
     def _is_settled(self, watch: Watch) -> bool:
-        return len(self.watches) > 1 and watch.finite_log_e_value >= self._log_threshold + SETTLED
+        if len(self.watches) == 1 or watch.finite_log_e_value < self._log_threshold + SETTLED:
+            return False
+        if self._seen >= 2 * self._crossed[watch.rule]:
+            return True
+        found = diagnose(watch)
+        return found is not None and found.lead >= CLEAR_LEAD
 
     @property
     def asks_of_windows(self) -> bool:
@@ -84,6 +94,7 @@ class Panel:
             See :meth:`Watch.bet`.
         """
         paths = []
+        self._seen += len(commits)
         for watch in self.watches:
             settled = self._is_settled(watch)
             paths.append(
@@ -97,7 +108,7 @@ class Panel:
                 )
             )
             if watch.finite_log_e_value >= self._log_threshold:
-                self._crossed[watch.rule] = min(self._crossed[watch.rule], offset)
+                self._crossed[watch.rule] = min(self._crossed[watch.rule], self._seen)
         return np.stack(paths)
 
     def nearest(self, *, refuted: bool) -> Watch:
@@ -106,16 +117,15 @@ class Panel:
         Parameters
         ----------
         refuted : bool
-            Whether all are. Then it is the one whose recorded variates decide what is accepted, or else the one whose
-            bets crossed the threshold last: what never happens under one rule does under others.
+            Whether all are. Then it is the first one, unless the bets against that crossed the threshold long before
+            those against another did: what never happens under one rule does under others, and says little.
         """
-        followed = next((watch for watch in self.watches if watch.flags_follow_variates), None)
-        if refuted and followed is not None:
-            return followed
-        last = max(self._crossed.values())
-        some = [watch for watch in self.watches if not refuted or self._crossed[watch.rule] == last]
-        against = [watch.finite_log_e_value if refuted else watch.log_e_value for watch in some]
-        return next(watch for watch, one in zip(some, against, strict=True) if one <= min(against) + CLEAR)
+        if refuted:
+            first, last = self.watches[0], max(self.watches, key=lambda watch: self._crossed[watch.rule])
+            other = min(self._crossed[last.rule], self._seen) > LONG_BEFORE * self._crossed[first.rule]
+            return last if other and not first.flags_follow_variates else first
+        least = min(watch.log_e_value for watch in self.watches)
+        return next(watch for watch in self.watches if watch.log_e_value <= least + CLEAR)
 
     @property
     def stand(self) -> bool:
