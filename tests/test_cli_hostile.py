@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scd_analysis import TraceWriter
 from scd_analysis.cli import supervisor
 
 ROOT = Path(__file__).parents[1]
@@ -347,3 +348,32 @@ def test_the_worker_goes_when_it_is_asked_to_and_when_the_supervisor_is_killed(p
     assert err == ("" if words is None else f"scd-analysis: {words}\n")
     state = Path("/proc", said.read_text(), "stat")
     assert not state.exists() or state.read_text().rpartition(") ")[2][0] == "Z"  # nobody has waited for it
+
+
+@pytest.mark.slow
+def test_letters_that_the_output_lacks_are_spelled(tmp_path):
+    """A result on a terminal or in a file of ASCII is a result."""
+    with TraceWriter(tmp_path / "run.zarr", vocab_size=2, num_tokens=2, window=1, decoder="d\xe9 \u6f22") as trace:
+        trace.append(base=[0], draft_token=[[0]], next_token=[[0]], accepted=[[1]])
+        trace.append(base=[1], draft_token=[[1]], next_token=[[1]], accepted=[[1]])
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    words = [sys.executable, "-m", "scd_analysis.cli", "report", "run.zarr"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "d\\xe9 \\u6f22" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_working_directory_that_was_deleted_is_no_error(tmp_path):
+    (tmp_path / "gone").mkdir()
+    words = f"{sys.executable} -m scd_analysis.cli report {tmp_path}/absent.zarr"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"PATH=/bin:/usr/bin; rmdir ../gone; exec {words}"],
+        cwd=tmp_path / "gone",
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"scd-analysis: trace {tmp_path}/absent.zarr: there is no such file or directory\n"

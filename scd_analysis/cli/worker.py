@@ -123,7 +123,8 @@ def _keep_output_apart() -> _Output | None:
     except OSError:
         return None  # closed from the start: writing says so
     before = sys.stdout
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(ours), before.encoding, before.errors, line_buffering=ours.isatty())
+    spelled = "backslashreplace"  # what the encoding lacks: a result is worth more than its letters
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(ours), before.encoding, spelled, line_buffering=ours.isatty())
     try:
         os.dup2(2, 1)
     except OSError:  # standard error is closed

@@ -35,9 +35,17 @@ def search_here_last() -> None:
     """
     if _Beside not in sys.meta_path:
         sys.meta_path.insert(0, _Beside)
-    here = os.getcwd()
-    if here not in sys.path:
+    here = _here()
+    if here is not None and here not in sys.path:
         sys.path.append(here)
+
+
+def _here() -> str | None:
+    """The working directory; None if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def load(name: str, what: str) -> Any:
@@ -85,7 +93,7 @@ def _absent(found: Any, part: str, module: Any) -> str:
         return f"a {type(found).__name__} has no attribute {part!r}"
     known = ", ".join(sorted(key for key in vars(module) if not key.startswith("_"))[:20])
     said = f"module {module.__name__!r} has no attribute {part!r}; known: {known}"
-    own = os.path.join(os.getcwd(), module.__name__.partition(".")[0])
+    own = os.path.join(_here() or "", module.__name__.partition(".")[0])
     origin = getattr(module, "__file__", None) or "built in"
     if any(map(os.path.exists, (own, f"{own}.py"))) and not str(origin).startswith(own):
         said += f"; it is {origin}: what is installed comes before the working directory, so give yours another name"

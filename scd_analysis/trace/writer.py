@@ -106,7 +106,8 @@ class TraceWriter:
         overwrite: bool = False,
         **attributes: Any,
     ) -> None:
-        chunk = min(16 if laws else 32, num_tokens) if chunk is None else chunk
+        if chunk is None:
+            chunk = min(16 if laws else 32, check_integer(num_tokens, "num_tokens"))
         given = {"vocab_size": vocab_size, "num_tokens": num_tokens, "window": window, "chunk": chunk}
         sizes = {name: check_integer(value, name) for name, value in given.items()}
         for name, value in sizes.items():

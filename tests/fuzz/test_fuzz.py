@@ -14,6 +14,7 @@ from tests.fuzz.case import Case
 from tests.fuzz.command import check_status
 from tests.fuzz.kinds import KINDS, jobs_of
 from tests.fuzz.markup import new_markup
+from tests.fuzz.pages import SCRIPT
 from tests.fuzz.pool import Job, run_all
 
 PLANTED = {
@@ -103,3 +104,10 @@ def test_markup_that_nobody_wrote_is_seen():
     assert not new_markup("<html><script>a</script><a href='#x'>b</a>&lt;img onerror=1&gt;</html>")
     for bad in ("<img src=x>", "<p onclick=1>", "<a href='java\nscript:1'>", "<script></script>" * 4):
         assert new_markup(f"<html>{bad}</html>")
+
+
+def test_a_link_to_a_script_is_seen_and_an_escaped_one_is_none():
+    for bad in ("[x](javascript:1)", "[x\\\\](javascript:1)", "[x]( JavaScript:1)", "[x](<javascript:1>)"):
+        assert SCRIPT.search(bad)
+    for right in ("[x\\](javascript:1)", "[x\\\\\\](javascript:1)", "[x](https://a)", "javascript:1"):
+        assert not SCRIPT.search(right)

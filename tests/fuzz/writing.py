@@ -200,7 +200,7 @@ WORDS: tuple[list[str], ...] = (
     ["report", "RUN", "--html", "VALUE"], ["report", "RUN", "VALUE"], ["figures", "VALUE", "--trace", "RUN"],
     ["figures", "acceptance_map", "--trace", "VALUE"], ["exact", "VALUE"], ["exact", "VALUE", "--against", "VALUE"],
     ["exact", "random:random", "--max-branches", "VALUE"], ["exact", "random:random", "--workers", "VALUE"],
-    ["exact", "random:random", "--arithmetic", "VALUE"], ["exact", "random:random", "--max-seconds", "VALUE"],
+    ["exact", "random:random", "--arithmetic", "VALUE"],
     ["exact", "random:random", "--mass-floor", "VALUE"], ["exact", "random:random", "--worst", "VALUE"],
     ["trace", "VALUE", "--out", "NEW"], ["trace", "sjd", "--model", "VALUE", "--out", "NEW"],
     ["trace", "sjd", "--out", "NEW", "--window", "VALUE"], ["trace", "sjd", "--out", "NEW", "--record", "VALUE"],

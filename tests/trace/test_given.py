@@ -104,6 +104,7 @@ def test_a_bad_end_is_named_and_not_written(model, ends, message):
         ({"model": object()}, "model = <object .* cannot be written as JSON"),
         ({"complete": True}, "complete = True: a trace has an attribute of this name"),
         ({"created": "x" * 10_000}, "created = 'x+: a trace has an attribute of this name"),
+        ({"num_tokens": "5"}, "num_tokens = '5': must be a whole number"),
         ({"num_tokens": 2**40}, "num_tokens = 1099511627776: must lie between 1 and 1048576"),
         ({"window": 2**40}, "window = 1099511627776: must lie between 1 and"),
         ({"vocab_size": 2**40}, "vocab_size = 1099511627776: must lie between 1 and"),
