@@ -17,7 +17,15 @@ def categorical(run: Run, law: Sequence[Number]) -> int:
 
 
 def fair(run: Run, count: int) -> int:
-    """Draw one of ``0 ... count - 1``, all equally likely."""
+    """Draw one of ``0 ... count - 1``, all equally likely.
+
+    Raises
+    ------
+    ValueError
+        If there is none, as NumPy says it.
+    """
+    if count < 1:
+        raise ValueError("low >= high")
     if count > MOST_CELLS:
         refuse("a random integer", f"{count} possible values are too many to enumerate")
     one = run.known.number(1)
@@ -42,7 +50,15 @@ def permutation(run: Run, count: int) -> list[int]:
 
 
 def binomial(run: Run, trials: int, probability: Number) -> int:
-    """Draw the number of successes."""
+    """Draw the number of successes.
+
+    Raises
+    ------
+    ValueError
+        If no such draw can be made, as NumPy says it.
+    """
+    if trials < 0:
+        raise ValueError("n < 0")
     p = run.known.number(probability)
     if not 0 <= p <= 1:
         raise ValueError("p < 0, p > 1 or p is NaN")
@@ -51,7 +67,15 @@ def binomial(run: Run, trials: int, probability: Number) -> int:
 
 
 def counts(run: Run, trials: int, law: Sequence[Number]) -> list[int]:
-    """Draw how often each alternative comes in ``trials`` independent draws."""
+    """Draw how often each alternative comes in ``trials`` independent draws.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than none, as NumPy says it.
+    """
+    if trials < 0:
+        raise ValueError("n < 0")
     left, mass = trials, run.known.number(1)
     found = []
     for index, weight in enumerate(law):

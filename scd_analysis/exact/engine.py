@@ -129,6 +129,10 @@ def exact_law(
     return explorer.tally.law(limits.rational)
 
 
+LONGEST = 1e8
+"""Seconds that a limit can have: three years, and no clock's end."""
+
+
 def _checked(
     arithmetic: str,
     mass_floor: float,
@@ -146,7 +150,7 @@ def _checked(
     if max_branches is not None:
         check_at_least(max_branches, 1, "max_branches")
     if max_seconds is not None:
-        check_at_least(max_seconds, 0, "max_seconds")
+        check_between(max_seconds, 0, LONGEST, "max_seconds")
     return Limits(arithmetic == "rational", mass_floor, max_branches, max_seconds, slack)
 
 

@@ -100,21 +100,30 @@ def frozen(outcome: Any) -> Hashable:
     InputError
         If it cannot be hashed.
     """
+    try:
+        return _frozen(outcome)
+    except RecursionError:
+        raise InputError("sampler() returned lists in each other without an end that is near") from None
+
+
+def _frozen(outcome: Any) -> Hashable:
     if is_random(outcome):
         refuse("returning a variate", "the outcome has infinitely many values")
     if isinstance(outcome, torch.Tensor):
         if random_ids(outcome) is not None:
             refuse("returning a tensor of variates", "the outcome has infinitely many values")
-        return frozen(outcome.tolist())
+        if outcome.is_meta:
+            raise InputError("sampler() returned a tensor on the device meta, which has no values")
+        return _frozen((outcome if outcome.layout is torch.strided else outcome.to_dense()).tolist())
     if isinstance(outcome, (np.ndarray, np.generic)):
-        return frozen(outcome.tolist())
+        return _frozen(outcome.tolist())
     if isinstance(outcome, (list, tuple)):
-        return tuple(frozen(item) for item in outcome)
-    if isinstance(outcome, dict):
-        return tuple((key, frozen(value)) for key, value in outcome.items())
+        return tuple(_frozen(item) for item in outcome)
+    if isinstance(outcome, dict):  # in one order, since dictionaries are equal in any
+        return tuple(sorted(((key, _frozen(value)) for key, value in outcome.items()), key=lambda pair: repr(pair[0])))
     try:
         hash(outcome)
-    except TypeError:
+    except Exception:  # a stranger's __hash__ may raise anything
         raise InputError(f"sampler() returned a {type(outcome).__name__}: an outcome is hashable") from None
     return outcome  # type: ignore[no-any-return]
 

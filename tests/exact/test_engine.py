@@ -103,6 +103,7 @@ def test_outcomes_become_hashable(outcome: Any, frozen: Any) -> None:
         ({"max_branches": 0}, "max_branches"),
         ({"intercept": False}, "intercept"),
         ({"slack": 2}, "slack"),
+        ({"max_seconds": math.inf}, "max_seconds = inf"),
     ],
 )
 def test_bad_options_are_errors(options: dict[str, Any], message: str) -> None:
@@ -110,9 +111,53 @@ def test_bad_options_are_errors(options: dict[str, Any], message: str) -> None:
         exact_law(lambda: 0, **options)
 
 
-def test_an_unhashable_outcome_is_an_error() -> None:
-    with pytest.raises(InputError, match="hashable"):
-        exact_law(lambda: {1, 2})
+class Unhashable:
+    """A stranger's class whose hash is broken."""
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash today")
+
+
+def _cyclic() -> list[Any]:
+    out: list[Any] = []
+    out.append(out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (lambda: {1, 2}, "hashable"),
+        (Unhashable, "hashable"),
+        (_cyclic, "without an end"),
+        (lambda: torch.empty(2, device="meta"), "no values"),
+    ],
+)
+def test_an_outcome_that_cannot_be_counted_is_an_error(outcome: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        exact_law(outcome)
+
+
+def test_what_is_equal_is_one_outcome() -> None:
+    def either() -> Any:
+        return {"a": 1, "b": 2} if torch.rand(()) < 0.5 else {"b": 2, "a": 1}
+
+    assert list(exact_law(either).probabilities.values()) == [1.0]
+    assert dict(exact_law(lambda: torch.eye(2).to_sparse()).probabilities) == {((1.0, 0.0), (0.0, 1.0)): 1.0}
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: np.random.default_rng(0).integers(3, 1), "low >= high"),
+        (lambda: np.random.default_rng(0).integers(0), "low >= high|high <= 0"),
+        (lambda: np.random.default_rng(0).binomial(-1, 0.5), "n < 0"),
+        (lambda: np.random.default_rng(0).multinomial(-1, [0.5, 0.5]).tolist(), "n < 0"),
+    ],
+)
+def test_a_draw_that_numpy_refuses_is_refused_as_it_does(draw: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        exact_law(draw)
 
 
 # -- the model's own law ----------------------------------------------------------------------------------------
