@@ -74,7 +74,7 @@ def test_every_end_of_a_subject_is_an_input_error(kind):
         _leave, kind = Odd._leave, None
 
     Unsaid.kind = kind
-    with pytest.raises(InputError, match=f"subject or model raised {type(kind).__name__}"):
+    with pytest.raises(InputError, match=f"model.vocab_size raised {type(kind).__name__}"):
         audit(ancestral, Unsaid(), progress=False)
 
 

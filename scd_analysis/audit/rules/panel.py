@@ -12,6 +12,7 @@ import numpy as np
 
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
+from scd_analysis.audit.draws import FIRST_BATCH
 from scd_analysis.audit.rules.block import BLOCK
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
@@ -67,7 +68,7 @@ class Panel:
     def _is_settled(self, watch: Watch) -> bool:
         if len(self.watches) == 1 or watch.finite_log_e_value < self._log_threshold + SETTLED:
             return False
-        if self._seen >= 2 * self._crossed[watch.rule]:
+        if self._seen >= max(2 * self._crossed[watch.rule], FIRST_BATCH):
             return True
         found = diagnose(watch)
         return found is not None and found.lead >= CLEAR_LEAD
