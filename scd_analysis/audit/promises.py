@@ -15,7 +15,6 @@ and the verdict says what was missing.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +22,14 @@ import numpy as np
 from scd_analysis.audit.bets import Process
 from scd_analysis.audit.commits import Commits
 from scd_analysis.conditions import Condition
+from scd_analysis.validate import check_known
 
 TESTED = 0.5
 """Share of events of a kind that must have been judged."""
+
+EVENTS = ("drafted", "drawn", "drawn first", "rejected", "bonus", "windows")
+"""Committed by a draft; that one drawn from a law that is no point mass, or is unknown; of those the first of a window;
+rejected; bonus tokens; windows with a draft."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,25 @@ class Need:
     ----------
     condition : Condition
     event : str
-        As :class:`Events` counts it.
+        One of :data:`EVENTS`.
     judges : tuple of Process or None
         Whose observations add up to the events that were judged; None is the comparison with the model.
     missing : str
         What was not judged, and what it takes, in words.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing counts such events.
     """
 
     condition: Condition
     event: str
     judges: tuple[Process | None, ...]
     missing: str
+
+    def __post_init__(self) -> None:
+        check_known(self.event, EVENTS, "event")
 
 
 @dataclass
@@ -56,11 +68,10 @@ class Events:
     Attributes
     ----------
     counts : dict of str to int
-        ``"drafted"`` (committed by a draft), ``"drawn"`` (from a law that is no point mass, or is unknown), ``"drawn
-        first"`` (of their window), ``"rejected"``, ``"bonus"``, and ``"windows"`` with a draft.
+        By :data:`EVENTS`.
     """
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EVENTS, 0))
 
     def add(self, commits: Commits) -> None:
         """Count the events of some sequences."""
@@ -101,7 +112,7 @@ def untested(
         happened = events.counts[need.event]
         if need.condition in outside or not happened:
             continue
-        share = sum(judged.get(one, 0) for one in need.judges) / happened
+        share = sum(judged[one] for one in need.judges) / happened
         if share < TESTED:
             partly = f" (of {1 - share:.0%})" if share > 0 else ""
             out.setdefault(need.condition, need.missing + partly)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, Sam
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign import attribute, foreign
+from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer
-from scd_analysis.version import __version__
 
 DEFAULT_TOKENS = 500_000
 """Tokens that an audit without ``max_sequences`` looks at before it gives up refuting."""
@@ -302,15 +300,5 @@ def _record(
         "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},
-        "versions": {"scd-analysis": __version__, "python": sys.version.split()[0], **_versions("numpy", "torch")},
+        "versions": library_versions("numpy", "torch"),
     }
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    out = {}
-    for package in packages:
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return out

@@ -11,11 +11,11 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, TraceWriter, audit, open_trace
 from scd_analysis.audit.conditions.verification import REPLACEMENT
-from scd_analysis.audit.promises import Events, untested
+from scd_analysis.audit.promises import Events, Need, untested
 from scd_analysis.audit.rules.mrs import MRS
 from scd_analysis.audit.run import _open
 from scd_analysis.conditions import Condition
-from scd_analysis.errors import InputError, LawError, TraceError
+from scd_analysis.errors import InputError, LawError, TraceError, UnknownNameError
 from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
 from scd_analysis.report.load import read_verdict
 from scd_analysis.subjects import ancestral
@@ -51,6 +51,8 @@ def test_every_condition_has_needs_and_half_of_the_events_must_be_judged():
     few = untested(MRS.needs, some, dict.fromkeys(judged, 10) | {REPLACEMENT: 4}, ())
     assert list(few) == [Condition.VERIFICATION]
     assert "(of 60%)" in few[Condition.VERIFICATION]
+    with pytest.raises(UnknownNameError, match="event='drown' is not known"):
+        Need(Condition.VERIFICATION, "drown", (None,), "")
 
 
 def test_a_planted_fault_whose_record_shows_too_little_does_not_pass(whole):

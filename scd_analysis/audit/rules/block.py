@@ -281,7 +281,8 @@ def _replacement_impossible(recorded: Recorded) -> Found | None:
         return None
     scaled, declared = weights(commits)[..., None] * commits.target_probs, commits.draft_probs
     empty = np.nan_to_num(np.maximum(scaled - declared, 0)).sum(axis=-1) <= ROUNDING**2
-    outside = own(scaled, commits.final) <= own(declared, commits.final) * (1 - ROUNDING)
+    rounding = ROUNDING * (1 + np.maximum(commits.slot, 0))  # one factor a draft
+    outside = own(scaled, commits.final) <= own(declared, commits.final) * (1 - rounding)
     return Found(commits.rejected & ~empty & outside, commits.rejected)
 
 
