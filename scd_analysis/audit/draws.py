@@ -26,6 +26,10 @@ REPEAT_LOG_PROB = -30.0
 that was ignored."""
 
 
+READ_ONCE = 2**24
+"""Bytes up to which a trace is read as a whole: each of its variables is looked at several times."""
+
+
 class Draws:
     """Ask a subject for independent batches.
 
@@ -119,8 +123,12 @@ class Draws:
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
         from scd_analysis.trace import validate
+        from scd_analysis.trace.store import named
 
         try:
+            if trace.nbytes <= READ_ONCE:
+                with named("trace"):
+                    trace = trace.compute()
             validate(trace, laws=True)
         except InputError as error:
             raise type(error)(f"{name}: {error}") from None

@@ -79,6 +79,7 @@ class Portfolio:
         )
         self.log_wealth = np.zeros(len(self.arms))
         self.impossible = False
+        self._log_e_value: float | None = None
 
     @property
     def log_weights(self) -> Floats:
@@ -88,7 +89,11 @@ class Portfolio:
     @property
     def log_e_value(self) -> float:
         """Return ln E (nats) of the mixture; ``inf`` once a token of probability zero was seen."""
-        return float("inf") if self.impossible else float(np.logaddexp.reduce(self._log_weights + self.log_wealth))
+        if self.impossible:
+            return float("inf")
+        if self._log_e_value is None:  # asked for far more often than it changes
+            self._log_e_value = float(np.logaddexp.reduce(self._log_weights + self.log_wealth))
+        return self._log_e_value
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on a batch and return the path of ln E.
@@ -119,7 +124,7 @@ class Portfolio:
             row, arm = np.argwhere(np.isnan(growth))[0]
             raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
         wealth = self.log_wealth + np.cumsum(growth, axis=0)
-        self.log_wealth = wealth[-1]
+        self.log_wealth, self._log_e_value = wealth[-1], None
         return np.asarray(np.logaddexp.reduce(self._log_weights + wealth, axis=1))
 
     def families(self) -> tuple[Standing, ...]:

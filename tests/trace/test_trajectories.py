@@ -65,7 +65,9 @@ def test_a_sequence_took_a_pass_at_least(by_hand):
 def test_a_position_waits_no_longer_than_there_were_passes(by_hand):
     """Figures and reports count by age, in a row of as many cells as passes."""
     for beyond in (by_hand.sizes["iteration"] + 1, 100, 2**31 - 1):
-        with pytest.raises(InputError, match=rf"age\[0, 0, 0\] = .*: must lie between 0 and {by_hand.sizes['iteration']}"):
+        with pytest.raises(
+            InputError, match=rf"age\[0, 0, 0\] = .*: must lie between 0 and {by_hand.sizes['iteration']}"
+        ):
             validate(by_hand.assign(age=by_hand["age"] * 0 + beyond))
 
 

@@ -125,8 +125,11 @@ class Panel:
             first, last = self.watches[0], max(self.watches, key=lambda watch: self._crossed[watch.rule])
             other = min(self._crossed[last.rule], self._seen) > LONG_BEFORE * self._crossed[first.rule]
             return last if other and not first.flags_follow_variates else first
-        least = min(watch.log_e_value for watch in self.watches)
-        return next(watch for watch in self.watches if watch.log_e_value <= least + CLEAR)
+        if len(self.watches) == 1:
+            return self.watches[0]
+        log_e_values = [watch.log_e_value for watch in self.watches]
+        least = min(log_e_values)
+        return next(w for w, ln_e in zip(self.watches, log_e_values, strict=True) if ln_e <= least + CLEAR)
 
     @property
     def stand(self) -> bool:
