@@ -232,9 +232,9 @@ class Watch:
         each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]
         if target is not None and target.size > LARGE:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                found = list(pool.map(lambda of: self._bet(*of, offset), each))
+                found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset), each))
         else:
-            found = [self._bet(*of, offset) for of in each]
+            found = [self._bet(running, view, noise, offset) for running, view, noise in each]
         paths = np.stack([np.full(len(commits), path) for path in found])
         return np.asarray(np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0))
 
