@@ -57,7 +57,8 @@ def test_a_wheel_holds_no_study():
 
 @pytest.mark.parametrize("path", [p for p in LIBRARY if "reference" in p.parts], ids=lambda p: p.name)
 def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
-    allowed = {f"scd_analysis.{name}" for name in ("conditions", "errors", "laws", "laws.kernels", "trace", "validate")}
+    rooms = ("common.discovery", "conditions", "errors", "laws", "laws.kernels", "trace", "validate")
+    allowed = {f"scd_analysis.{name}" for name in rooms}
     assert {name for name in imports(path) if name.startswith("scd_analysis")} <= allowed
     assert not names(path, "studies")
 

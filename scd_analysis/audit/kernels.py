@@ -31,9 +31,9 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.rules import ANY
 from scd_analysis.audit.rules.any import AnyRule
-from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch

@@ -172,7 +172,7 @@ def _open(
     for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
     if attribute(subject, "verify_window", "subject") is not None:
         from scd_analysis.audit.kernels import KernelJudge
-        from scd_analysis.audit.rules.panel import Panel
+        from scd_analysis.audit.panel import Panel
 
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         rules = stated(rule) or stated(None)
@@ -199,7 +199,7 @@ def _open(
         if evidence is None:
             raise InputError("model = None: an audit of tokens needs the model whose law they should have")
         return SampleJudge(evidence, draws, first, log_threshold, limit, until_certain=max_sequences is None)
-    from scd_analysis.audit.rules.panel import Panel
+    from scd_analysis.audit.panel import Panel
     from scd_analysis.audit.traced import TokensOfTraces, TraceJudge, tokens_of
 
     rules = stated(first.attrs.get("rule") if rule is None else rule)

@@ -15,9 +15,9 @@ from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
+from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
-from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch

@@ -14,6 +14,8 @@ from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
 
+ADAPTERS = {"kernel": "kernel"}
+
 ROLES = Roles(
     "kernel",
     {

@@ -13,6 +13,8 @@ from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array
 
+ADAPTERS = {"callable": "sampler"}
+
 ROLES = Roles(
     "sampler",
     {

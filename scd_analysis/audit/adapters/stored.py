@@ -14,6 +14,8 @@ from scd_analysis.validate import as_array, check_tokens
 if TYPE_CHECKING:
     import xarray as xr
 
+ADAPTERS = {"recorded": "recorded", "trace": "trace"}
+
 
 class Shelf:
     """Hand out numbers ``0 ... num_available - 1``, each once.
