@@ -24,8 +24,8 @@ from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
 from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
-from scd_analysis.audit.draws import Subject
 from scd_analysis.common.load import load
+from scd_analysis.contracts import Subject
 from scd_analysis.errors import UnknownNameError
 
 __all__ = [  # noqa: F822 -- generate is loaded on first use
