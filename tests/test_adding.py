@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+import reference.methods
+from reference import METHODS
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.conditions import PROCESSES
 from scd_analysis.audit.rules import RULES
@@ -25,7 +27,7 @@ from scd_analysis.errors import InputError
 ROOT = Path(__file__).parents[1]
 
 FAULT = '''
-"""Drafts have an even number twice as often, and the target law is declared."""
+"""Drafts have an even number four times as often, and the target law is declared."""
 import torch
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
@@ -35,7 +37,7 @@ from scd_analysis.conditions import Condition
 
 class Even(DrawnFrom):
     def laws(self, target_probs, previous_probs):
-        weights = target_probs * (2 - torch.arange(target_probs.shape[-1], device=target_probs.device) % 2)
+        weights = target_probs * (4 - 3 * (torch.arange(target_probs.shape[-1], device=target_probs.device) % 2))
         return weights / weights.sum(-1, keepdim=True), target_probs
 
 
@@ -61,11 +63,11 @@ PROCESSES = (
 )
 '''
 RULE = '''
-"""Modified rejection sampling under a name of somebody's own."""
-from dataclasses import replace
-from scd_analysis.audit.rules import mrs
+"""Modified rejection sampling, of which two things are looked at."""
+from scd_analysis.audit.conditions import declared_law, verification
+from scd_analysis.audit.rules.rule import Group, Rule
 
-RULE = replace(mrs.RULE, name="of-mine", words="a rule of somebody's own", place=None)
+RULE = Rule("of-mine", "a rule of somebody's own", (Group((declared_law.DRAFTS, verification.ACCEPTANCE)),), (), ())
 '''
 ADAPTER = '''
 """A decoder that gives its tokens backwards."""
@@ -81,6 +83,7 @@ DRAFTING = '''
 from dataclasses import dataclass
 from reference.drafting import Draft
 from reference.draws import inverse_cdf
+from reference.methods.method import Method, Named
 from reference.plain_forms import specifies
 
 
@@ -95,6 +98,9 @@ class Mirrored:
     @specifies("draft")
     def draft_one(self, slot):
         return slot.draw(slot.target), slot.target
+
+
+NAMED = Named(Method("of-mine", Mirrored()))
 '''
 BET = (
     "        *TO_THE_TARGET,\n",
@@ -104,7 +110,7 @@ BET = (
 USED = """
 import json
 import numpy as np
-import scd_analysis, reference
+import scd_analysis, reference, reference.subjects
 from reference.broken import get_fault
 from reference.plain import plain_decoder
 from scd_analysis import subjects
@@ -112,7 +118,6 @@ from scd_analysis.audit.conditions import PROCESSES
 from scd_analysis.audit.rules import RULES
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
-import drafting_of_mine
 
 model = reference.TabularModel.random(vocab_size=3, num_tokens=4, concentration=0.7, seed=0)
 small = reference.TabularModel.random(vocab_size=2, num_tokens=2, concentration=0.7, seed=0)
@@ -129,8 +134,8 @@ def decoded(method):
 wrong = get_fault("of-mine").traced()
 fault, right = judged(wrong, 2000, rule="mrs"), judged(decoded("sjd"), 64, rule="mrs")
 ruled = [judged(wrong, 2000, rule="of-mine"), judged(decoded("sjd"), 64, rule="of-mine")]
-mirrored = reference.Method("mirrored", drafting_of_mine.Mirrored())
-law = scd_analysis.exact_law(as_loop(plain_decoder(small, mirrored, 2)), intercept=False)
+named = reference.get_method("of-mine")
+law = scd_analysis.exact_law(as_loop(plain_decoder(small, named, 2)), intercept=False)
 turned = lambda model, n, seed: np.asarray(subjects.ancestral(model, n, seed))[:, ::-1]
 print(json.dumps({
     "file": scd_analysis.__file__,
@@ -139,7 +144,9 @@ print(json.dumps({
     "processes": [p.name for p in PROCESSES],
     "arms": [arm for arm in right.record["bettor_weights"] if "drafts/" in arm],
     "rules": [list(RULES), *([verdict.outcome.name, verdict.rule] for verdict in ruled)],
-    "drafting": [judged(decoded(mirrored), 64, rule="mrs").outcome.name, law.total_variation(exact_target_law(small))],
+    "drafting": [judged(decoded("of-mine"), 64, rule="of-mine").outcome.name,
+                 law.total_variation(exact_target_law(small)),
+                 list(reference.METHODS), list(reference.subjects.of_mine(model, 2, 0).shape)],
     "adapter": [list(subjects.registry), judged(subjects.backwards(turned), 64).outcome.name,
                 judged(subjects.backwards(subjects.ancestral), 3000).outcome.name],
 }))
@@ -157,7 +164,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "scd_analysis/audit/conditions/of_mine.py": PROCESS,
         "scd_analysis/audit/rules/of_mine.py": RULE,
         "scd_analysis/audit/adapters/of_mine.py": ADAPTER,
-        "drafting_of_mine.py": DRAFTING,
+        "reference/methods/of_mine.py": DRAFTING,
     }.items():
         (house / path).write_text(text)
     condition = house / "scd_analysis/audit/conditions/declared_law.py"
@@ -200,11 +207,13 @@ def test_an_exact_rule_is_one_file(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_drafting_rule_is_one_file(found: dict[str, Any]) -> None:
-    """Anywhere: its decoder stands, and its exact law is the target's."""
-    outcome, gap = found["drafting"]
+def test_a_drafting_rule_and_its_named_method_are_one_file(found: dict[str, Any]) -> None:
+    """Its decoder stands, its exact law is the target's, and it is found by its name and as a subject."""
+    outcome, gap, names, shape = found["drafting"]
     assert outcome != "REFUTED"
     assert gap < 1e-12
+    assert names == [*METHODS, "of-mine"]
+    assert shape == [2, 4]
 
 
 @pytest.mark.slow
@@ -233,3 +242,10 @@ def test_what_is_held_and_what_is_stated(tmp_path: Path, monkeypatch: pytest.Mon
 def test_two_of_one_name_are_an_error() -> None:
     with pytest.raises(InputError, match="processes: two are named 'drafts'"):
         by_name((PROCESSES[0], PROCESSES[0]), "processes")
+
+
+def test_rules_and_methods_say_their_places_without_a_hole() -> None:
+    """So that a place that is lost shows; two of one are an error where they are found."""
+    methods = held(reference.methods.__name__, reference.methods.__path__, "NAMED").values()
+    assert sorted(one.place for one in methods) == list(range(len(METHODS)))
+    assert [rule.place for rule in RULES.values()] == list(range(len(RULES)))

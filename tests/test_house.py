@@ -355,9 +355,10 @@ def test_a_measure_names_its_source(function):
 
 
 def test_the_reference_decoder_stays_an_essay():
-    """Some 1,400 lines beside the models: the decoder proper and its rules, each with its plain form."""
-    files = ("decoder", "drafting", "draws", "kernel", "methods", "verification")
-    assert sum(len((ROOT / "reference" / f"{name}.py").read_text().splitlines()) for name in files) <= 1460
+    """Some 1,500 lines beside the models: the decoder proper, its rules with their plain forms, a file a method."""
+    names = ("decoder", "drafting", "draws", "kernel", "verification")
+    files = [ROOT / "reference" / f"{name}.py" for name in names] + [*(ROOT / "reference" / "methods").glob("*.py")]
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 1550
 
 
 def test_the_audit_is_always_the_function():
