@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scd_analysis.audit.guard import check_signature, guarded
+from scd_analysis.contracts import Subject, as_drawn, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import as_array, check_tokens
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from scd_analysis.audit.checkpoint import Checkpoint
-
-Subject = Callable[[Any, int, int], Any]
 
 FIRST_BATCH = 64
 REPEAT_LOG_PROB = -30.0
@@ -38,9 +35,7 @@ class Draws:
 
     Parameters
     ----------
-    subject : callable
-        ``subject(model, num_sequences, seed)`` -> Long[num_sequences, N], or a trace of so many sequences, or an object
-        with one of these as ``tokens`` or ``trace``.
+    subject : Subject
     model : TargetModel or None
     sizes : tuple of int
         V and N.
@@ -93,10 +88,8 @@ class Draws:
     def _call(self, name: str, num_sequences: int, seed: int) -> Any:
         def drawn() -> Any:  # attributes of what is returned are the subject's code too
             returned = self._subject(self._model, num_sequences, seed)
-            trace = _trace_of(returned)
-            if trace is None:
-                return self._tokens(returned, name, num_sequences)
-            return self._trace(trace, name, num_sequences)
+            found = as_drawn(returned)
+            return (self._trace if is_trace(found) else self._tokens)(found, name, num_sequences)
 
         try:
             return guarded(name, drawn, self._timeout)
@@ -107,7 +100,7 @@ class Draws:
             raise type(error)(f"{error}; {kept}") from error.__cause__
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
-        tokens = as_array(getattr(returned, "tokens", returned), name, None)
+        tokens = as_array(returned, name, None)
         expected = (num_sequences, self.sizes[1])
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
@@ -160,15 +153,3 @@ class Draws:
             if seed not in self._used:
                 self._used.append(seed)
                 return seed
-
-
-def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
-    """Whether a value is an xarray dataset, without importing xarray."""
-    xarray = sys.modules.get("xarray")
-    return xarray is not None and isinstance(value, xarray.Dataset)
-
-
-def _trace_of(value: Any) -> xr.Dataset | None:
-    """Return the trace that a subject returned, by itself or as an attribute."""
-    trace = value if is_trace(value) else getattr(value, "trace", None)
-    return trace if is_trace(trace) else None  # a matrix has a method of that name

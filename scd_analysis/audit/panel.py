@@ -13,7 +13,6 @@ import numpy as np
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import FIRST_BATCH
-from scd_analysis.audit.rules.block import BLOCK
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
 from scd_analysis.audit.windows import Windows
@@ -76,7 +75,7 @@ class Panel:
     @property
     def asks_of_windows(self) -> bool:
         """Whether a rule is open that decides on windows as a whole."""
-        return any(watch.rule is BLOCK and not self._is_settled(watch) for watch in self.watches)
+        return any(watch.rule.decides_on_windows and not self._is_settled(watch) for watch in self.watches)
 
     def bet(
         self,
