@@ -68,8 +68,9 @@ def exact_law(
         Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing. On the main
         thread a sampler that loops for ever or waits is interrupted. Starting processes may take some seconds more.
     workers
-        Processes, for a function (a `Loop` refuses more than one), started by joblib: `joblib.parallel_config` says
-        where they run; threads are refused. Sampler and outcomes are pickled (by cloudpickle, so lambdas are).
+        Processes, at most 1,024, for a function (a `Loop` refuses more than one), started by joblib:
+        `joblib.parallel_config` says where they run; threads are refused. Sampler and outcomes are pickled (by
+        cloudpickle, so lambdas are).
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
@@ -86,8 +87,11 @@ def exact_law(
     Raises
     ------
     CannotEnumerate
-        If the sampler uses a variate in a way that cannot be followed, naming the operation and the line; or if it does
-        not repeat itself.
+        If the sampler uses a variate in a way that cannot be followed, naming the operation and the line; if it does
+        not repeat itself; or if it returns NaN.
+    InputError
+        If an argument is not what it should be, or the sampler ends the program (``SystemExit`` and its like). Its own
+        errors come through as they are, with a note of the branch.
 
     Notes
     -----
@@ -133,6 +137,10 @@ LONGEST = 1e8
 """Seconds that a limit can have: three years, and no clock's end."""
 
 
+MOST_WORKERS = 1024
+"""Processes that can be asked for; more than any machine of today starts at once."""
+
+
 def _checked(
     arithmetic: str,
     mass_floor: float,
@@ -146,7 +154,7 @@ def _checked(
     check_known(arithmetic, ("float64", "rational"), "arithmetic")
     check_between(mass_floor, 0, 1, "mass_floor")
     check_between(slack, 0, 1, "slack")
-    check_at_least(workers, 1, "workers")
+    check_between(workers, 1, MOST_WORKERS, "workers")
     if max_branches is not None:
         check_at_least(max_branches, 1, "max_branches")
     if max_seconds is not None:

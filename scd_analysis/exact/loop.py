@@ -136,7 +136,7 @@ class _Programme:
 
         seconds = None if self.limits.max_seconds is None else max(0.0, self.deadline - time.monotonic())
         limits = replace(self.limits, max_branches=None, mass_floor=0.0, max_seconds=seconds)
-        explorer = Explorer(run_once, limits, self.check)
+        explorer = Explorer(run_once, limits, self.check, repeats=4)  # in every state
         explorer.run()
         explorer.leave_rest()
         self.tally.branches += explorer.tally.branches
@@ -193,7 +193,7 @@ def _is_frozen(state: Any) -> bool:
 
 def _is_plain(state: Any) -> bool:
     if isinstance(state, _PLAIN):
-        return True
+        return not is_random(state)
     if isinstance(state, (tuple, frozenset)):
         return all(_is_plain(item) for item in state)
     if is_dataclass(state) and _is_frozen(state):
@@ -203,7 +203,7 @@ def _is_plain(state: Any) -> bool:
 
 def _refuse_variates(value: Any, depth: int = 6) -> None:
     """Only draws of our own interface outlive a step; a state that holds other variates is refused."""
-    if isinstance(value, _PLAIN) or depth == 0:
+    if depth == 0 or (isinstance(value, _PLAIN) and not is_random(value)):
         return
     if is_random(value) or (hasattr(value, "untyped_storage") and random_ids(value) is not None):
         refuse("keeping a variate in the state of a Loop", "only draws under keys named in Loop.live outlive a step")

@@ -33,6 +33,11 @@ class RandomNumber:
 
     __slots__ = ()
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Pass for a float where code asks what it was given: ``isinstance(u, float)`` chooses a path in silence."""
+        return float
+
     def _arithmetic(self: Any, name: str, left: Any, right: Any) -> Any:
         other = right if left is self else left
         if _is_array(other):
@@ -73,6 +78,9 @@ class RandomNumber:
 
     def __mod__(self, other: Any) -> Any:
         return self - (self // other) * other
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
 
     def __pow__(self, other: Any) -> Any:
         return self._arithmetic("pow", self, other)
@@ -246,8 +254,8 @@ def is_random(value: Any) -> bool:
 
 def as_term(value: Any, known: Knowledge) -> Term:
     """Take a Python or NumPy number as a term of ``known``'s arithmetic."""
-    if isinstance(value, (Variate, Unknown)):
-        return value
+    if is_random(value):
+        return value  # type: ignore[no-any-return]
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         return known.number(value)
     return refuse("arithmetic with a variate", f"a {type(value).__name__} is no number")
@@ -255,7 +263,7 @@ def as_term(value: Any, known: Knowledge) -> Term:
 
 def is_nan(value: Term) -> bool:
     """Tell a constant NaN."""
-    return isinstance(value, float) and math.isnan(value)
+    return not is_random(value) and isinstance(value, float) and math.isnan(value)
 
 
 def new_variate(run: Run) -> Variate:

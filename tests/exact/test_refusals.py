@@ -8,6 +8,7 @@ import math
 import random
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -209,6 +210,18 @@ def filled_by_a_number() -> Any:
     return bool(torch.full((2,), torch.rand(1).item())[0] < 0.3)
 
 
+def handed_to_a_function() -> Any:
+    return bool(torch.rand(1).apply_(lambda x: float(x < 0.3)))
+
+
+def mapped_by_a_function() -> Any:
+    return bool(torch.zeros(1).map_(torch.rand(1), lambda _, u: float(u < 0.3)))
+
+
+def into_a_byte_too_small() -> Any:
+    return int((torch.rand(1) * 4 + 254).to(torch.uint8))
+
+
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (product_of_two, "product of two variates"),
     (sine, "sin at"),
@@ -249,6 +262,9 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (equal_generators, "the seed 2 of a numpy Generator .* given twice"),
     (equal_sources, "the seed .*PCG64.* of a numpy Generator .* given twice"),
     (state_put_back, "set_rng_state .* comes again"),
+    (handed_to_a_function, "apply_ at"),
+    (mapped_by_a_function, "map_ at"),
+    (into_a_byte_too_small, "conversion to torch.uint8"),
     (python_state_put_back, "setstate .* comes again"),
 ]
 
@@ -287,6 +303,24 @@ def test_the_samplers_own_error_says_where_it_happened() -> None:
     with pytest.raises(IndexError) as caught:
         exact_law(sampler)
     assert "branch of probability 0.333" in "".join(caught.value.__notes__)
+
+
+def test_a_clock_is_told_beside_a_draw() -> None:
+    """What differs from run to run like a fair coin is missed with probability 1/256, a coin a run with 2^-256."""
+
+    def sampler() -> tuple[int, bool]:
+        return time.perf_counter_ns(), bool(torch.rand(()) < 0.5)
+
+    with pytest.raises(CannotEnumerate, match="repeat itself"):
+        exact_law(sampler)
+    met = []
+
+    def rare() -> tuple[bool, bool]:
+        met.append(1)
+        return len(met) == 7, bool(torch.rand(()) < 0.5)
+
+    with pytest.raises(CannotEnumerate, match="repeat itself"):
+        exact_law(rare)
 
 
 def test_two_seeds_are_two_sources_of_noise() -> None:
