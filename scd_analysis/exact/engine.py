@@ -99,6 +99,15 @@ def exact_law(
     probability zero, ``u < 1`` is sure. Constants have the value that the audited code gives them: in float32 code, the
     float32 value; weights of discrete draws are normalised in float64. Seeds and generators are ignored, with a note.
 
+    An epsilon inside of noise, ``-log(-log(u + eps) + eps)``, changes the law by an amount of its own order. One below
+    ``slack`` (1e-20) is passed over and counted. A larger one (1e-10, 1e-7) is followed as real arithmetic has it, by
+    an integral for each racer (`geometry.contest`), for one decision: noise that races again is refused, unless
+    ``slack`` is large enough to pass the epsilon over. Either law lies within 2 eps a racer of the law without an
+    epsilon; in float32, adding less than 2^-25 to a u above 1/2 changes nothing at all. ``log(-log(u + eps))``, the
+    logarithm of a negative number with probability eps, is refused beyond ``slack``.
+
+    A variate is a stand-in that passes ``isinstance(u, float)``; code that asks ``type(u) is float`` sees through it.
+
     Examples
     --------
     >>> import torch
