@@ -18,7 +18,7 @@ refused                       three variates in one sum or product that decides;
 The parts, from below: `arithmetic`, `refusals`, `tree` (replay), ``geometry`` (functions of one variate, cells of
 several), `knowledge` (what is known about the variates of a run), `run`, `numbers` (what random numbers do and decide),
 ``torch``, `numpy_draws`, `python_draws`, `interception`, `patches` (audited code), `draws`, `loop` (our own),
-`explore`, `workers`, `law`, `target`, `engine`, `checks`, `judged`, `report`.
+`explore`, `recurrence`, `workers`, `law`, `target`, `engine`, `checks`, `judged`, `report`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from scd_analysis.exact.refusals import refuse, stop
 from scd_analysis.exact.run import Run, activate
 from scd_analysis.exact.torch.entries import mark_kept
 from scd_analysis.exact.torch.shadow import kept_from, random_ids
-from scd_analysis.exact.tree import Abandoned, Pending, Walk
+from scd_analysis.exact.tree import ENDLESS, Abandoned, Pending, Walk
 
 RunOnce = Callable[[Run], Hashable]
 
@@ -37,6 +37,10 @@ REPEATS = 8
 def is_nan(value: float | complex | Decimal) -> bool:
     """Tell NaN, a signalling one too, from all other numbers."""
     return value.is_nan() if isinstance(value, Decimal) else cmath.isnan(value)
+
+
+MOST_ENDLESS = 50
+"""More paths without an end, where there is no budget, are refused: each is as long as it takes to become unlikely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class Explorer:
         self._lightest_last = heaviest_first or limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
         self._kept: list[torch.Tensor] = []
+        self._endless = 0
         self._repeats = repeats
         self._repeated = 0
         self._finished: list[tuple[Pending, Hashable]] = []
@@ -230,6 +235,7 @@ class Explorer:
         for part in walk.left_out.parts():
             self.tally.left_out.add(part)
         if outcome is Abandoned:
+            self._check_endless(walk)
             return
         self.tally.branches += 1
         self.tally.add(outcome, [walk.mass])
@@ -238,10 +244,22 @@ class Explorer:
             self._check()
             self._repeat(walk.end, outcome)
 
+    def _check_endless(self, walk: Walk) -> None:
+        """Without a budget, a loop that makes more and more paths would never end."""
+        self._endless += walk.endless
+        if self._endless >= MOST_ENDLESS and not self._lightest_last and not self._limits.mass_floor:
+            stop(
+                f"{self._endless} paths of the sampler go on and on (to a probability below {ENDLESS:g}), as in a loop "
+                "that rejects until it accepts: pass max_branches, max_seconds or mass_floor, and get bounds; or write "
+                "it as a Loop, whose equal states are merged"
+            )
+
     def _walked(self, start: Pending) -> tuple[Walk, Hashable]:
         for _ in range(1000):
             limits = self._limits
-            walk = Walk(start, rational=limits.rational, floor=limits.mass_floor, deadline=self._deadline)
+            floor = max(limits.mass_floor, 0.0 if limits.rational else ENDLESS)
+            waiting = (self._heap[0][2].mass if self._heap else 0) if self._lightest_last else None
+            walk = Walk(start, rational=limits.rational, floor=floor, deadline=self._deadline, waiting=waiting)
             try:
                 return walk, self._once(walk)
             except Abandoned:
