@@ -68,7 +68,8 @@ def exact_law(
         Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing. A function that
         rejects until it accepts, with several ways to be rejected, needs one: its paths have no end, and without a
         budget it is refused when 50 of them have become less likely than 1e-18. As a `Loop` it needs none: equal states
-        are merged, and what returns to them is solved for. On the main thread a sampler that loops for ever or waits is interrupted. Starting processes may take some seconds more.
+        are merged, and what returns to them is solved for. On the main thread a sampler that loops for ever or waits is
+        interrupted. Starting processes may take some seconds more.
     workers
         Processes, at most 1,024, for a function (a `Loop` refuses more than one), started by joblib:
         `joblib.parallel_config` says where they run; threads are refused. Sampler and outcomes are pickled (by
