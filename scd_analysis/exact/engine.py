@@ -65,11 +65,15 @@ def exact_law(
     mass_floor
         Paths of smaller probability are not run; their mass is reported.
     max_branches, max_seconds
-        Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing. On the main
-        thread a sampler that loops for ever or waits is interrupted. Starting processes may take some seconds more.
+        Budget. When it is spent the law is partial, heaviest paths first, and says how much is missing. A function that
+        rejects until it accepts, with several ways to be rejected, needs one: its paths have no end, and without a
+        budget it is refused when 50 of them have become less likely than 1e-18. As a `Loop` it needs none: equal states
+        are merged, and what returns to them is solved for. On the main thread a sampler that loops for ever or waits is
+        interrupted. Starting processes may take some seconds more.
     workers
-        Processes, for a function (a `Loop` refuses more than one), started by joblib: `joblib.parallel_config` says
-        where they run; threads are refused. Sampler and outcomes are pickled (by cloudpickle, so lambdas are).
+        Processes, at most 1,024, for a function (a `Loop` refuses more than one), started by joblib:
+        `joblib.parallel_config` says where they run; threads are refused. Sampler and outcomes are pickled (by
+        cloudpickle, so lambdas are).
     progress
         Show progress on stderr; None shows it on a terminal only.
     slack
@@ -86,14 +90,26 @@ def exact_law(
     Raises
     ------
     CannotEnumerate
-        If the sampler uses a variate in a way that cannot be followed, naming the operation and the line; or if it does
-        not repeat itself.
+        If the sampler uses a variate in a way that cannot be followed, naming the operation and the line; if it does
+        not repeat itself; or if it returns NaN.
+    InputError
+        If an argument is not what it should be, or the sampler ends the program (``SystemExit`` and its like). Its own
+        errors come through as they are, with a note of the branch.
 
     Notes
     -----
     A uniform variate is a real number in [0, 1), not a multiple of 2^-24: ``u < 0`` never holds, ``u <= 0`` has
     probability zero, ``u < 1`` is sure. Constants have the value that the audited code gives them: in float32 code, the
     float32 value; weights of discrete draws are normalised in float64. Seeds and generators are ignored, with a note.
+
+    An epsilon inside of noise, ``-log(-log(u + eps) + eps)``, changes the law by an amount of its own order. One below
+    ``slack`` (1e-20) is passed over and counted. A larger one (1e-10, 1e-7) is followed as real arithmetic has it, by
+    an integral for each racer (`geometry.contest`), for one decision: noise that races again is refused, unless
+    ``slack`` is large enough to pass the epsilon over. Either law lies within 2 eps a racer of the law without an
+    epsilon; in float32, adding less than 2^-25 to a u above 1/2 changes nothing at all. ``log(-log(u + eps))``, the
+    logarithm of a negative number with probability eps, is refused beyond ``slack``.
+
+    A variate is a stand-in that passes ``isinstance(u, float)``; code that asks ``type(u) is float`` sees through it.
 
     Examples
     --------
@@ -133,6 +149,10 @@ LONGEST = 1e8
 """Seconds that a limit can have: three years, and no clock's end."""
 
 
+MOST_WORKERS = 1024
+"""Processes that can be asked for; more than any machine of today starts at once."""
+
+
 def _checked(
     arithmetic: str,
     mass_floor: float,
@@ -146,7 +166,7 @@ def _checked(
     check_known(arithmetic, ("float64", "rational"), "arithmetic")
     check_between(mass_floor, 0, 1, "mass_floor")
     check_between(slack, 0, 1, "slack")
-    check_at_least(workers, 1, "workers")
+    check_between(workers, 1, MOST_WORKERS, "workers")
     if max_branches is not None:
         check_at_least(max_branches, 1, "max_branches")
     if max_seconds is not None:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import cmath
 import heapq
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 
+from scd_analysis.common.foreign import TimeIsUpError, said
 from scd_analysis.errors import CannotEnumerate, InputError
 from scd_analysis.exact.alarm import alarm
 from scd_analysis.exact.arithmetic import Number, Sum, as_number
 from scd_analysis.exact.knowledge import Knowledge
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.numbers import StartOver, is_random
-from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.refusals import refuse, stop
 from scd_analysis.exact.run import Run, activate
 from scd_analysis.exact.torch.entries import mark_kept
 from scd_analysis.exact.torch.shadow import kept_from, random_ids
-from scd_analysis.exact.tree import Abandoned, Pending, Walk
+from scd_analysis.exact.tree import ENDLESS, Abandoned, Pending, Walk
 
 RunOnce = Callable[[Run], Hashable]
 
-REPEATS = 4
-"""Further runs of a sampler that met no choice: with a fair coin of its own it passes all with probability 1/16."""
+REPEATS = 8
+"""Paths that are run once more at least: a sampler with a fair coin of its own passes with probability 1/256."""
+
+
+def is_nan(value: float | complex | Decimal) -> bool:
+    """Tell NaN, a signalling one too, from all other numbers."""
+    return value.is_nan() if isinstance(value, Decimal) else cmath.isnan(value)
+
+
+MOST_ENDLESS = 50
+"""More paths without an end, where there is no budget, are refused: each is as long as it takes to become unlikely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,7 @@ def frozen(outcome: Any) -> Hashable:
     Raises
     ------
     CannotEnumerate
-        If it holds a variate that was never decided.
+        If it holds a variate that was never decided, or NaN, which is no outcome since it does not equal itself.
     InputError
         If it cannot be hashed.
     """
@@ -121,6 +133,8 @@ def _frozen(outcome: Any) -> Hashable:
         return tuple(_frozen(item) for item in outcome)
     if isinstance(outcome, dict):  # in one order, since dictionaries are equal in any
         return tuple(sorted(((key, _frozen(value)) for key, value in outcome.items()), key=lambda pair: repr(pair[0])))
+    if isinstance(outcome, (float, complex, Decimal)) and is_nan(outcome):
+        stop(f"sampler() returned {outcome!r}: NaN does not equal itself, so it cannot be counted as an outcome")
     try:
         hash(outcome)
     except Exception:  # a stranger's __hash__ may raise anything
@@ -141,10 +155,18 @@ class Explorer:
         Called now and then, and at the end, to see that no draw has escaped.
     heaviest_first
         Whether to run the heaviest branch first, as with a budget, so that many are known soon.
+    repeats
+        How many paths are run once more, where there are few.
     """
 
     def __init__(
-        self, run_once: RunOnce, limits: Limits, check: Callable[[], None], *, heaviest_first: bool = False
+        self,
+        run_once: RunOnce,
+        limits: Limits,
+        check: Callable[[], None],
+        *,
+        heaviest_first: bool = False,
+        repeats: int = REPEATS,
     ) -> None:
         self._run_once = run_once
         self._limits = limits
@@ -154,7 +176,10 @@ class Explorer:
         self._lightest_last = heaviest_first or limits.max_branches is not None or limits.max_seconds is not None
         self._heap: list[tuple[float, int, Pending]] = []
         self._kept: list[torch.Tensor] = []
-        self._first: tuple[Pending, Hashable] | None = None
+        self._endless = 0
+        self._repeats = repeats
+        self._repeated = 0
+        self._finished: list[tuple[Pending, Hashable]] = []
         self._walk: Walk | None = None  # of the sampler while it runs
         self.tally = Tally()
         self.put([Pending(Fraction(1) if limits.rational else 1.0, None, 0)])
@@ -189,9 +214,9 @@ class Explorer:
                 if time.monotonic() >= self._deadline:
                     break
                 self._branch(heapq.heappop(self._heap)[2])
-        if self._first and self.tally.branches == 1 and not self._heap:  # is there a source that nobody sees?
-            for _ in range(REPEATS):
-                self._repeat(*self._first)
+        if self._finished and not self._heap:  # is there a source that nobody sees?
+            for turn in range(self._repeats - self._repeated):
+                self._repeat(*self._finished[turn % len(self._finished)])
         self._check()
 
     def _interrupt(self) -> None:
@@ -210,19 +235,31 @@ class Explorer:
         for part in walk.left_out.parts():
             self.tally.left_out.add(part)
         if outcome is Abandoned:
+            self._check_endless(walk)
             return
         self.tally.branches += 1
         self.tally.add(outcome, [walk.mass])
-        if self.tally.branches == 1:
-            self._first = walk.end, outcome
         if self.tally.branches & (self.tally.branches - 1) == 0:  # at 1, 2, 4, 8, ... branches
+            self._finished.append((walk.end, outcome))
             self._check()
             self._repeat(walk.end, outcome)
+
+    def _check_endless(self, walk: Walk) -> None:
+        """Without a budget, a loop that makes more and more paths would never end."""
+        self._endless += walk.endless
+        if self._endless >= MOST_ENDLESS and not self._lightest_last and not self._limits.mass_floor:
+            stop(
+                f"{self._endless} paths of the sampler go on and on (to a probability below {ENDLESS:g}), as in a loop "
+                "that rejects until it accepts: pass max_branches, max_seconds or mass_floor, and get bounds; or write "
+                "it as a Loop, whose equal states are merged"
+            )
 
     def _walked(self, start: Pending) -> tuple[Walk, Hashable]:
         for _ in range(1000):
             limits = self._limits
-            walk = Walk(start, rational=limits.rational, floor=limits.mass_floor, deadline=self._deadline)
+            floor = max(limits.mass_floor, 0.0 if limits.rational else ENDLESS)
+            waiting = (self._heap[0][2].mass if self._heap else 0) if self._lightest_last else None
+            walk = Walk(start, rational=limits.rational, floor=floor, deadline=self._deadline, waiting=waiting)
             try:
                 return walk, self._once(walk)
             except Abandoned:
@@ -241,10 +278,15 @@ class Explorer:
                 outcome = frozen(outcome)
         except (CannotEnumerate, Abandoned, StartOver):
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, TimeIsUpError):
+            raise
+        except BaseException as error:
             if run.refused is not None:
                 raise run.refused from error
-            error.add_note(f"raised by the sampler on a branch of probability {float(walk.mass):.3g}")
+            where = f"on a branch of probability {float(walk.mass):.3g}"
+            if not isinstance(error, Exception):  # an exit would be taken for that of whoever asks for the law
+                raise InputError(f"sampler raised {said(error)} ({where})") from error
+            error.add_note(f"raised by the sampler {where}")
             raise
         finally:
             self._walk = None
@@ -260,6 +302,7 @@ class Explorer:
 
     def _repeat(self, end: Pending, outcome: Hashable) -> None:
         """Replay a finished path: the same choices must give the same outcome."""
+        self._repeated += 1
         walk = Walk(end, rational=self._limits.rational, floor=0.0, explore=False)
         try:
             again = self._once(walk)

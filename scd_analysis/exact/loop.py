@@ -1,6 +1,8 @@
 """A decode loop as a dynamic programme: equal states are merged, each is stepped once.
 
 The tree of a decoder of N tokens has as many leaves as the product of its steps' branches; its states are far fewer.
+A state that comes again, as in a loop that rejects until it accepts, is no new state: what returns to it is solved for
+by linear equations (`recurrence`), so such a loop ends, and its law is exact.
 """
 
 from __future__ import annotations
@@ -21,9 +23,14 @@ from scd_analysis.exact.knowledge import Memory
 from scd_analysis.exact.law import ExactLaw
 from scd_analysis.exact.numbers import is_random
 from scd_analysis.exact.progress import Report
+from scd_analysis.exact.recurrence import visits
 from scd_analysis.exact.refusals import refuse, stop
 from scd_analysis.exact.run import DrawKey, Run
 from scd_analysis.exact.torch.shadow import random_ids
+from scd_analysis.exact.tree import ENDLESS
+
+SAME = 1e-9
+"""How far apart the probabilities of two transitions may be that are said to be the same."""
 
 _PLAIN = (int, float, str, bytes, bool, complex, Fraction, type(None))
 
@@ -107,6 +114,7 @@ class _Programme:
     deadline: float  # of the monotonic clock
     tally: Tally = field(default_factory=Tally)
     transitions: dict[_Reached, _Transition] = field(default_factory=dict)
+    checked: set[_Reached] = field(default_factory=set)
 
     def transition(self, start: _Reached) -> _Transition:
         """Step a state, the first time along every branch."""
@@ -116,6 +124,30 @@ class _Programme:
         elif self.key is None:  # merged states ask for the same keys, so those must be forgotten by none of them
             _check_forgotten(found.asked & start.forgotten)
         return found
+
+    def check_again(self, start: _Reached) -> None:
+        """See that a state which has come again asks for nothing forgotten, and leads where it led before.
+
+        Raises
+        ------
+        CannotEnumerate
+            If it does not: then ``state_key`` merges states that are not alike.
+        """
+        if self.key is None:
+            self.transition(start)
+        if self.key is None or start in self.checked or time.monotonic() >= self.deadline:
+            return
+        self.checked.add(start)
+        before, branches = self.transitions[start], self.tally.branches
+        again = self._stepped(start)
+        self.tally.branches = branches
+        if before.left_out or again.left_out:
+            return
+        masses = [{end: float(p) for end, p in transition.reached} for transition in (before, again)]
+        if masses[0].keys() != masses[1].keys() or any(abs(p - masses[1][end]) > SAME for end, p in masses[0].items()):
+            stop(
+                f"state_key: two states with the key {start.key!r:.100} lead to different ones; it leaves something out"
+            )
 
     def _stepped(self, start: _Reached | None) -> _Transition:
         asked: set[DrawKey] = set()
@@ -136,7 +168,7 @@ class _Programme:
 
         seconds = None if self.limits.max_seconds is None else max(0.0, self.deadline - time.monotonic())
         limits = replace(self.limits, max_branches=None, mass_floor=0.0, max_seconds=seconds)
-        explorer = Explorer(run_once, limits, self.check)
+        explorer = Explorer(run_once, limits, self.check, repeats=4)  # in every state
         explorer.run()
         explorer.leave_rest()
         self.tally.branches += explorer.tally.branches
@@ -193,7 +225,7 @@ def _is_frozen(state: Any) -> bool:
 
 def _is_plain(state: Any) -> bool:
     if isinstance(state, _PLAIN):
-        return True
+        return not is_random(state)
     if isinstance(state, (tuple, frozenset)):
         return all(_is_plain(item) for item in state)
     if is_dataclass(state) and _is_frozen(state):
@@ -203,7 +235,7 @@ def _is_plain(state: Any) -> bool:
 
 def _refuse_variates(value: Any, depth: int = 6) -> None:
     """Only draws of our own interface outlive a step; a state that holds other variates is refused."""
-    if isinstance(value, _PLAIN) or depth == 0:
+    if depth == 0 or (isinstance(value, _PLAIN) and not is_random(value)):
         return
     if is_random(value) or (hasattr(value, "untyped_storage") and random_ids(value) is not None):
         refuse("keeping a variate in the state of a Loop", "only draws under keys named in Loop.live outlive a step")
@@ -239,18 +271,53 @@ def law_of_loop(
     first = programme._stepped(None)
     tally.left_out.add(first.left_out * one)
     layer = {end: (end, Sum([mass * one])) for end, mass in first.reached}
+    returned: dict[_Reached, Sum] = {}
+    floor = max(limits.mass_floor, 0.0 if limits.rational else ENDLESS)
     while layer:
         following: dict[_Reached, tuple[_Reached, Sum]] = {}
         for start, mass in sorted(((s, m.value) for s, m in layer.values()), key=lambda item: -item[1]):
             report(tally.branches, len(layer))
             if start.outcome is not None:
                 tally.add(start.outcome, [mass])
-            elif mass < limits.mass_floor or _spent(limits, tally, deadline):
+            elif start in programme.transitions:
+                programme.check_again(start)
+                returned.setdefault(start, Sum()).add(mass)
+            elif mass < floor or _spent(limits, tally, deadline):
                 tally.left_out.add(mass)
             else:
                 _push(programme.transition(start), mass, following, tally)
         layer = following
+    _settle({start: mass.value for start, mass in returned.items()}, programme)
     return tally.law(limits.rational)
+
+
+def _settle(returned: dict[_Reached, Number], programme: _Programme) -> None:
+    """Follow what has come back to states that were stepped before, however often it comes back."""
+    transitions, tally = programme.transitions, programme.tally
+    rows, leaving = {}, {}
+    for state, transition in transitions.items():
+        rows[state] = [(end, p) for end, p in transition.reached if end in transitions]
+        leaving[state] = transition.left_out + sum(p for end, p in transition.reached if end not in transitions)
+    numbers = visits(returned, rows, leaving)
+    came, went = Sum(returned.values()), Sum()
+    for state, number in numbers.items():
+        for end, p in transitions[state].reached:
+            if end.outcome is not None:
+                tally.add(end.outcome, [number * p])
+                went.add(number * p)
+            elif end not in transitions:
+                tally.left_out.add(number * p)
+                went.add(number * p)
+        tally.left_out.add(number * transitions[state].left_out)
+        went.add(number * transitions[state].left_out)
+    lost = came.value - went.value
+    if lost > (0 if programme.limits.rational else LOST):
+        tally.left_out.add(lost)
+        tally.notes.add("some states lead to each other without an end; their mass was left out")
+
+
+LOST = 1e-12
+"""Mass that comes to no end beyond this is no rounding."""
 
 
 def _push(transition: _Transition, mass: Number, following: dict[_Reached, tuple[_Reached, Sum]], tally: Tally) -> None:

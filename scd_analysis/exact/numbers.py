@@ -33,6 +33,11 @@ class RandomNumber:
 
     __slots__ = ()
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Pass for a float where code asks what it was given: ``isinstance(u, float)`` chooses a path in silence."""
+        return float
+
     def _arithmetic(self: Any, name: str, left: Any, right: Any) -> Any:
         other = right if left is self else left
         if _is_array(other):
@@ -73,6 +78,9 @@ class RandomNumber:
 
     def __mod__(self, other: Any) -> Any:
         return self - (self // other) * other
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
 
     def __pow__(self, other: Any) -> Any:
         return self._arithmetic("pow", self, other)
@@ -246,8 +254,8 @@ def is_random(value: Any) -> bool:
 
 def as_term(value: Any, known: Knowledge) -> Term:
     """Take a Python or NumPy number as a term of ``known``'s arithmetic."""
-    if isinstance(value, (Variate, Unknown)):
-        return value
+    if is_random(value):
+        return value  # type: ignore[no-any-return]
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         return known.number(value)
     return refuse("arithmetic with a variate", f"a {type(value).__name__} is no number")
@@ -255,7 +263,7 @@ def as_term(value: Any, known: Knowledge) -> Term:
 
 def is_nan(value: Term) -> bool:
     """Tell a constant NaN."""
-    return isinstance(value, float) and math.isnan(value)
+    return not is_random(value) and isinstance(value, float) and math.isnan(value)
 
 
 def new_variate(run: Run) -> Variate:
@@ -324,14 +332,31 @@ def _affine_sum(left: Variate, right: Variate, sign: int, what: str) -> Term:
         other, c, d = split_affine(right.chain)
         if rest == other:
             return affine(_then(left, rest), a + sign * c, b + sign * d)
-    return Unknown(what, "they have no common scale")
+    return _joined(left, right if sign > 0 else _then(right, then_affine(right.chain, -1, 0)), what)
+
+
+def _joined(left: Variate, right: Variate, what: str) -> Term:
+    """Add functions of two variates: a variate of its own, whose parts are used once it has decided."""
+    made = left.known.sum_of((left.source, left.chain), (right.source, right.chain), what)
+    if made is None:
+        return Unknown(what, "they have no common scale, and only sums and products of two variates are followed")
+    return Variate(left.known, *made)
+
+
+def _multiplied(left: Variate, right: Variate, what: str) -> Term:
+    """Multiply functions of two variates that are not negative, as the exponential of a sum of logarithms."""
+    if left.source == right.source or min(left.range()[0], right.range()[0]) < 0:
+        return Unknown(what, "it is no function of one variate, and the signs of its factors are not known")
+    logs = unary("log", left), unary("log", right)
+    made = _joined(*logs, what) if all(isinstance(log, Variate) for log in logs) else Unknown(what, "of its logarithms")  # type: ignore[arg-type]
+    return unary("exp", made)
 
 
 def _multiply(left: Any, right: Any) -> Term:
     if isinstance(left, Variate) and isinstance(right, Variate):
         if left.source == right.source and left.chain == right.chain:
             return power(left, 2)
-        return Unknown("a product of two variates", "it is no function of one variate")
+        return _multiplied(left, right, "a product of two variates")
     return affine(left, right, 0) if isinstance(left, Variate) else affine(right, left, 0)
 
 
@@ -340,7 +365,10 @@ def _divide(left: Any, right: Any) -> Term:
         if isinstance(left, Variate):
             if left.source == right.source and left.chain == right.chain:
                 return left.known.number(1)
-            return Unknown("a quotient of two variates", "it is no function of one variate")
+            inverse = power(right, -1)
+            if not isinstance(inverse, Variate):
+                return Unknown("a quotient of two variates", "the sign of its divisor is not known")
+            return _multiplied(left, inverse, "a quotient of two variates")
         below = power(right, -1)
         return affine(below, left, 0) if isinstance(below, Variate) else below if left != 0 else left
     if right == 0:
@@ -414,7 +442,11 @@ def _log(x: Variate) -> Term:
     if rest and rest[-1][0] == "exp" and shift == 0 and slope > 0:
         return affine(_then(x, rest[:-1]), 1, math.log(slope))
     if x.range()[0] < 0:
-        return Unknown("log", "its argument may be negative")
+        chance = x.known.chance_below(x.source, x.chain, 0)
+        if not x.known.passes_over(x.source, x.chain, chance):
+            return Unknown(
+                "log", f"its argument is negative with probability {float(chance):.3g}, more than slack allows"
+            )
     return _then(x, (*x.chain, ("log",)))
 
 
@@ -605,7 +637,7 @@ def extreme(values: Sequence[Term], *, largest: bool, what: str) -> int:
     known = variates[0][0].known
     if best is not None and not _surely_beaten(best, [v for v, _ in variates], largest=largest):
         if len(variates) > 1:
-            refuse(what, "a constant competes with several variates")
+            return _among_constants(variates, constants, best, largest=largest, what=what)
         variate, index = variates[0]
         wins = compare("gt" if largest else "lt", variate, best)
         return index if wins else next(i for value, i in constants if value == best)
@@ -613,6 +645,17 @@ def extreme(values: Sequence[Term], *, largest: bool, what: str) -> int:
         return variates[0][1]
     racers = [(value.source, value.chain) for value, _ in variates]
     return variates[known.first(racers, largest=largest, what=what)][1]
+
+
+def _among_constants(
+    variates: list[tuple[Variate, int]], constants: list[tuple[Any, int]], best: Any, *, largest: bool, what: str
+) -> int:
+    """Decide between variates and the best constant, which may be the largest of all."""
+    entries: dict[int, Any] = {index: (value.source, value.chain) for value, index in variates}
+    known = variates[0][0].known
+    entries[next(index for value, index in constants if value == best)] = known.number(best)
+    order = sorted(entries)
+    return order[known.first_of([entries[index] for index in order], largest=largest, what=what)]
 
 
 def _still_possible(variates: list[tuple[Variate, int]], best: Any, *, largest: bool) -> list[tuple[Variate, int]]:

@@ -19,12 +19,28 @@ _SOUGHT = {"searchsorted": 1, "digitize": 0}
 """Where NumPy's functions that look values up have those values."""
 
 
+_type_in_memory: Any = vars(np.ndarray)["dtype"].__get__
+
+
+def holds_objects(array: Any) -> bool:
+    """Tell an array of objects, whatever it says of itself."""
+    return bool(_type_in_memory(array).kind == "O")
+
+
 class VariateArray(np.ndarray[Any, Any]):
-    """An array of variates; converting it to another float type leaves them as they are."""
+    """An array of variates; converting it to another float type leaves them as they are.
+
+    In memory its entries are objects. It says that they are floats, since code that asks chooses a path in silence.
+    """
+
+    @property
+    def dtype(self) -> Any:
+        """The type that the entries stand for."""
+        return np.dtype(np.float64) if holds_objects(self) else _type_in_memory(self)
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         """Convert, unless variates would have to become floats."""
-        if self.dtype == object and np.issubdtype(np.dtype(dtype), np.floating):
+        if holds_objects(self) and np.issubdtype(np.dtype(dtype), np.floating):
             return self.copy()
         return super().astype(dtype, *args, **kwargs)
 
@@ -168,6 +184,14 @@ def binomial(n: Any, p: Any, size: Any = None) -> Any:
     return _filled(shape, [discrete.binomial(run, int(k), q) for k, q in rows], symbolic=False)
 
 
+def permuted(x: Any, *, axis: int | None = None, out: Any = None) -> Any:
+    """A permuted copy, each row along ``axis`` in an order of its own."""
+    array = np.asarray(x)
+    if array.ndim != 1 or axis not in (None, 0, -1) or out is not None:
+        refuse("permuted", "only a copy of an array of one dimension is followed")
+    return permutation(array)
+
+
 def permutation(x: Any, axis: int = 0) -> Any:
     """A permuted copy."""
     run = _running()
@@ -216,7 +240,7 @@ _COMMON: dict[str, Draw] = {
     "permutation": permutation,
     "shuffle": shuffle,
 }
-GENERATOR: dict[str, Draw] = {**_COMMON, "integers": integers}
+GENERATOR: dict[str, Draw] = {**_COMMON, "integers": integers, "permuted": permuted}
 LEGACY: dict[str, Draw] = {
     **_COMMON,
     "rand": rand,

@@ -21,6 +21,13 @@ ROUNDING = 1e-15
 """In float64, a branch of smaller conditional probability may be a rounding artefact: not run, its mass is reported."""
 
 
+ENDLESS = 1e-18
+"""In float64, a path of smaller probability is left out: one that rejects again and again has no other end."""
+
+YIELDS = 16
+"""With a budget, a path is left for a while when another one waits that is so many times heavier."""
+
+
 class Abandoned(BaseException):
     """A path too light or too late to be followed; not an ``Exception``, so that audited code cannot swallow it."""
 
@@ -82,10 +89,19 @@ class Walk:
         False to replay one finished path again, to see whether the sampler repeats itself.
     deadline
         Of the monotonic clock: a path that goes on after it is left out at its next fork; it may have no end.
+    waiting
+        Mass of the heaviest branch that waits to be run, if the heaviest are to be run first.
     """
 
     def __init__(
-        self, start: Pending, *, rational: bool, floor: float, explore: bool = True, deadline: float = math.inf
+        self,
+        start: Pending,
+        *,
+        rational: bool,
+        floor: float,
+        explore: bool = True,
+        deadline: float = math.inf,
+        waiting: Number | None = None,
     ) -> None:
         self._script = start.script()
         self._position = 0
@@ -96,8 +112,10 @@ class Walk:
         self._deadline = deadline
         self.rational = rational
         self.mass: Number = start.mass if explore else (Fraction(1) if rational else 1.0)
+        self._waiting = waiting
         self.closed = False
         self.abandoned = False
+        self.endless = False
         self._opening = False
         self.found: list[Pending] = []
         self.left_out = Sum()
@@ -191,8 +209,14 @@ class Walk:
             else:
                 heavy.append(pending)
         if not heavy:
+            self.endless = True
             self._abandon()
         taken = max(heavy, key=lambda pending: pending.mass)  # so that a budget is spent on the heaviest paths
+        if self._waiting is not None:
+            if taken.mass * YIELDS < self._waiting:
+                self.found += reversed(heavy)
+                self._abandon()
+            self._waiting = max(self._waiting, *(pending.mass for pending in heavy if pending is not taken), 0)
         self.found += (pending for pending in reversed(heavy) if pending is not taken)
         self.mass = taken.mass
         self._fork, self._branch = fork, taken.branch

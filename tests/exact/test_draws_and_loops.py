@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -179,3 +180,114 @@ def test_a_loop_refuses_more_processes_than_it_uses() -> None:
     decoder = Decoder(rational_tables(2, 2, seed=1), 2, 2, 2, "sjd")
     with pytest.raises(InputError, match="workers = 2"):
         exact_law(decoder.loop(), workers=2)
+
+
+# -- loops that reject until they accept -----------------------------------------------------------------------------
+
+ACCEPT = [Fraction(1, 2), Fraction(3, 10), Fraction(1, 5)]
+
+
+def rejecting(state: tuple[Any, int, bool], draws: Any) -> tuple[Any, int, bool]:
+    """Propose one of three, accept it in proportion to its weight; the state counts the proposals."""
+    token = draws.categorical(("proposal", state[1]), [1, 1, 1])
+    return token, state[1] + 1, draws.bernoulli(("accept", state[1]), ACCEPT[token])
+
+
+def accepted(state: tuple[Any, int, bool]) -> Any:
+    return state[0] if state[2] else None
+
+
+def test_rejection_is_solved_where_states_come_again() -> None:
+    loop = Loop(lambda: (None, 0, False), rejecting, accepted)
+    law = exact_law(loop, state_key=lambda state: state[2], arithmetic="rational", intercept=False)
+    assert law.probabilities == dict(enumerate(ACCEPT))
+    assert law.unexplored_mass == 0
+    assert law.branches == 7
+
+
+def test_rejection_of_tensors_is_solved() -> None:
+    import torch
+
+    def step(state: tuple[int, bool]) -> tuple[int, bool]:
+        token = int(torch.randint(0, 3, ()))
+        return token, bool(torch.rand((), dtype=torch.float64) < float(ACCEPT[token]))
+
+    law = exact_law(Loop(lambda: (0, False), step, lambda state: state[0] if state[1] else None))
+    assert_exact(law, {token: float(p) for token, p in enumerate(ACCEPT)})
+    assert law.unexplored_mass == 0
+
+
+def walk(start: int, end: int, up: Fraction) -> Loop:
+    def step(state: tuple[int, int], draws: Any) -> tuple[int, int]:
+        place, time = state
+        return place + (1 if draws.bernoulli(("step", time), up) else -1), time + 1
+
+    return Loop(lambda: (start, 0), step, lambda state: state[0] if state[0] in (0, end) else None)
+
+
+@given(st.integers(1, 6), st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_the_gambler_s_ruin(start: int, tenths: int) -> None:
+    """States that lead to each other both ways; closed form of the probability to reach 7 before 0."""
+    up = Fraction(tenths, 10)
+    odds = (1 - up) / up
+    expected = Fraction(start, 7) if odds == 1 else (1 - odds**start) / (1 - odds**7)
+    law = exact_law(walk(start, 7, up), state_key=lambda state: state[0], arithmetic="rational", intercept=False)
+    assert law[7] == expected
+    assert law[0] == 1 - expected
+    rounded = exact_law(walk(start, 7, up), state_key=lambda state: state[0], intercept=False)
+    assert rounded[7] == pytest.approx(float(expected), rel=1e-13)
+
+
+def test_a_key_that_leaves_something_out_is_refused() -> None:
+    """The third proposal is accepted in any case: a counter decides, which the key leaves out."""
+
+    def step(state: tuple[int, bool], draws: Any) -> tuple[int, bool]:
+        time = state[0] + 1
+        return time, time == 3 or draws.bernoulli(("accept", time), Fraction(1, 2))
+
+    loop = Loop(lambda: (0, False), step, lambda state: min(state[0], 2) if state[1] else None)
+    with pytest.raises(CannotEnumerate, match="state_key: two states"):
+        exact_law(loop, state_key=lambda state: state[1], intercept=False)
+    assert exact_law(loop, arithmetic="rational", intercept=False)[2] == Fraction(1, 2)
+
+
+def test_states_that_never_end_are_left_out_and_said() -> None:
+    def step(state: str, draws: Any) -> str:
+        if state == "start":
+            return "end" if draws.bernoulli("out", 0.25) else "a"
+        return "b" if state == "a" else "a"
+
+    law = exact_law(Loop(lambda: "start", step, lambda s: s if s == "end" else None), intercept=False)
+    assert law["end"] == 0.25
+    assert law.unexplored_mass == 0.75
+    assert any("without an end" in note for note in law.notes)
+
+
+def test_a_function_that_rejects_ends_by_a_budget_with_bounds() -> None:
+    """The heaviest paths first: a path that rejects for ever does not keep the others from being run."""
+
+    def sampler() -> int:
+        while True:
+            if (u := random.random()) < 0.3:
+                return int(u < 0.1)
+
+    law = exact_law(sampler, max_branches=60)
+    assert law.branches == 60
+    assert law.unexplored_mass < 1e-4
+    low, high = law.total_variation_bounds({1: 1 / 3, 0: 2 / 3})
+    assert low < 1e-12
+    assert high < 1e-4
+    assert exact_law(sampler).unexplored_mass < 1e-15  # without one it goes on to where nothing is left
+
+
+def test_a_function_whose_rejections_multiply_is_refused_without_a_budget() -> None:
+    def sampler() -> int:
+        while True:
+            token = random.randrange(3)
+            if random.random() < 0.9:
+                return token
+
+    with pytest.raises(CannotEnumerate, match=r"reject.*max_branches.*Loop"):
+        exact_law(sampler)
+    assert exact_law(sampler, max_branches=100).unexplored_mass < 0.01

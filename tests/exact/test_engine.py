@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from scd_analysis.errors import InputError, LawError, UnknownNameError
-from scd_analysis.exact import assert_exact, exact_law, exact_target_law
+from scd_analysis.exact import CannotEnumerate, assert_exact, exact_law, exact_target_law
 from tests.exact.test_kernels import Table, jacobi_decode
 from tests.exact.tiny_decoder import Decoder, rational_tables, target_law
 
@@ -100,6 +102,7 @@ def test_outcomes_become_hashable(outcome: Any, frozen: Any) -> None:
         ({"arithmetic": "decimal"}, "arithmetic"),
         ({"mass_floor": -1}, "mass_floor"),
         ({"workers": 0}, "workers"),
+        ({"workers": 10**9}, "workers = 1000000000: must lie between 1 and 1024"),
         ({"max_branches": 0}, "max_branches"),
         ({"intercept": False}, "intercept"),
         ({"slack": 2}, "slack"),
@@ -136,6 +139,43 @@ def _cyclic() -> list[Any]:
 def test_an_outcome_that_cannot_be_counted_is_an_error(outcome: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         exact_law(outcome)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        math.nan,
+        np.float32("nan"),
+        torch.tensor([1.0, math.nan]),
+        (1, [math.nan]),
+        complex(0, math.nan),
+        Decimal("sNaN"),
+    ],
+    ids=repr,
+)
+def test_nan_is_no_outcome(outcome: Any) -> None:
+    with pytest.raises(CannotEnumerate, match=r"returned .*NaN.* does not equal itself"):
+        exact_law(lambda: outcome)
+    assert exact_law(lambda: math.inf)[math.inf] == 1
+
+
+@pytest.mark.parametrize("exit_", [SystemExit(3), GeneratorExit(), asyncio.CancelledError()], ids=repr)
+def test_an_exit_of_the_sampler_is_an_error_and_no_exit(exit_: BaseException) -> None:
+    def sampler() -> int:
+        if torch.rand(()) < 0.25:
+            raise exit_
+        return 1
+
+    with pytest.raises(InputError, match=rf"sampler raised {type(exit_).__name__}.*probability 0\.25"):
+        exact_law(sampler)
+
+
+def test_an_interruption_by_the_user_is_none_of_the_sampler_s_errors() -> None:
+    def sampler() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exact_law(sampler)
 
 
 def test_what_is_equal_is_one_outcome() -> None:

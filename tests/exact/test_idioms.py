@@ -14,12 +14,13 @@ from scd_analysis.exact.engine import runner
 from scd_analysis.exact.explore import Explorer, Limits
 from scd_analysis.exact.interception import Watch, intercepted
 from scd_analysis.exact.law import ExactLaw
-from tests.exact import idioms_modes, idioms_moving, idioms_tokens
+from tests.exact import idioms_modes, idioms_moving, idioms_samplers, idioms_tokens
 from tests.exact.idioms import IDIOMS, Idiom
 from tests.exact.test_refusals import REFUSED
 
 assert idioms_modes  # importing them fills the table
 assert idioms_moving
+assert idioms_samplers
 assert idioms_tokens
 
 MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
@@ -40,7 +41,7 @@ def watch() -> Iterator[Watch]:
 
 
 def enumerated(sampler: Callable[[], Any], watch: Watch) -> ExactLaw:
-    explorer = Explorer(runner(sampler, False), Limits(), watch.check)
+    explorer = Explorer(runner(sampler, False), Limits(), watch.check, repeats=1)
     explorer.run()
     return explorer.tally.law(False)
 

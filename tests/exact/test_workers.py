@@ -93,8 +93,8 @@ def test_the_modes_of_the_caller_hold_in_the_processes(tmp_path: Path) -> None:
 
 def test_a_refusal_in_a_process_is_a_refusal() -> None:
     def sampler() -> Any:
-        u = torch.rand(9)
-        return bool(u[0] * u[1] < 0.5) if not any((u[2:] < 0.5).tolist()) and os.getpid() != here else 0
+        u = torch.rand(10)
+        return bool(u[0] * u[1] * u[2] < 0.5) if not any((u[3:] < 0.5).tolist()) and os.getpid() != here else 0
 
     here = os.getpid()
     with pytest.raises(CannotEnumerate, match=r"product of two variates at .*test_workers\.py"):

@@ -8,6 +8,7 @@ A chain is a tuple of steps, applied left to right to ``u`` in [0, 1):
 ``("exp",)``            x -> e^x
 ``("power", r)``        x -> x^r, for x >= 0 and r != 0
 ``("clamp", l, h)``     x -> min(max(x, l), h)
+``("law", L)``          x -> the quantile of L at x, L a law with ``cdf`` and ``quantile``
 ``("opaque", i, l, h)`` an increasing function with values in [l, h] that nobody can invert, one per i
 ======================  ===========================================================
 
@@ -60,6 +61,8 @@ def _apply(step: Step, x: Number) -> Number:
     if kind == "clamp":
         clamped: Number = min(max(x, step[1]), step[2])
         return clamped
+    if kind == "law":
+        return step[1].quantile(x)  # type: ignore[no-any-return]
     raise NotInvertible
 
 
@@ -128,6 +131,8 @@ def threshold(chain: Chain, constant: Number, *, strict: bool) -> tuple[bool, Nu
                 return (True, -1) if below else (True, 2)
             constant = _power(constant, 1 / step[1])
             below ^= step[1] < 0
+        elif kind == "law":
+            constant = step[1].cdf(constant)
         elif kind == "clamp":
             always = _clamp_decides(step, constant, below=below, include=include)
             if always is not None:

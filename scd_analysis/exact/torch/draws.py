@@ -10,7 +10,7 @@ import torch
 
 from scd_analysis.errors import LawError
 from scd_analysis.exact.arithmetic import Number, normalised
-from scd_analysis.exact.discrete import categorical, fair, permutation, without_replacement
+from scd_analysis.exact.discrete import binomial, categorical, fair, permutation, without_replacement
 from scd_analysis.exact.numbers import Term, Unknown, is_random, new_variate, unary
 from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
@@ -141,6 +141,13 @@ def _overwrite(run: Run, target: torch.Tensor, values: Sequence[Any]) -> torch.T
     return target
 
 
+def _binomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
+    trials, chances = given["count"], given["prob"]
+    rows = zip(_concrete(run, trials, "binomial"), _concrete(run, chances, "binomial"), strict=True)
+    values = [float(binomial(run, int(count), chance)) for count, chance in rows]
+    return torch.tensor(values, dtype=trials.dtype, device=trials.device).reshape(trials.shape)
+
+
 def _multinomial(run: Run, given: dict[str, Any]) -> torch.Tensor:
     weights, count = given["self"], given["num_samples"]
     if weights.dim() not in (1, 2) or weights.shape[-1] == 0 or count <= 0:
@@ -216,6 +223,7 @@ _HANDLERS: dict[str, Callable[[Run, dict[str, Any]], torch.Tensor]] = {
     "exponential_": _exponential,
     "bernoulli": _bernoulli,
     "bernoulli_": _bernoulli_inplace,
+    "binomial": _binomial,
     "native_dropout": _native_dropout,
     "multinomial": _multinomial,
     "randint": _randint,

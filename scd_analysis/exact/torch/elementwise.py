@@ -12,6 +12,7 @@ import torch
 from scd_analysis.exact import numbers
 from scd_analysis.exact.arithmetic import INFINITE
 from scd_analysis.exact.numbers import Term, is_random
+from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import Run
 from scd_analysis.exact.torch.entries import write_terms
 from scd_analysis.exact.torch.memory import plain_list
@@ -146,6 +147,12 @@ def _lerp(x: Entry, y: Entry, weight: Entry) -> Any:
     return _sum(x, _product(weight, difference))
 
 
+def _step(x: Entry, at_zero: Entry) -> Any:
+    if is_random(x):  # zero itself has no probability
+        return float(numbers.compare("gt", x, 0))
+    return at_zero if x == 0 else float(x > 0)
+
+
 def _product(a: Entry, b: Entry) -> Any:
     return numbers.binary("mul", a, b) if is_random(a) or is_random(b) else a * b
 
@@ -184,6 +191,9 @@ RULES: dict[str, Callable[..., Any]] = {
     "isposinf": lambda x: x is None,
     "isneginf": lambda x: x is None,
     "isfinite": lambda x: x is not None,
+    "heaviside": lambda x, at_zero: _step(x, at_zero),
+    "fmod": lambda x, y: numbers.binary("sub", x, _product(numbers.rounded(_divided(x, y), "trunc"), y)),
+    "frac": lambda x: numbers.binary("sub", x, numbers.rounded(x, "trunc")),
     "sign": lambda x: float(numbers.compare("gt", x, 0)) - float(numbers.compare("lt", x, 0)),
     "logical_not": lambda x: not numbers.compare("ne", x, 0),
     "floor_divide": lambda x, y: numbers.rounded(_divided(x, y), "floor"),
@@ -211,5 +221,10 @@ def converted(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     terms = entries(run, source, out.shape, source.dtype)
     how = (lambda x: numbers.compare("ne", x, 0)) if out.dtype == torch.bool else _rounded("trunc")
     places = [place for place, term in enumerate(terms) if is_random(term)]
-    write_terms(run, out, places, [how(terms[place]) for place in places])
+    decided = [how(terms[place]) for place in places]
+    if out.dtype != torch.bool:
+        least, most = torch.iinfo(out.dtype).min, torch.iinfo(out.dtype).max
+        if not all(least <= value <= most for value in decided):
+            refuse(f"a conversion to {out.dtype}", "a value does not fit, and what comes of it depends on the machine")
+    write_terms(run, out, places, decided)
     return out

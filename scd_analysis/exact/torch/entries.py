@@ -16,6 +16,9 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
     """Write terms, random or not, at row-major ``places`` of ``tensor``; its other entries hold numbers."""
     if not tensor.numel():
         return
+    if terms and all(isinstance(term, Undrawn) for term in terms):  # what stands there now is read by nobody
+        _postpone(run, tensor, places, terms)
+        return
     values = tensor.reshape(-1).clone()
     numbers = torch.zeros(tensor.numel(), dtype=torch.int64)
     for place, term in zip(places, terms, strict=True):
@@ -31,6 +34,14 @@ def write_terms(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Se
     shadow = shadow_of(run)
     if plain_item(numbers.any()) or shadow.knows(tensor):
         shadow.writable(tensor).copy_(numbers.view(tensor.shape))
+
+
+def _postpone(run: Run, tensor: torch.Tensor, places: Sequence[int], terms: Sequence[Term | Undrawn]) -> None:
+    numbers = [0] * tensor.numel()
+    for place, term in zip(places, terms, strict=True):
+        numbers[place] = register(run, term)
+    run.postponed = True
+    shadow_of(run).writable(tensor).copy_(torch.tensor(numbers, dtype=torch.int64).view(tensor.shape))
 
 
 def mark_kept(run: Run, kept: Sequence[torch.Tensor]) -> None:

@@ -166,7 +166,7 @@ def _as_shadow(shadow: Shadow, name: str, value: Any, *, target: bool) -> Any:
         return torch.zeros(value.shape, dtype=torch.int64) if ids is None else ids
     if isinstance(value, (list, tuple)):
         return [_as_shadow(shadow, name, item, target=target) for item in value]
-    return 0 if name in _DATA and isinstance(value, (int, float)) else value
+    return 0 if name in _DATA and isinstance(value, (int, float)) else value  # a variate has become a tensor
 
 
 def copy_out(run: Run, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,11 @@ import torch
 
 from scd_analysis.exact import numbers
 from scd_analysis.exact.numbers import is_random, to_float
+from scd_analysis.exact.numpy_draws import VariateArray, holds_objects
 from scd_analysis.exact.refusals import refuse
 from scd_analysis.exact.run import active, current
 from scd_analysis.exact.torch.entries import write_terms
-from scd_analysis.exact.torch.shadow import random_ids, read_terms, scalar_term, shadow_of
+from scd_analysis.exact.torch.shadow import random_ids, read_terms, scalar_term, shadow_of, tensors_in
 
 
 def _item(func: Any, args: Any, kwargs: Any) -> Any:
@@ -63,14 +64,14 @@ def _numpy(func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
     array = np.empty(args[0].numel(), dtype=object)
     array[:] = read_terms(run, args[0])
-    array = array.reshape(tuple(args[0].shape))
+    array = array.reshape(tuple(args[0].shape)).view(VariateArray)
     array.setflags(write=False)
     return array
 
 
 def _any_random(data: Any) -> bool:
     if isinstance(data, np.ndarray):
-        return data.dtype == object and any(is_random(entry) for entry in data.flat)
+        return holds_objects(data) and any(is_random(entry) for entry in data.flat)
     if isinstance(data, (list, tuple)):
         return any(_any_random(entry) for entry in data)
     return is_random(data)
@@ -109,6 +110,13 @@ def _refused(func: Any, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
+def _called_back(func: Any, args: Any, kwargs: Any) -> Any:
+    """Refuse what hands the values in memory to a function of Python's, without any operation of PyTorch's."""
+    if any(random_ids(value) is not None for value in tensors_in((*args, *kwargs.values()))):
+        refuse(func.__name__, "it hands the values of variates to a function")
+    return func(*args, **kwargs)
+
+
 def _shown(func: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(args[0], torch.Tensor) and random_ids(args[0]) is not None:
         refuse("formatting a tensor of variates", "their values are not decided")
@@ -130,6 +138,9 @@ METHODS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "__reduce_ex__": _refused,
     "__deepcopy__": _refused,
     "data_ptr": _refused,
+    "apply_": _called_back,
+    "map_": _called_back,
+    "map2_": _called_back,
     "__dlpack__": _refused,
 }
 """Methods of tensors that never reach the dispatcher."""

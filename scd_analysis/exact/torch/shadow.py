@@ -73,11 +73,14 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     """Draw what was postponed in ``tensor``, row-major, and write it down."""
     if not run.postponed or run.shadow is None:
         return
-    for dim in (d for d, stride in enumerate(tensor.stride()) if stride == 0 and tensor.shape[d] > 1):
-        tensor = tensor.narrow(dim, 0, 1)  # expanded: the same entries again
     ids = run.shadow.ids(tensor)
     if ids is None:
         return
+    if ids.numel() == 1:
+        _settle_one(run, tensor, ids)
+        return
+    for dim in (d for d, stride in enumerate(tensor.stride()) if stride == 0 and tensor.shape[d] > 1):
+        tensor, ids = tensor.narrow(dim, 0, 1), ids.narrow(dim, 0, 1)  # expanded: the same entries again
     numbers = plain_list(ids.reshape(-1))
     places = [place for place, number in enumerate(numbers) if isinstance(run.terms[number], Undrawn)]
     if not places:
@@ -90,6 +93,17 @@ def settle(run: Run, tensor: torch.Tensor) -> None:
     with quietly(), torch.inference_mode():  # the only mode in which tensors that were made in it may be written to
         tensor.detach().copy_(torch.tensor(values, dtype=tensor.dtype).view(tensor.shape))
         ids.copy_(torch.tensor(numbers, dtype=torch.int64).view(ids.shape))
+
+
+def _settle_one(run: Run, tensor: torch.Tensor, ids: torch.Tensor) -> None:
+    """Draw the only entry, as most code compares one number at a time."""
+    term = run.terms[int(plain_item(ids))]
+    if not isinstance(term, Undrawn):
+        return
+    value = term.draw()
+    with quietly(), torch.inference_mode():
+        tensor.detach().fill_(value)
+        ids.fill_(0)
 
 
 def read_terms(run: Run, tensor: torch.Tensor) -> list[Any]:
@@ -116,8 +130,9 @@ def random_ids(tensor: torch.Tensor) -> torch.Tensor | None:
         return None
     if run.thread != threading.get_ident():
         return refuse("looking at a tensor", "another thread does it") if run.shadow.knows(tensor) else None
-    settle(run, tensor)
-    return run.shadow.ids(tensor)
+    with torch._C._DisableTorchDispatch():  # the engine's own reading; the mode would be asked of each of its steps
+        settle(run, tensor)
+        return run.shadow.ids(tensor)
 
 
 def scalar_term(tensor: torch.Tensor) -> Any:
