@@ -183,19 +183,25 @@ class KernelSeen:
     processed: Callable[[Any], Any]
 
 
-def as_model(model: Any) -> ModelSeen:
+def as_model(model: Any, called: str = "model") -> ModelSeen:
     """Read a target model.
+
+    Parameters
+    ----------
+    model : TargetModel
+    called : str
+        What it is called in messages.
 
     Raises
     ------
     InputError
         If it lacks a part of the contract, or raises when it is looked at.
     """
-    vocab_size, num_tokens = _size(model, "vocab_size"), _size(model, "num_tokens")
-    asked = attribute(model, "next_token_probs", "model")
+    vocab_size, num_tokens = _size(model, "vocab_size", called), _size(model, "num_tokens", called)
+    asked = attribute(model, "next_token_probs", called)
     if not callable(asked):
-        raise InputError("model.next_token_probs is not a method: an audit needs the law of every token")
-    return ModelSeen(vocab_size, num_tokens, _grid_width(model, num_tokens), asked)
+        raise InputError(f"{called}.next_token_probs is not a method: an audit needs the law of every token")
+    return ModelSeen(vocab_size, num_tokens, _grid_width(model, num_tokens, called), asked)
 
 
 def is_model(found: Any, called: str) -> bool:
@@ -284,20 +290,20 @@ def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
     return xarray is not None and isinstance(value, xarray.Dataset)
 
 
-def _size(model: Any, name: str) -> int:
-    value = attribute(model, name, "model")
-    with foreign(f"model.{name} raised"):
+def _size(model: Any, name: str, called: str) -> int:
+    value = attribute(model, name, called)
+    with foreign(f"{called}.{name} raised"):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise InputError(f"model.{name} = {value!r}: a model states it as an integer")
-    check_at_least(int(value), 1, f"model.{name}")
-    check_between(int(value), 1, LARGEST[name], f"model.{name}")
+            raise InputError(f"{called}.{name} = {value!r}: a model states it as an integer")
+    check_at_least(int(value), 1, f"{called}.{name}")
+    check_between(int(value), 1, LARGEST[name], f"{called}.{name}")
     return int(value)
 
 
-def _grid_width(model: Any, num_tokens: int) -> int | None:
-    width = attribute(model, "grid_width", "model")
+def _grid_width(model: Any, num_tokens: int, called: str) -> int | None:
+    width = attribute(model, "grid_width", called)
     if width is None:
-        grid = attribute(model, "grid", "model")  # (rows, columns)
+        grid = attribute(model, "grid", called)  # (rows, columns)
         width = grid[-1] if isinstance(grid, (tuple, list)) and grid else None
     if isinstance(width, (int, np.integer)) and 1 < width < num_tokens:
         return int(width)

@@ -10,6 +10,7 @@ import numpy as np
 
 from scd_analysis.audit.draws import Draws
 from scd_analysis.audit.judges import Judge
+from scd_analysis.audit.named import NAMED, DraftModel, strongest, with_named
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs
@@ -22,6 +23,9 @@ from scd_analysis.validate import LAW_TOLERANCE
 
 FALSE_DISCOVERY_RATE = 0.05
 CERTIFICATE_DELTA = 0.05
+CLEAR_LEAD = 5.0
+"""Lead in ln E of a named fault over the next (nats) beyond which nothing more need be looked at."""
+
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
 SMALLEST_CHUNK_OF_LONG = 4
 """A few long sequences tell enough for some bettors to learn from, which they do between chunks."""
@@ -79,13 +83,17 @@ class SampleEvidence:
     target : Target
     rng : numpy.random.Generator
         Randomises the PIT.
+    draft : DraftModel, optional
+        With it the named faults are bet on.
     """
 
-    def __init__(self, target: Target, rng: np.random.Generator) -> None:
-        self.target, self._rng = target, rng
+    def __init__(self, target: Target, rng: np.random.Generator, draft: DraftModel | None = None) -> None:
+        self.target, self._rng, self.draft = target, rng, draft
         self.portfolio: Portfolio = standard_portfolio(
             target.vocab_size, target.num_tokens, target.companions, target.grid_width
         )
+        if draft is not None:
+            self.portfolio = with_named(self.portfolio, NAMED)
         countable = target.countable_law()
         self._bounds = None if countable is None else TotalVariation(*countable, CONCENTRATIONS)
         self._whole = countable is not None and countable[1] == "whole sequences"
@@ -94,8 +102,9 @@ class SampleEvidence:
         self._seen = self._open_sequences = self._open_tokens = 0
 
     def batch(self, tokens: Longs) -> Batch:
-        """Look the target's laws up."""
-        return self.target.batch(tokens, self._rng)
+        """Look the target's laws up, and those of the draft model."""
+        batch = self.target.batch(tokens, self._rng)
+        return batch if self.draft is None else self.draft.beside(batch)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet and return ln E after each sequence."""
@@ -128,11 +137,16 @@ class SampleEvidence:
         return tuple(out)
 
     def diagnosis(self, seen: int) -> Diagnosis:
-        """Say what tokens alone suggest, after ``seen`` sequences."""
+        """Say what tokens alone suggest, after ``seen`` sequences; a fault is named where the draft model is known."""
         findings, first = self.findings(), self.impossible
+        told = tuple(f.message for f in findings[:4])
+        named = None if self.draft is None or first is not None else strongest(self.portfolio, NAMED)
+        if named is not None:
+            fault, _, lead = named
+            return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
         cause = findings[0].message if findings else "many small departures together"
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
-        return Diagnosis(None, cause, position, None, sequence, None, tuple(f.message for f in findings[:4]), 0.0)
+        return Diagnosis(None, cause, position, None, sequence, None, told, 0.0)
 
     def repeated(self) -> Standing:
         """Where the bets on sequences that come again stand."""
@@ -231,6 +245,13 @@ class SampleJudge(Judge[Batch]):
         """See :class:`SampleEvidence`."""
         return self.evidence.certificate()
 
+    def is_diagnosed(self) -> bool:
+        """Whether one of the named faults leads clearly, or none is bet on."""
+        if self.evidence.draft is None or self.evidence.portfolio.impossible:
+            return True
+        named = strongest(self.evidence.portfolio, NAMED)
+        return named is not None and named[2] >= CLEAR_LEAD
+
     @property
     def taken(self) -> tuple[str, str]:
         """Token for token, or sequential."""
@@ -239,5 +260,5 @@ class SampleJudge(Judge[Batch]):
         return "sequential", "the subject shows finished sequences only, which are bet on token by token"
 
     def diagnosis(self) -> Diagnosis | None:
-        """Tokens alone do not say which condition broke; the findings rank what they suggest."""
+        """Say what tokens suggest; which condition broke they say only where the draft model is known."""
         return self.evidence.diagnosis(self.seen) if self.refuted else None

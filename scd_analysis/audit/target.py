@@ -29,6 +29,8 @@ class Target:
         See :class:`scd_analysis.contracts.TargetModel`.
     timeout : float, optional
         Seconds that one call of it may take.
+    name : str
+        Of the model, for messages.
 
     Raises
     ------
@@ -39,8 +41,10 @@ class Target:
     laws_apart = 0.0
     """Total variation within which a law is known, where it was recorded more than once."""
 
-    def __init__(self, model: Any, timeout: float | None = None) -> None:
-        self._model, self._timeout = as_model(model), timeout
+    _called = "model.next_token_probs"
+
+    def __init__(self, model: Any, timeout: float | None = None, name: str = "model") -> None:
+        self._model, self._timeout, self._called = as_model(model, name), timeout, f"{name}.next_token_probs"
         self.vocab_size, self.num_tokens = self._model.vocab_size, self._model.num_tokens
         self.grid_width = self._model.grid_width
         self._table: Tabulated | None = None
@@ -85,7 +89,7 @@ class Target:
             at = np.unravel_index(int(gap.argmax()), gap.shape)
             where = ", ".join(str(int(i)) for i in at)
             values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
-            raise error(f"model.next_token_probs(...)[{where}] = {values}: the law {what}")
+            raise error(f"{self._called}(...)[{where}] = {values}: the law {what}")
 
     def countable_law(self) -> tuple[Floats, str] | None:
         """Return the law of what a certificate can count, and its name: whole sequences, or else the first token.
@@ -116,21 +120,25 @@ class Target:
 
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : tokens.shape[1] - 1]
-        name = f"model.next_token_probs(Long{list(prefixes.shape)})"
+        name = f"{self._called}(Long{list(prefixes.shape)})"
         laws = guarded(name, lambda: self._read(prefixes), self._timeout)
-        check_model_laws(laws, (*tokens.shape, self.vocab_size), "model.next_token_probs(...)")
+        check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)")
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
     def _read(self, prefixes: Longs) -> Floats:
-        return as_array(self._model.next_token_probs(model_input(prefixes)), "model.next_token_probs(...)")
+        return as_array(self._model.next_token_probs(model_input(prefixes)), f"{self._called}(...)")
 
     def _write_out(self) -> Tabulated:
+        """Write the laws out, with the companion laws that follow from them."""
+        return tabulate(self._rows())
+
+    def _rows(self) -> tuple[Floats, ...]:
         """Ask for the law after every prefix; token 0 fills up the rest of a prefix."""
         every = np.arange(self.vocab_size ** (self.num_tokens - 1))
         powers = self.vocab_size ** np.arange(self.num_tokens - 1, -1, -1)
         laws = self.ask((every[:, None] * self.vocab_size // powers) % self.vocab_size)
         stride = [self.vocab_size ** (self.num_tokens - 1 - j) for j in range(self.num_tokens)]
-        return tabulate(tuple(laws[::step, j] for j, step in enumerate(stride)))
+        return tuple(laws[::step, j] for j, step in enumerate(stride))
 
     def batch(self, tokens: Longs, rng: np.random.Generator) -> Batch:
         """Return sequences Long[S, N] with their laws, ready to be bet on.

@@ -28,6 +28,7 @@ from scd_analysis.errors import InputError, TraceError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
+from scd_analysis.evidence.repeats import SHARED_SEED
 from scd_analysis.evidence.resolution import one_observation
 
 SAMPLES_SHARE = 0.25
@@ -98,7 +99,7 @@ class ConditionsJudge(Judge[Part]):
         strongest = max(running, key=lambda r: r.log_e_value, default=None)
         log_e_value = math.inf if violations else strongest.log_e_value if strongest else 0.0
         observations = max((r.observations for r in running), default=0)
-        message = violations[0].message if violations else strongest.best[1] if strongest else ""
+        message = violations[0].message if violations else _told(strongest, diagnosis) if strongest else ""
         if diagnosis is not None and diagnosis.condition is condition:
             status, message = "broken", diagnosis.cause
         elif log_e_value >= ESTABLISHED:
@@ -152,12 +153,12 @@ class ConditionsJudge(Judge[Part]):
     def findings(self) -> tuple[Finding, ...]:
         """Checks, then processes with more than a nat."""
         checks = [Finding(v.check.name, v.message, math.inf, True) for v in self.watch.violations.values()]
-        running = self.watch.running
+        running, diagnosis = self.watch.running, self.diagnosis()
         log_e_values = np.array([r.log_e_value for r in running])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
         spoken = [
-            Finding(running[i].process.name, running[i].best[1], running[i].log_e_value, bool(stands[i]))
+            Finding(running[i].process.name, _told(running[i], diagnosis), running[i].log_e_value, bool(stands[i]))
             for i in ranked
         ]
         return (*checks, *spoken)
@@ -176,6 +177,14 @@ class ConditionsJudge(Judge[Part]):
         reports = self.conditions()
         found = {report.condition.value: report.resolution for report in reports if report.resolution is not None}
         return {self.grade: found | {condition.value: 1.0 for condition in self.untested()}}
+
+
+def _told(running: Running, diagnosis: Diagnosis | None) -> str:
+    """What a process says; of another condition than the broken one, it is not claimed that this is so."""
+    message = running.best[1]
+    if diagnosis is None or diagnosis.condition is None or running.process.condition is diagnosis.condition:
+        return message
+    return f"{diagnosis.condition.value} explains it: as if {message}"
 
 
 class TraceJudge(ConditionsJudge[xr.Dataset]):
@@ -288,7 +297,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if found is not None or not self.refuted or self._evidence is None:
             return found
         suggested, repeated = self._evidence.diagnosis(self.seen), self._evidence.repeated()
-        if repeated.log_e_value < ESTABLISHED:
+        if repeated.log_e_value < ESTABLISHED or repeated.message != SHARED_SEED:
             return suggested
         return replace(suggested, condition=Condition.INDEPENDENCE, cause=repeated.message)
 

@@ -210,7 +210,7 @@ class Verdict:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
         if self.is_enumerated:
             return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
-        if self.condition is not None and self.record.get("grade") != "kernel":
+        if self.condition is not None and self.record.get("grade") not in ("kernel", "samples"):
             return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else EVERY_RULE)
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED

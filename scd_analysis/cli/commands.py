@@ -235,6 +235,9 @@ def audit(
         str | None,
         typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
     ] = None,
+    draft_model: Annotated[
+        str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -263,6 +266,7 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
             rule=rule,
+            draft_model=None if draft_model is None else resolve_model(draft_model),
         )
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)

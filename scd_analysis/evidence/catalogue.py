@@ -7,6 +7,7 @@ import numpy as np
 from scd_analysis.evidence.directed import Directed, DirectedByPosition
 from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
 from scd_analysis.evidence.features import features, features_of_long_sequences, sharpness_by_place
+from scd_analysis.evidence.occurrences import of_occurrences
 from scd_analysis.evidence.openings import Openings
 from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
@@ -58,6 +59,7 @@ def standard_portfolio(
         Family("pit-pairs", 0.3, PitPairs((3, 6))),
         Family("repeats", 0.5, Repeats()),
         Family("directed", 4, Directed(directions, PRIOR_TOKENS)),
+        *of_occurrences(num_tokens, together=vocab_size <= MOST_RIDGE_VOCABULARY),
     ]
     if vocab_size <= MOST_RIDGE_VOCABULARY:
         families.append(Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)))

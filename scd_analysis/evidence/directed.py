@@ -71,10 +71,12 @@ class Directed:
     features : tuple of Feature
     prior_tokens : tuple of float
         The grid of c: how many tokens the prior at no bet is worth. One arm a feature and prior.
+    name : str
+        In the names of arms.
     """
 
-    def __init__(self, features: tuple[Feature, ...], prior_tokens: tuple[float, ...]) -> None:
-        self._features = features
+    def __init__(self, features: tuple[Feature, ...], prior_tokens: tuple[float, ...], name: str = "directed") -> None:
+        self._features, self._name = features, name
         self._priors = np.asarray(prior_tokens, dtype=np.float64)
         self._score = np.zeros(len(features))
         self._information = np.zeros(len(features))
@@ -84,7 +86,7 @@ class Directed:
     @property
     def arms(self) -> tuple[str, ...]:
         """Name each feature and prior."""
-        return tuple(f"directed:{f.name}:{c:g}" for f in self._features for c in self._priors)
+        return tuple(f"{self._name}:{f.name}:{c:g}" for f in self._features for c in self._priors)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, in order, knowing all tokens before it."""

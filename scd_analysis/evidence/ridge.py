@@ -28,12 +28,21 @@ class RidgeTilt:
         The grid of c.
     by_position : bool
         Whether each position learns its own theta.
+    name : str, optional
+        In the names of arms, where a portfolio has several tilts.
     """
 
     def __init__(
-        self, features: tuple[Feature, ...], num_tokens: int, prior_tokens: tuple[float, ...], *, by_position: bool
+        self,
+        features: tuple[Feature, ...],
+        num_tokens: int,
+        prior_tokens: tuple[float, ...],
+        *,
+        by_position: bool,
+        name: str = "",
     ) -> None:
         self._features, self._priors, self._by_position = features, prior_tokens, by_position
+        self._name = f"{name}:" if name else ""
         width = len(features)
         groups = num_tokens if by_position else 1
         self._score = np.zeros((groups, width))
@@ -44,7 +53,7 @@ class RidgeTilt:
     def arms(self) -> tuple[str, ...]:
         """Name each prior."""
         kind = "by-position" if self._by_position else "pooled"
-        return tuple(f"ridge-{kind}:{c:g}" for c in self._priors)
+        return tuple(f"ridge-{kind}:{self._name}{c:g}" for c in self._priors)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet with what was learned from earlier batches, then learn."""

@@ -103,8 +103,8 @@ def test_a_trace_by_hand():
     assert trace.nfe.values.tolist() == [3]
 
 
-STANDS = ledger("generate: assisted generation of this release is not refuted at 1e-7", 2e-7)
-FINDS = ledger("generate: planted faults are refuted and named", 3e-7)
+STANDS = ledger("generate: assisted generation of this release is not refuted at 1e-7", 3e-7)
+FINDS = ledger("generate: planted faults are refuted and named", 4e-7)
 
 
 @pytest.mark.slow
@@ -168,10 +168,32 @@ def test_a_model_that_drafts_for_itself(model):
     assert audit(subject, alpha=1e-7, max_sequences=64, progress=False).outcome is not Outcome.REFUTED
 
 
-def test_prompt_lookup_shows_tokens(model):
-    subject = sampled(model, prompt_lookup_num_tokens=2)
-    assert subject(None, 3, 0).shape == (3, 6)
-    assert subject.target_model.is_assisted
+def test_prompt_lookup_is_recorded_with_point_masses(model):
+    """The prompt repeats itself, so that there is something to look up; no draw is changed."""
+    options = {"prompt_lookup_num_tokens": 2, "input_ids": PROMPT * 2}
+    subject = sampled(model, **options)
+    trace = subject(None, 12, 0).load()
+    validate(trace)
+    assert subject.target_model.is_looked_up
+    assert trace.attrs["method"] == "prompt lookup"
+    np.testing.assert_array_equal(trace.tokens, sampled(model, record=None, **options)(None, 12, 0))
+    drafted = trace.draft_token.notnull()
+    assert 0 < int(trace.accepted.sum()) < int(drafted.sum())
+    assert float(trace.draft_prob_of_token.where(drafted).min()) == 1
+    assert sampled(model, record=None, **options)(None, 2, 0).shape == (2, 6)
+
+
+@pytest.mark.slow
+def test_prompt_lookup_stands_and_a_wrong_draw_is_named(model, monkeypatch):
+    """Of the most probable token at every slot in place of a draw, the trace says verification."""
+    subject = sampled(model, prompt_lookup_num_tokens=2, input_ids=PROMPT * 2)
+    verdict = audit(subject, alpha=1e-7, max_sequences=64, progress=False)
+    assert verdict.outcome is not Outcome.REFUTED
+    assert verdict.record["grade"] == "trace"
+    monkeypatch.setattr(torch, "multinomial", lambda probs, num_samples: probs.argmax(-1, keepdim=True))
+    verdict = audit(subject, max_sequences=300, progress=False)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.condition is Condition.VERIFICATION
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from scd_analysis import Outcome, audit
 from scd_analysis.errors import InputError, LawError
 from scd_analysis.evidence import e_benjamini_hochberg, make_batch, randomised_pit
+from scd_analysis.evidence.repeats import FREQUENT, SHARED_SEED, Repeats
 from scd_analysis.subjects import ancestral
 from tests.statistics import ledger
 
@@ -69,3 +70,25 @@ def test_batches_are_checked() -> None:
     laws[0, 1] = math.nan
     with pytest.raises(LawError, match=r"target_probs\[0, 1, 0\] = nan"):
         make_batch(np.zeros((2, 3), dtype=np.int64), laws, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"), [("a seed for two", SHARED_SEED), ("a pool", SHARED_SEED), ("a wrong law", FREQUENT)]
+)
+def test_a_shared_seed_is_told_from_a_wrong_law(fault: str, message: str) -> None:
+    """In a small space sequences come again under any law: there only those that come twice in a row tell of seeds.
+
+    Wrong at most with the tail of a normal variable at 4 standard deviations.
+    """
+    rng, num_tokens = np.random.default_rng(2), 12 if fault == "a pool" else 3
+    tokens = rng.integers(3, size=(300, num_tokens))
+    if fault == "a seed for two":
+        tokens[1::2] = tokens[::2]
+    elif fault == "a pool":
+        tokens[30:] = tokens[rng.integers(30, size=270)]
+    else:
+        tokens[rng.random(300) < 0.5] = 0
+    bettor = Repeats()
+    growth = bettor.bet(make_batch(tokens, np.full((*tokens.shape, 3), 1 / 3), np.zeros(tokens.shape))).sum(axis=0)
+    assert growth.max() > np.log(1e6)
+    assert bettor.describe(int(growth.argmax())) == message

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scd_analysis.audit.adapters.generate_target import GenerateTarget, check_options, quiet, with_end
-from scd_analysis.audit.adapters.generate_trace import Generated, Verified, can_watch, make_trace, watching
+from scd_analysis.audit.adapters.generate_trace import Generated, Verified, make_trace, watcher
 from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
@@ -36,7 +36,10 @@ class Generate:
     def __init__(self, model: Any, options: dict[str, Any], record: str | None) -> None:
         self._model, self._options = model, options
         self.target_model = GenerateTarget(model, options)
-        self._record = record if self.target_model.has_draft_laws and can_watch() else None
+        target = self.target_model
+        drafted = target.is_assisted and target.is_sampled and record is not None
+        self._watching = watcher(looked_up=target.is_looked_up) if drafted else None
+        self._record = None if self._watching is None else record
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Any:
         """Draw sequences, Long[num_sequences, N], or a trace of them; ``model`` is not used."""
@@ -47,7 +50,7 @@ class Generate:
             for start in range(0, num_sequences, rows):
                 seen: list[Verified] = []
                 fresh()
-                with watching(seen) if self._record else nullcontext():
+                with nullcontext() if self._watching is None else self._watching(seen):
                     tokens, lengths = self._generate(min(rows, num_sequences - start))
                 out += [Generated(own, length, seen) for own, length in zip(tokens, lengths, strict=True)]
         if not self._record:
@@ -59,7 +62,7 @@ class Generate:
             end_tokens=np.zeros(0, dtype=np.int64) if ends is None else ends.cpu().numpy(),
             vocab_size=target.vocab_size,
             record=self._record,
-            method="assisted generation",
+            method="prompt lookup" if target.is_looked_up else "assisted generation",
             model=type(self._model).__name__,
             seed=seed,
             device=str(self._model.device),
@@ -130,9 +133,10 @@ def generate(model: Any, assistant: Any = None, /, *, record: str | None = "laws
         print(scd_analysis.audit(subject, alpha=1e-6, max_sequences=3000))
 
     Assisted generation with sampling is watched at the library's verification function, so that the condition that
-    broke can be named. Greedy calls are checked token for token: every law is the point mass on the largest entry.
-    After an end-of-sequence token nothing is drawn: what follows is filled with it, in law and sequence. For a decoding
-    loop of your own around such a model, ``generate(model, ...).target_model`` is its target law.
+    broke can be named; prompt lookup is watched where it proposes drafts, which are point masses. Greedy calls are
+    checked token for token: every law is the point mass on the largest entry. After an end-of-sequence
+    token nothing is drawn: what follows is filled with it, in law and sequence. For a decoding loop of your own around
+    such a model, ``generate(model, ...).target_model`` is its target law.
 
     Parameters
     ----------

@@ -140,8 +140,8 @@ class GenerateTarget:
     prompt : Long[1, P]
     end_tokens : Long[E] or None
         End-of-sequence tokens.
-    is_assisted, is_sampled, has_draft_laws : bool
-        Whether tokens are drafted, drawn, and verified against laws of drafts.
+    is_assisted, is_sampled, is_looked_up : bool
+        Whether tokens are drafted, drawn, and drafted from the text so far, so that drafts are point masses.
 
     Parameters
     ----------
@@ -167,8 +167,7 @@ class GenerateTarget:
             raise InputError(f"num_return_sequences = {prepared.config.num_return_sequences}: must be 1")
         check_ends({name: getattr(prepared.config, name, None) for name in ENDS})
         self.is_sampled = bool(prepared.config.do_sample)
-        is_looked_up = getattr(prepared.config, "prompt_lookup_num_tokens", None) is not None
-        self.has_draft_laws = self.is_assisted and self.is_sampled and not is_looked_up
+        self.is_looked_up = getattr(prepared.config, "prompt_lookup_num_tokens", None) is not None
         self.prompt = prepared.prompt
         self.end_tokens: Tensor | None = getattr(prepared.config, "_eos_token_tensor", None)
         self.num_tokens = int(prepared.config.max_length) - self.prompt.shape[1]

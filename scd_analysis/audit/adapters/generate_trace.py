@@ -13,8 +13,8 @@ Tokens that the library draws without drafts (the last one of a sequence, mostly
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +67,61 @@ class Generated:
     verified: list[Verified]
 
 
-def can_watch() -> bool:
-    """Whether this version of transformers has the verification function where it is looked for."""
-    from transformers.generation import utils
+Watching = Callable[[list[Verified]], AbstractContextManager[None]]
+"""Notes every pass of a call in a list; no draw is changed."""
 
-    return callable(getattr(utils, "_speculative_sampling", None))
+
+def watcher(*, looked_up: bool) -> Watching | None:
+    """What to watch a call by; None where this version of transformers has not what is looked for.
+
+    Parameters
+    ----------
+    looked_up : bool
+        Whether drafts are copied from the text so far, and verified by exact match.
+    """
+    from transformers.generation import candidate_generator, utils
+
+    if not looked_up:
+        return watching if callable(getattr(utils, "_speculative_sampling", None)) else None
+    lookup = getattr(candidate_generator, "PromptLookupCandidateGenerator", None)
+    there = all(callable(getattr(lookup, name, None)) for name in ("get_candidates", "update_candidate_strategy"))
+    return looking_up if there else None
+
+
+@contextmanager
+def looking_up(seen: list[Verified]) -> Iterator[None]:
+    """Note what prompt lookup proposes, and what became of it; no draw is changed.
+
+    A token is drawn from the target at every slot, and drafts count as accepted as long as they equal it: the drafts
+    are point masses, whose acceptance follows from the tokens.
+    """
+    from transformers.generation.candidate_generator import PromptLookupCandidateGenerator as Lookup
+
+    proposed, updated = Lookup.get_candidates, Lookup.update_candidate_strategy
+    last: list[tuple[int, Longs]] = []
+
+    def propose(self: Any, input_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        found = proposed(self, input_ids, *args, **kwargs)
+        length = input_ids.shape[1]
+        last[:] = [(length, found[0][0, length:].cpu().numpy())]
+        return found
+
+    def update(self: Any, input_ids: Any, scores: Any, *args: Any, **kwargs: Any) -> Any:
+        ((length, drafts),) = last
+        laws = scores[0, : len(drafts)].float().softmax(dim=-1).cpu().numpy()
+        committed = input_ids[0, length:].cpu().numpy()
+        number = min(len(drafts), len(committed))
+        accepted = int(np.cumprod(drafts[:number] == committed[:number]).sum())
+        points = np.zeros_like(laws)
+        np.put_along_axis(points, drafts[:, None], 1.0, axis=-1)
+        seen.append(Verified(length, drafts, points, laws, accepted, len(committed)))
+        return updated(self, input_ids, scores, *args, **kwargs)
+
+    Lookup.get_candidates, Lookup.update_candidate_strategy = propose, update
+    try:
+        yield
+    finally:
+        Lookup.get_candidates, Lookup.update_candidate_strategy = proposed, updated
 
 
 @contextmanager
