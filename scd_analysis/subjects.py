@@ -6,6 +6,7 @@ which the audit reports as an error. Here are the others::
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
+    sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
     trace(source)              the sequences of a trace, each once, with all that was recorded
     recorded(tokens)           stored sequences, each once
     recorded_file(path)        a file of tokens with the target's log-probabilities                   (no model needed)
@@ -32,7 +33,7 @@ from scd_analysis.errors import UnknownNameError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array, check_laws
 
-__all__ = [  # noqa: F822 -- generate is loaded on first use
+__all__ = [  # noqa: F822 -- some are loaded on first use
     "Kernel",
     "Recorded",
     "Subject",
@@ -45,13 +46,17 @@ __all__ = [  # noqa: F822 -- generate is loaded on first use
     "registry",
     "resolve",
     "sampler",
+    "sjd_sampler",
     "trace",
 ]
 
+_LATE = {"generate": "generate", "sjd_sampler": "sjd-sampler"}
+"""Adapters that need PyTorch, by the names that they have in the registry."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "generate":  # the only one that needs PyTorch and transformers
-        return registry.load(name)
+    if name in _LATE:
+        return registry.load(_LATE[name])
     raise AttributeError(f"module 'scd_analysis.subjects' has no attribute {name!r}")
 
 

@@ -59,6 +59,7 @@ registry = Registry(
         "kernel": f"{_HERE}.kernel:kernel",
         "recorded": f"{_HERE}.stored:recorded",
         "recorded-file": f"{_HERE}.recorded_file:recorded_file",
+        "sjd-sampler": f"{_HERE}.sjd_sampler:sjd_sampler",
         "trace": f"{_HERE}.stored:trace",
     }
 )
