@@ -29,6 +29,7 @@ _HOME = {
     "Verdict": "scd_analysis.audit",
     "TraceWriter": "scd_analysis.trace",
     "open_trace": "scd_analysis.trace",
+    "watch": "scd_analysis.trace",
     "total_variation": "scd_analysis.laws",
     "renyi2_entropy": "scd_analysis.laws",
     "collision_probability": "scd_analysis.laws",

@@ -6,6 +6,7 @@ which the audit reports as an error. Here are the others::
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
+    sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
     trace(source)              the sequences of a trace, each once, with all that was recorded
     recorded(tokens)           stored sequences, each once
     recorded_file(path)        a file of tokens with the target's log-probabilities                   (no model needed)
@@ -28,7 +29,7 @@ from scd_analysis.common.load import load
 from scd_analysis.contracts import Subject
 from scd_analysis.errors import UnknownNameError
 
-__all__ = [  # noqa: F822 -- generate is loaded on first use
+__all__ = [  # noqa: F822 -- some are loaded on first use
     "Kernel",
     "Recorded",
     "Subject",
@@ -41,6 +42,7 @@ __all__ = [  # noqa: F822 -- generate is loaded on first use
     "registry",
     "resolve",
     "sampler",
+    "sjd_sampler",
     "trace",
 ]
 

@@ -1,13 +1,14 @@
 """The record of a decode: an xarray dataset on a Zarr store, read back, checked and measured.
 
-:class:`TraceWriter` writes it while a decoder runs; :func:`open_trace` opens it, also after a crash; :func:`validate`
-says whether it keeps its promises. The variables are listed in :mod:`scd_analysis.trace.schema`, and what a trace says
-is in :mod:`scd_analysis.trace.trajectories`.
+:class:`TraceWriter` writes it while a decoder runs, and :func:`watch` fills it from a decoder that is left as it is;
+:func:`open_trace` opens it, also after a crash; :func:`validate` says whether it keeps its promises. The variables are
+listed in :mod:`scd_analysis.trace.schema`, and what a trace says is in :mod:`scd_analysis.trace.trajectories`.
 """
 
 from scd_analysis.trace.compact import laws_of
 from scd_analysis.trace.reader import open_trace, validate
 from scd_analysis.trace.stored_laws import read_laws
+from scd_analysis.trace.watcher import watch
 from scd_analysis.trace.writer import TraceWriter
 
-__all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate"]
+__all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate", "watch"]

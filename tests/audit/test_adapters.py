@@ -21,6 +21,7 @@ from scd_analysis.subjects import registry
 from studies.audit_transformers import PROMPT, tiny_llama
 from tests.audit.test_kernels import verify
 from tests.audit.test_traces import MODEL as TABULAR
+from tests.decoders.sjd_samplers import AsFirstReleased, MaximalCoupling
 from tests.evidence.decoders import Tables, random_tables
 from tests.statistics import ledger
 
@@ -100,6 +101,11 @@ EXAMPLES = {
         lambda folder: load("recorded-file")(file_of(SHARP, folder)),
         None,
         draws=False,
+    ),
+    "sjd-sampler": Example(
+        lambda folder: load("sjd-sampler")(MaximalCoupling, batch_size=None),
+        lambda folder: load("sjd-sampler")(AsFirstReleased, batch_size=None),
+        None,
     ),
     "trace": Example(
         lambda folder: load("trace")(decode(TABULAR, "scd-mc", 3, 400, seed=2, record="laws").trace),

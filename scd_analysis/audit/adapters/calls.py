@@ -98,7 +98,7 @@ class Roles:
         positional: list[str] = []
         named: list[tuple[str, str]] = []
         for parameter in parameters:
-            role = self._role(parameter.name)
+            role = self.role(parameter.name)
             optional = parameter.default is not parameter.empty or parameter.kind in (
                 parameter.VAR_POSITIONAL,
                 parameter.VAR_KEYWORD,
@@ -117,7 +117,8 @@ class Roles:
                 named.append((parameter.name, role))
         return Signature(tuple(positional), tuple(named))
 
-    def _role(self, parameter: str) -> str | None:
+    def role(self, parameter: str) -> str | None:
+        """Return the role that a parameter of this name has, None where it says none."""
         plain = parameter.lower().replace("_", "")
         for role, names in self.names.items():
             if plain in (name.replace("_", "") for name in (role, *names)):
