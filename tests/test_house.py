@@ -232,6 +232,8 @@ ASK = {
     "scd_analysis/audit/adapters/generate_trace.py": "an adapter knows the names of the library that it adapts",
     "scd_analysis/audit/adapters/sjd_reading.py": "what a released sampler returns, in the forms that there are",
     "scd_analysis/audit/adapters/sjd_sampler.py": "the method of a stranger's class that is a sampler",
+    "scd_analysis/trace/lines.py": "the code and the source of a stranger's function",
+    "scd_analysis/trace/watcher.py": "local variables of a stranger's function, whatever they are",
     "scd_analysis/testing/plugin.py": "pytest's reports and settings, which have what other plugins gave them",
     "scd_analysis/exact": "replay meets whatever the audited code holds, in numpy, torch and random",
 }
