@@ -227,7 +227,14 @@ def audit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
-    tolerance: Annotated[float, typer.Option(help="Of recorded target probabilities against the model's.")] = 1e-4,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Of recorded target probabilities against the model's. [1e-4]", show_default=False),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Judge greedy decoding: nats that a token may lie below the most probable one."),
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a call of the subject or model may take.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
     rule: Annotated[
@@ -259,6 +266,7 @@ def audit(
             max_sequences=max_sequences,
             seed=seed,
             tolerance=tolerance,
+            margin=margin,
             timeout=timeout,
             checkpoint=checkpoint,
             rule=rule,
