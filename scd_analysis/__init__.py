@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "audit": "scd_analysis.audit",
+    "audit_log_probs": "scd_analysis.audit.log_probs",
     "ExactLaw": "scd_analysis.exact",
     "exact_law": "scd_analysis.exact",
     "exact_target_law": "scd_analysis.exact",

@@ -57,6 +57,14 @@ class ModelOfImages(TargetModel, Protocol):
         """Rows and columns."""
 
 
+class ModelOfGreedy(TargetModel, Protocol):
+    """A target model that gives point masses, each on the largest entry of another law."""
+
+    @property
+    def before_argmax(self) -> TargetModel | None:
+        """The model of those other laws."""
+
+
 class Subject(Protocol):
     """A decoder: any function of this form."""
 
@@ -214,6 +222,17 @@ def is_model(found: Any, called: str) -> bool:
         What it is called in messages.
     """
     return callable(attribute(found, "next_token_probs", called))
+
+
+def before_argmax(model: Any) -> Any:
+    """Return the model of the laws whose largest entries a target model gives; None where it is of another kind.
+
+    Raises
+    ------
+    InputError
+        If it raises when it is looked at.
+    """
+    return attribute(model, "before_argmax", "model")
 
 
 def as_subject(subject: Any) -> SubjectSeen:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reference import decode
-from scd_analysis import audit, exact_law
+from scd_analysis import audit, audit_log_probs, exact_law
 from scd_analysis.cli import commands
 from scd_analysis.figures.app import figures_command
 from scd_analysis.figures.collection import Decoding
@@ -123,7 +123,7 @@ def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, sta
 
 @pytest.mark.slow
 def test_every_command_has_help_with_an_example(place):
-    for command in ("trace", "audit", "exact", "figures", "report"):
+    for command in ("trace", "audit", "log-probs", "exact", "figures", "report"):
         done = run(place, command, "--help")
         assert done.returncode == 0
         assert f"scd-analysis {command}" in done.stdout
@@ -158,6 +158,7 @@ OF_FIGURES = {"context", "names", "out", "trace", "list_", "check", "as_json", "
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json"}),
     commands.audit: (audit, {"out", "html", "as_json"}),
+    commands.log_probs: (audit_log_probs, {"out", "as_json"}),
     commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
     figures_command: (Decoding, OF_FIGURES),
 }

@@ -7,13 +7,14 @@ object, in the file of its condition in :mod:`scd_analysis.audit.conditions`; no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from scd_analysis.audit.commits import Bools, Commits
+from scd_analysis.audit.tally import Tally, places
 from scd_analysis.conditions import Condition
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Floats, Longs, Rows
 
 ROUNDING = 1e-3
 """Relative difference of two recorded probabilities that may be rounding: half precision stays below it."""
@@ -33,11 +34,17 @@ class Recorded:
         The model's law of every token given the finished sequence.
     tolerance : float
         Difference of two probabilities up to which two computations of one law are the same.
+    rows : Rows or None
+        Where the sequences stood in their batch.
+    tallies : dict of Check to Tally
+        In which rows it was looked and something found; filled in where rows are known.
     """
 
     commits: Commits
     model_probs: Floats | None
     tolerance: float
+    rows: Rows | None = None
+    tallies: dict[Check, Tally] = field(default_factory=dict)
 
     def by_position(self, where: Bools) -> Longs:
         """Count slots Bool[S, T, L] by their positions, Long[S, N]."""
@@ -175,8 +182,12 @@ def look(checks: Iterable[Check], recorded: Recorded, offset: int) -> Iterator[V
     offset : int
         Number of the first sequence.
     """
+    at = None if recorded.rows is None else places(recorded.commits, recorded.rows)
     for check in checks:
-        found = violation(check, recorded.commits, check.find(recorded) if check.find else None, offset)
+        looked = check.find(recorded) if check.find else None
+        if looked is not None and at is not None:
+            recorded.tallies[check] = at.tally(looked.where, looked.checked)
+        found = violation(check, recorded.commits, looked, offset)
         if found is not None:
             yield found
 

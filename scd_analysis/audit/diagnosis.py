@@ -76,7 +76,7 @@ def _of_check(watch: Watch, violation: Violation) -> Diagnosis:
     share = f"{violation.message}: {violation.count:,} of {violation.checked:,} times"
     return Diagnosis(
         condition=violation.condition,
-        cause=violation.message,
+        cause=watch.cause(violation),
         position=violation.position,
         iteration=violation.iteration if violation.iteration >= 0 else None,
         first_seen=violation.sequence,

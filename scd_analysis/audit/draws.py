@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scd_analysis.audit.guard import check_signature, guarded
-from scd_analysis.contracts import Subject, as_drawn, is_trace
+from scd_analysis.contracts import Subject, as_drawn, as_subject, is_trace
 from scd_analysis.errors import InputError
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Floats, Longs, Rows
 from scd_analysis.validate import as_array, check_tokens
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Draws:
             subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
         )
         self._timeout = timeout
+        self.in_batches = as_subject(subject).num_available is None
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
         self.sizes = sizes
         self._used: list[int] = []
@@ -126,6 +127,10 @@ class Draws:
         except InputError as error:
             raise type(error)(f"{name}: {error}") from None
         return trace
+
+    def rows(self, first: int, stop: int, size: int) -> Rows | None:
+        """Number the rows ``first ... stop - 1`` of a batch of ``size``; None of stored ones, which are no batch."""
+        return Rows(np.arange(first, stop), size) if self.in_batches else None
 
     def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
         """Check that a batch does not begin like the one before it.

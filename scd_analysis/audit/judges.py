@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from scd_analysis.audit.divergences import GreedyReport
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
@@ -165,6 +166,10 @@ class Judge(ABC, Generic[Part]):
 
     def certificate(self) -> Certificate | None:
         """Bounds on a total variation."""
+        return None
+
+    def greedy(self) -> GreedyReport | None:
+        """How far from greedy decoding the tokens are, where the subject is greedy."""
         return None
 
 

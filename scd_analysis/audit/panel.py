@@ -16,7 +16,7 @@ from scd_analysis.audit.draws import FIRST_BATCH
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
 from scd_analysis.audit.windows import Windows
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Floats, Rows
 
 SETTLED = 1.0
 """Nats beyond the threshold from which a rule is no more bet on, once it is clear what broke or has been looked for."""
@@ -85,12 +85,13 @@ class Panel:
         *,
         laws_recorded: bool = True,
         windows: Windows | None = None,
+        rows: Rows | None = None,
     ) -> Floats:
         """Bet under every rule that is open, and return the paths of ln E, Float[rules, S].
 
         Parameters
         ----------
-        commits, model_probs, offset, laws_recorded, windows
+        commits, model_probs, offset, laws_recorded, windows, rows
             See :meth:`Watch.bet`.
         """
         paths = []
@@ -105,6 +106,7 @@ class Panel:
                     laws_recorded=laws_recorded,
                     windows=windows,
                     only_checks=settled,
+                    rows=rows,
                 )
             )
             if watch.finite_log_e_value >= self._log_threshold:

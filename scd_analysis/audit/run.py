@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scd_analysis.audit.draws import FIRST_BATCH, Draws
+from scd_analysis.audit.greedy import GreedyJudge, check_greedy, laws_of_greedy, refuse_tolerance
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.named import DraftModel
 from scd_analysis.audit.progress import Progress
@@ -28,6 +29,12 @@ DEFAULT_TOKENS = 500_000
 
 LONGEST_TIMEOUT = 1e8
 """Seconds, three years: what a clock that rings can be set to is not much more."""
+
+TOLERANCE = 1e-4
+"""Of recorded probabilities against the model's, where none is stated."""
+
+LARGEST_MARGIN = 1e3
+"""Nats; a probability in float64 has a logarithm of -745 at least."""
 
 DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
@@ -49,7 +56,8 @@ def audit(
     seed: int = 0,
     *,
     resolution: float = 0.2,
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
+    margin: float | None = None,
     checkpoint: str | Path | None = None,
     timeout: float | None = None,
     progress: bool | None = None,
@@ -89,8 +97,13 @@ def audit(
     resolution : float
         The total variation that an audit must have been able to find for ``NOT_REFUTED``; a coarser one is
         ``INCONCLUSIVE``. It never ends an audit early.
-    tolerance : float
-        How far a recorded target probability may be from the model's own, given the finished sequence.
+    tolerance : float, optional
+        How far a recorded target probability may be from the model's own, given the finished sequence; by default 1e-4.
+        Greedy decoding is judged by its tokens, so that it is refused there.
+    margin : float, optional
+        Judge greedy decoding: given the subject's own tokens, each must have a log-probability within ``margin`` nats
+        of the largest; 0 forgives nothing. By default a subject is greedy where every law of the model is a point mass,
+        and a greedy call of ``subjects.generate``, with margin 0.
     checkpoint : path, optional
         A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. One of
         another subject (by its name, code and settings), of another model (by laws that differ by more than
@@ -127,7 +140,10 @@ def audit(
     """
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
-    check_between(tolerance, 0, 1, "tolerance", open_ends=True)
+    if tolerance is not None:
+        check_between(tolerance, 0, 1, "tolerance", open_ends=True)
+    if margin is not None:
+        check_between(margin, 0, LARGEST_MARGIN, "margin")
     check_at_least(check_integer(seed, "seed"), 0, "seed")
     if max_sequences is not None:
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
@@ -136,13 +152,26 @@ def audit(
         check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(
-            _opened(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, draft_model, held
+            _opened(subject),
+            model,
+            alpha,
+            max_sequences,
+            seed,
+            tolerance,
+            margin,
+            checkpoint,
+            timeout,
+            rule,
+            draft_model,
+            held,
         )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
     judge.finish()
+    if tolerance is not None and checkpoint is None and judge.grade == "samples" and judge.greedy() is not None:
+        refuse_tolerance(tolerance)
     return _verdict(judge, alpha, resolution, seed)
 
 
@@ -168,7 +197,8 @@ def _open(
     alpha: float,
     max_sequences: int | None,
     seed: int,
-    tolerance: float,
+    tolerance: float | None,
+    margin: float | None,
     checkpoint: str | Path | None,
     timeout: float | None,
     rule: str | None,
@@ -185,6 +215,8 @@ def _open(
         from scd_analysis.audit.kernels import KernelJudge
         from scd_analysis.audit.panel import Panel
 
+        if margin is not None:
+            raise InputError(f"margin = {margin:g}: a kernel is judged by the law of what it commits, not as greedy")
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         rules = stated(rule) or stated(None)
         kernel = as_kernel(given)
@@ -192,7 +224,11 @@ def _open(
         return KernelJudge(kernel, for_subject, panel, log_threshold, limit, timeout)
     stated(rule)
     model = subject.target_model if model is None else model
-    target = model if model is None or isinstance(model, Target) else Target(model, timeout)
+    laws = laws_of_greedy(model, margin)
+    if laws is not None:
+        check_greedy(margin, tolerance, rule, has_checkpoint=checkpoint is not None, has_draft=draft_model is not None)
+    tolerance = TOLERANCE if tolerance is None else tolerance
+    target = model if model is None or isinstance(model, Target) else Target(model if laws is None else laws, timeout)
     sizes = _sizes(subject, target)
     limit = _limit(sizes[1], subject, max_sequences)
     if target is not None:
@@ -204,10 +240,15 @@ def _open(
 
         kept = held.enter_context(Checkpoint(checkpoint, identity(given, target, sizes, seed), tolerance))
     draws = Draws(given, model, sizes, for_subject, kept, timeout)
-    draft = _draft(draft_model, target, timeout, np.random.default_rng([seed, 1]))
-    evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit), draft)
     most = FIRST_BATCH if target is None else target.sequences_at_once
     first = draws.next(min(FIRST_BATCH, most, limit))
+    if laws is not None and target is not None:
+        from scd_analysis.audit.traced import TokensOfTraces, tokens_of
+
+        draws, first = (TokensOfTraces(draws), tokens_of(first)) if is_trace(first) else (draws, first)
+        return GreedyJudge(target, draws, first, margin or 0.0, log_threshold, limit if max_sequences else len(first))
+    draft, pit = _draft(draft_model, target, timeout, np.random.default_rng([seed, 1])), np.random.default_rng(for_pit)
+    evidence = None if target is None else SampleEvidence(target, pit, draft, in_batches=draws.in_batches)
     if not is_trace(first):
         if evidence is None:
             raise InputError("model = None: an audit of tokens needs the model whose law they should have")
@@ -278,6 +319,7 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
         rule=judge.stated_rule if outcome is Outcome.REFUTED else judge.rule,
         log_e_by_rule=tuple(judge.log_e_by_rule.items()),
+        greedy=judge.greedy(),
     )
 
 

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scd_analysis.audit.draws import Draws
+from scd_analysis.audit.bets import ESTABLISHED
+from scd_analysis.audit.divergences import Divergences, GreedyReport
+from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.named import NAMED, DraftModel, strongest, with_named
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
-from scd_analysis.evidence.batch import Batch, Floats, Longs
+from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
 from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
 from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.evidence.rows import WEIGHTS as ROWS
+from scd_analysis.evidence.rows import ByHalf, ByRow
 from scd_analysis.validate import LAW_TOLERANCE
 
 FALSE_DISCOVERY_RATE = 0.05
 CERTIFICATE_DELTA = 0.05
 CLEAR_LEAD = 5.0
 """Lead in ln E of a named fault over the next (nats) beyond which nothing more need be looked at."""
+
+ALL_ROWS = ("directed", "ridge", "long-directed", "long-ridge")
+"""Families that bet along the directions that those on rows do."""
+
+CLEAR = math.log(20)
+"""How much richer a family on rows must be to be believed, nats."""
 
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
 SMALLEST_CHUNK_OF_LONG = 4
@@ -85,12 +95,16 @@ class SampleEvidence:
         Randomises the PIT.
     draft : DraftModel, optional
         With it the named faults are bet on.
+    in_batches : bool
+        Whether it is known in which row of a batch each sequence was drawn.
     """
 
-    def __init__(self, target: Target, rng: np.random.Generator, draft: DraftModel | None = None) -> None:
+    def __init__(
+        self, target: Target, rng: np.random.Generator, draft: DraftModel | None = None, *, in_batches: bool = False
+    ) -> None:
         self.target, self._rng, self.draft = target, rng, draft
         self.portfolio: Portfolio = standard_portfolio(
-            target.vocab_size, target.num_tokens, target.companions, target.grid_width
+            target.vocab_size, target.num_tokens, target.companions, target.grid_width, in_batches=in_batches
         )
         if draft is not None:
             self.portfolio = with_named(self.portfolio, NAMED)
@@ -99,11 +113,12 @@ class SampleEvidence:
         self._whole = countable is not None and countable[1] == "whole sequences"
         self.certain = True
         self.impossible: Impossible | None = None
+        self._divergences = Divergences(0.0)
         self._seen = self._open_sequences = self._open_tokens = 0
 
-    def batch(self, tokens: Longs) -> Batch:
-        """Look the target's laws up, and those of the draft model."""
-        batch = self.target.batch(tokens, self._rng)
+    def batch(self, tokens: Longs, rows: Rows | None = None) -> Batch:
+        """Look the laws up, the target's and the draft model's; ``rows`` says where the sequences stood when drawn."""
+        batch = replace(self.target.batch(tokens, self._rng), rows=rows)
         return batch if self.draft is None else self.draft.beside(batch)
 
     def bet(self, batch: Batch) -> Floats:
@@ -111,6 +126,8 @@ class SampleEvidence:
         if self._bounds is not None:
             self._bounds.update(batch.tokens[:, 0] if batch.cells is None or not self._whole else batch.cells)
         self.certain = self.certain and is_certain(batch)
+        if self.certain:
+            self._divergences.add(batch.tokens, batch.target_probs)
         if self.impossible is None:
             self.impossible = find_impossible(batch, self._seen)
         self._seen += len(batch)
@@ -123,9 +140,13 @@ class SampleEvidence:
         """Bounds on the total variation of what can be counted."""
         return None if self._bounds is None else self._bounds.certificate(CERTIFICATE_DELTA)
 
+    def greedy(self) -> GreedyReport | None:
+        """How far from greedy decoding the tokens are, where every law was a point mass."""
+        return self._divergences.report() if self.certain and self._seen else None
+
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
-        families = self.portfolio.families()
+        families = self._told()
         log_e_values = np.array([family.log_e_value for family in families])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
@@ -136,8 +157,25 @@ class SampleEvidence:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
         return tuple(out)
 
+    def _told(self) -> list[Standing]:
+        """Families that say something of their own: of rows, what explains clearly more than all rows together do."""
+        families = self.portfolio.families()
+        whole = max((one.log_e_value for one in families if one.name in ALL_ROWS), default=0.0)
+        told = []
+        for one, member in zip(families, self.portfolio.members, strict=True):
+            is_clear = one.log_e_value >= max(whole + CLEAR, ESTABLISHED)
+            if isinstance(member.bettor, ByRow | ByHalf):
+                best = member.bettor.arms.index(one.best_arm)
+                is_clear = one.log_e_value >= ESTABLISHED and member.bettor.is_apart(best)
+            if one.name not in ROWS or is_clear:
+                told.append(one)
+        return told
+
     def diagnosis(self, seen: int) -> Diagnosis:
-        """Say what tokens alone suggest, after ``seen`` sequences; a fault is named where the draft model is known."""
+        """Say what tokens alone suggest, after ``seen`` sequences: which rows, where that is clear.
+
+        A fault is named where the draft model is known.
+        """
         findings, first = self.findings(), self.impossible
         told = tuple(f.message for f in findings[:4])
         named = None if self.draft is None or first is not None else strongest(self.portfolio, NAMED)
@@ -145,6 +183,9 @@ class SampleEvidence:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
         cause = findings[0].message if findings else "many small departures together"
+        of_rows = [one for one in self._told() if one.name in ROWS]
+        if of_rows and first is None:
+            cause = max(of_rows, key=lambda one: one.log_e_value).message
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
         return Diagnosis(None, cause, position, None, sequence, None, told, 0.0)
 
@@ -201,7 +242,7 @@ class SampleJudge(Judge[Batch]):
         stated_rule: str | None = None,
     ) -> None:
         super().__init__(log_threshold, limit, stated_rule)
-        self.until_certain = until_certain
+        self.until_certain, self._left = until_certain, 0
         self.evidence, self._draws, self._first = evidence, draws, first
         self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens
 
@@ -213,8 +254,9 @@ class SampleJudge(Judge[Batch]):
     def draw(self, size: int) -> Batch:
         """Draw tokens and look the laws up."""
         tokens, self._first = self._draws.next(size) if self._first is None else self._first, None
-        batch = self.evidence.batch(tokens)
+        batch = self.evidence.batch(tokens, self._draws.rows(0, len(tokens), len(tokens)))
         self._draws.check_fresh(tokens, batch.token_probs)
+        self._left = len(batch)
         if self.until_certain and self.evidence.certain and is_certain(batch):
             self.limit = min(self.limit, len(batch))
         return batch
@@ -226,6 +268,7 @@ class SampleJudge(Judge[Batch]):
 
     def bet(self, part: Batch, offset: int) -> Floats:
         """Bet on tokens."""
+        self._left -= len(part)
         return self.evidence.bet(part)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -245,8 +288,17 @@ class SampleJudge(Judge[Batch]):
         """See :class:`SampleEvidence`."""
         return self.evidence.certificate()
 
+    def greedy(self) -> GreedyReport | None:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.greedy()
+
     def is_diagnosed(self) -> bool:
-        """Whether one of the named faults leads clearly, or none is bet on."""
+        """Whether nothing more need be looked at: one of the named faults leads clearly, where they are bet on.
+
+        A first batch is looked at whole: which rows are wrong shows by those that are right.
+        """
+        if self._left > 0 and self._looked_at < FIRST_BATCH:
+            return False
         if self.evidence.draft is None or self.evidence.portfolio.impossible:
             return True
         named = strongest(self.evidence.portfolio, NAMED)

@@ -12,7 +12,8 @@ import xarray as xr
 from scd_analysis.audit.bets import ESTABLISHED, PRIORS
 from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
-from scd_analysis.audit.draws import Draws
+from scd_analysis.audit.divergences import GreedyReport
+from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
@@ -25,7 +26,7 @@ from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
 from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError, TraceError
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Floats, Longs, Rows
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.repeats import SHARED_SEED
@@ -223,6 +224,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         self.vocab_size, self.num_tokens = draws.sizes
         self._reconstruction = None if evidence is None else Reconstruction(evidence.target, panel.watches[0].tolerance)
         self._given = Given()
+        self._batch, self._left = (0, 0), 0
         if evidence is None:
             self.target_laws = "recorded"
             self.outside[Condition.TARGET] = "no model was given to compare the recorded laws with"
@@ -254,6 +256,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         drawn, self._first = self._draws.next(size) if self._first is None else self._first, None
         if not is_trace(drawn):
             raise InputError("subject returned a trace at first and tokens later")
+        self._batch = (self._looked_at, drawn.sizes["sequence"])
         return drawn
 
     def parts(self, drawn: xr.Dataset) -> Iterator[tuple[xr.Dataset, int]]:
@@ -272,12 +275,21 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         commits = read_commits(part, offset)
         _check_complete(commits, offset)
         windows = read_windows(part, commits.passes, offset) if self.panel.asks_of_windows else None
+        first, size = offset - self._batch[0], self._batch[1]
+        rows = self._draws.rows(first, first + len(commits), size)
+        self._left = size - first - len(commits)
         if self._evidence is None:  # laws were recorded, or a model was needed
-            return np.asarray(self.panel.bet(commits, None, offset, windows=windows).min(axis=0))
-        batch = self._evidence.batch(commits.final)
-        watched = self.panel.bet(commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows)
+            return np.asarray(self.panel.bet(commits, None, offset, windows=windows, rows=rows).min(axis=0))
+        batch = self._evidence.batch(commits.final, rows)
+        watched = self.panel.bet(
+            commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows, rows=rows
+        )
         of_samples = math.log(SAMPLES_SHARE) + self._evidence.bet(batch)
         return np.asarray(np.logaddexp(of_samples, math.log(1 - SAMPLES_SHARE) + watched).min(axis=0))
+
+    def is_diagnosed(self) -> bool:
+        """As of any; a first batch is looked at whole, since which rows are wrong shows by those that are right."""
+        return super().is_diagnosed() and (self._left == 0 or self._looked_at >= FIRST_BATCH)
 
     def resolutions(self) -> dict[str, dict[str, float]]:
         """Of the conditions, and of the finished sequences."""
@@ -304,6 +316,10 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def certificate(self) -> Certificate | None:
         """Of the sequences."""
         return None if self._evidence is None else self._evidence.certificate()
+
+    def greedy(self) -> GreedyReport | None:
+        """Of the sequences."""
+        return None if self._evidence is None else self._evidence.greedy()
 
 
 def tokens_of(trace: xr.Dataset, offset: int = 0) -> Longs:
@@ -333,6 +349,10 @@ class TokensOfTraces(Draws):
     def next(self, num_sequences: int) -> Longs:
         """Return Long[num_sequences, N]."""
         return tokens_of(self._draws.next(num_sequences))
+
+    def rows(self, first: int, stop: int, size: int) -> Rows | None:
+        """See :class:`Draws`."""
+        return self._draws.rows(first, stop, size)
 
     def check_fresh(self, tokens: Longs, token_probs: Floats) -> None:
         """See :class:`Draws`."""

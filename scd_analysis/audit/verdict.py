@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from scd_analysis.audit.divergences import GreedyReport
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.certificate import Certificate
 
@@ -33,6 +34,10 @@ RECORDED = (
 )
 
 
+GREEDY = {
+    Outcome.REFUTED: "The subject is not greedy: a token lies more than the margin below the most probable one.",
+    Outcome.NOT_REFUTED: "Given the subject's own tokens, none lies more than the margin below the most probable one.",
+}
 DIFFERS = "The exact law of the subject is not the target law: every branch that decides it was enumerated."
 LEFT_OUT = "Branches that were left out decide whether the exact law of the subject is the target law."
 
@@ -171,6 +176,8 @@ class Verdict:
         exact one that is not known. None where tokens alone were judged, and where no rule stands.
     log_e_by_rule : tuple of (str, float)
         ln E (nats) of the conditions under every rule that was asked.
+    greedy : GreedyReport or None
+        How far the tokens are from the most probable ones, where the subject was judged as greedy.
     """
 
     outcome: Outcome
@@ -188,6 +195,7 @@ class Verdict:
     missing: tuple[str, ...] = ()
     rule: str | None = None
     log_e_by_rule: tuple[tuple[str, float], ...] = ()
+    greedy: GreedyReport | None = None
 
     @property
     def condition(self) -> Condition | None:
@@ -200,6 +208,11 @@ class Verdict:
         return self.record.get("grade") == "exact"
 
     @property
+    def is_greedy(self) -> bool:
+        """Whether it was judged as greedy decoding, and not as sampling."""
+        return self.record.get("grade") == "greedy"
+
+    @property
     def is_rule_stated(self) -> bool:
         """Whether its rule was stated, and not recognised."""
         rules = self.record.get("rules")
@@ -210,6 +223,8 @@ class Verdict:
         """The outcome in words; where a condition is named, the evidence is against that condition."""
         if self.is_enumerated:
             return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
+        if self.is_greedy and self.outcome in GREEDY:
+            return GREEDY[self.outcome]
         if self.condition is not None and self.record.get("grade") not in ("kernel", "samples"):
             return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else EVERY_RULE)
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
@@ -238,6 +253,8 @@ class Verdict:
         lines += [f"{report.condition.value}: {report.status} ({report.message})" for report in self.conditions]
         if self.rule is not None:
             lines.append(f"Rule: {self.rule} ({'stated' if self.is_rule_stated else 'recognised'}).")
+        if self.greedy is not None:
+            lines.append(str(self.greedy))
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
         told = [finding for finding in self.findings if finding.significant]  # the rest would read as claims

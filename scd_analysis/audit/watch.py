@@ -17,8 +17,9 @@ from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
 from scd_analysis.audit.rules.rule import Group, Rule
+from scd_analysis.audit.tally import Tally
 from scd_analysis.audit.windows import Windows
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Floats, Rows
 from scd_analysis.evidence.directed import Directed, Leaning
 from scd_analysis.evidence.portfolio import Portfolio
 
@@ -75,7 +76,8 @@ class Running:
         """What its richest family says; where that mixes directions, another that is nearly as rich says it plainer."""
         standings = sorted(self.portfolio.families(), key=lambda family: -family.log_e_value)
         near = [family for family in standings if family.log_e_value > standings[0].log_e_value - CLEAR]
-        return next((one.message for one in near if not one.best_arm.startswith("ridge")), standings[0].message)
+        told = next((one for one in near if not one.best_arm.startswith("ridge")), standings[0])
+        return f"{told.where}, {told.message}" if told.where else told.message
 
     @property
     def leaning(self) -> Leaning | None:
@@ -114,6 +116,8 @@ class Watch:
         Acceptance variates so far.
     events : Events
         What happened, and needs to have been judged.
+    tallies : dict of Check to Tally
+        In which rows of their batches checks looked, and found something.
     """
 
     rule: Rule
@@ -130,7 +134,9 @@ class Watch:
     contradicted: list[Violation | None] = field(default_factory=lambda: [None, None])
     seen: EarlierVariates = field(default_factory=EarlierVariates)
     events: Events = field(default_factory=Events)
+    tallies: dict[Check, Tally] = field(default_factory=dict)
     _once: Violation | None = None
+    _looked: dict[Check, Tally] = field(default_factory=dict)
     _again: bool = False
 
     def __post_init__(self) -> None:
@@ -162,6 +168,11 @@ class Watch:
         """A process under way; None where the rule has no such process."""
         return next((running for running in self.running if running.process is process), None)
 
+    def cause(self, found: Violation) -> str:
+        """What a check found, and in which rows of their batches only."""
+        where = self.tallies[found.check].where if found.check in self.tallies else ""
+        return f"{where}, {found.message}" if where else found.message
+
     def ranked(self, *ranks: Rank) -> list[Running]:
         """Processes of these ranks that say something of their own."""
         return [r for r in self.running if r.process.rank in ranks and r.process.speaks(self)]
@@ -186,6 +197,7 @@ class Watch:
         laws_recorded: bool = True,
         windows: Windows | None = None,
         only_checks: bool = False,
+        rows: Rows | None = None,
     ) -> Floats:
         """Bet on some sequences and return the path of ln E, Float[S].
 
@@ -202,12 +214,16 @@ class Watch:
             Of the sequences, for a rule that decides on windows as a whole.
         only_checks : bool
             Whether nothing is bet: ln E stays, but for what never happens.
+        rows : Rows, optional
+            Where the sequences stood in their batch.
         """
-        commits, violations = self._check(commits, model_probs, offset, laws_recorded)
+        commits, violations = self._check(commits, model_probs, offset, laws_recorded, rows)
         if only_checks:
             path = np.full(len(commits), self.finite_log_e_value)
         else:
-            path = self._bet_all(commits, model_probs, offset, windows)
+            path = self._bet_all(commits, model_probs, offset, windows, rows)
+        for check, tally in self._looked.items():
+            self.tallies[check] = self.tallies[check] + tally if check in self.tallies else tally
         for found in violations:
             known = self.violations.get(found.check)
             self.violations[found.check] = found if known is None else known.merged(found)
@@ -221,7 +237,14 @@ class Watch:
             self.targets += int((commits.drafted & ~np.isnan(commits.target_prob)).sum())
         return np.asarray(path)
 
-    def _bet_all(self, commits: Commits, model_probs: Floats | None, offset: int, windows: Windows | None) -> Floats:
+    def _bet_all(
+        self,
+        commits: Commits,
+        model_probs: Floats | None,
+        offset: int,
+        windows: Windows | None,
+        rows: Rows | None,
+    ) -> Floats:
         target = model_probs if commits.target_probs is None else commits.target_probs
         others = np.full(commits.final.shape, np.nan)
         if self.rule.compares_variates:
@@ -232,20 +255,20 @@ class Watch:
         each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]
         if target is not None and target.size > LARGE:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset), each))
+                found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset, rows), each))
         else:
-            found = [self._bet(running, view, noise, offset) for running, view, noise in each]
+            found = [self._bet(running, view, noise, offset, rows) for running, view, noise in each]
         paths = np.stack([np.full(len(commits), path) for path in found])
         return np.asarray(np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0))
 
     def _check(
-        self, commits: Commits, model_probs: Floats | None, offset: int, laws_recorded: bool
+        self, commits: Commits, model_probs: Floats | None, offset: int, laws_recorded: bool, rows: Rows | None
     ) -> tuple[Commits, list[Violation]]:
         """Look for what never happens; hold the first such slot back where one changed number would do it.
 
         Where laws were recorded with their numbers these were compared; flags and tokens have no such second record.
         """
-        found = self._look(commits, model_probs, offset)
+        found = self._look(commits, model_probs, offset, rows)
         compared = laws_recorded and any(one.check.is_of_numbers for one in found)
         if not found or compared or self._again:
             return commits, found
@@ -258,11 +281,14 @@ class Watch:
         there = np.ones(commits.final.shape, dtype=bool)
         there[sequence - offset, position] = False
         commits = replace(commits, drafted=commits.drafted & there, bonus=commits.bonus & there)
-        return commits, self._look(commits, model_probs, offset)
+        return commits, self._look(commits, model_probs, offset, rows)
 
-    def _look(self, commits: Commits, model_probs: Floats | None, offset: int) -> list[Violation]:
+    def _look(self, commits: Commits, model_probs: Floats | None, offset: int, rows: Rows | None) -> list[Violation]:
         declared = self.rule.redeclare(commits, self.vocab_size)
-        return list(look(self.rule.checks, Recorded(declared, model_probs, self.tolerance), offset))
+        recorded = Recorded(declared, model_probs, self.tolerance, rows)
+        found = list(look(self.rule.checks, recorded, offset))
+        self._looked = recorded.tallies
+        return found
 
     @property
     def damage(self) -> str | None:
@@ -278,7 +304,9 @@ class Watch:
             "damage, and not told from a fault; laws that are recorded, or a second time, would tell"
         )
 
-    def _bet(self, running: Running, view: View | None, noise: Floats, offset: int) -> Floats | float:
+    def _bet(
+        self, running: Running, view: View | None, noise: Floats, offset: int, rows: Rows | None
+    ) -> Floats | float:
         """Ln E of one process after each sequence, or as it is where there is nothing to bet on."""
         batch = None if view is None else running.process.build(view, noise)
         if batch is None or not len(batch):
@@ -286,6 +314,8 @@ class Watch:
         path = np.full(len(noise), running.log_e_value)
         assert batch.sequence is not None
         after = np.searchsorted(batch.sequence, np.arange(len(path)), side="right")  # observations up to each sequence
+        if rows is not None:
+            batch = replace(batch, rows=Rows(rows.number[batch.sequence], rows.size))
         path = np.where(after > 0, running.portfolio.bet(batch)[after - 1], path)
         running.observations += len(batch)
         if running.crossed_at is None and (path >= self.log_threshold).any():

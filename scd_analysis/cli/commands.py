@@ -1,4 +1,4 @@
-"""The commands: ``trace | audit | exact | figures | report``.
+"""The commands: ``trace | audit | log-probs | exact | figures | report``.
 
 A command returns its exit status; everything that goes wrong is raised, and becomes one line and status 2 in
 :func:`run`.
@@ -228,7 +228,14 @@ def audit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the audit and of the subject's seeds.")] = 0,
-    tolerance: Annotated[float, typer.Option(help="Of recorded target probabilities against the model's.")] = 1e-4,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Of recorded target probabilities against the model's. [1e-4]", show_default=False),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Judge greedy decoding: nats that a token may lie below the most probable one."),
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a call of the subject or model may take.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
     rule: Annotated[
@@ -263,6 +270,7 @@ def audit(
             max_sequences=max_sequences,
             seed=seed,
             tolerance=tolerance,
+            margin=margin,
             timeout=timeout,
             checkpoint=checkpoint,
             rule=rule,
@@ -286,6 +294,33 @@ def _show_verdict(
 
         write_report(html, verdict, recorded, title=None if recorded else subject)
     return EXIT_STATUS[verdict.outcome.name]
+
+
+@app.command(name="log-probs")
+def log_probs(
+    recorded: Annotated[Path, typer.Argument(help="A recorded file of tokens with reported log-probabilities.")],
+    model: Annotated[str, typer.Option(help="As for trace: whose log-probabilities they should be.")],
+    tolerance: Annotated[float, typer.Option(help="Total variation of a position that may be rounding.")] = 1e-3,
+    out: Annotated[Path | None, typer.Option(help="Write the result here as JSON.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Compare the log-probabilities that an engine reports with a model's own.
+
+    Exit status: 0 they agree, 1 they differ or are processed, 2 could not run, 3 they agree, but some are missing.
+
+    Example: `scd-analysis log-probs engine.jsonl --model mymodule:model`
+    """
+    from scd_analysis import audit_log_probs
+
+    if out is not None:
+        check_output(out, Kind.LOG_PROBS, "out", [recorded])
+    with _elsewhere():
+        found = audit_log_probs(recorded, resolve_model(model), tolerance=tolerance)
+    sys.stdout.write((found.to_json() if as_json else escape.terminal(found, lines=True)) + "\n")
+    sys.stdout.flush()
+    if out is not None:
+        write_file(out, found.to_json() + "\n", Kind.LOG_PROBS, "out")
+    return {"AGREE": 0, "INCOMPLETE": 3}.get(found.outcome.name, 1)
 
 
 def _judge_exactly(

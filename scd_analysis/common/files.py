@@ -35,6 +35,7 @@ class Kind(Enum):
     """Kinds of files that this program writes; the value finds its own among files of that kind."""
 
     VERDICT = rb'\A\{\s*"alpha": .*"log_e_value": '
+    LOG_PROBS = rb'\A\{\s*"audit": "log-probs"'
     REPORT = rb'<meta\b[^>]*\bname="generator"[^>]*\bcontent="scd-analysis"'
     FRAME = rb'\A\{\s*"figure": ".*"columns": \{'
     PNG = rb"Software\x00scd-analysis"

@@ -17,6 +17,22 @@ Longs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Where sequences stand in the batch that a subject returned.
+
+    Attributes
+    ----------
+    number : Long[S]
+        From 0, in order.
+    size : int
+        Sequences of the batch.
+    """
+
+    number: Longs
+    size: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """Sequences to bet on. S sequences of N tokens over a vocabulary of V.
 
@@ -42,6 +58,8 @@ class Batch:
         Where in its sequence each token lies; None is 0, 1, ...
     sequence : Long[S] or None
         Of which sequence each row is, ascending, where rows are single observations of sequences.
+    rows : Rows or None
+        Where each sequence stood in the batch that was drawn; None where that means nothing.
     known : dict
         What bettors have computed of this batch, for each other (:func:`scd_analysis.evidence.moments.moments`).
     """
@@ -55,6 +73,7 @@ class Batch:
     context: Mapping[Any, npt.NDArray[Any]] = field(default_factory=dict)
     position: Longs | None = None
     sequence: Longs | None = None
+    rows: Rows | None = None
     known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -77,6 +96,7 @@ class Batch:
             context={name: values[start:stop] for name, values in self.context.items()},
             position=None if self.position is None else self.position[start:stop],
             sequence=None if self.sequence is None else self.sequence[start:stop],
+            rows=None if self.rows is None else Rows(self.rows.number[start:stop], self.rows.size),
             known={},
         )
 

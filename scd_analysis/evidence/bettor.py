@@ -16,7 +16,7 @@ References
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,14 @@ class Bettor(Protocol):
 
     def describe(self, arm: int) -> str:
         """Say in words what it means that this arm wins."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A bettor that tells in which rows of their batches it wins."""
+
+    def where(self, arm: int) -> str:
+        """Say in which; empty where in all."""
 
 
 def earlier_occurrences(items: Longs) -> Longs:

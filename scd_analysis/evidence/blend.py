@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.halves import Halves
 
 SHARES = (0.02, 0.1, 0.35, 0.7, 0.95)
 """Close enough that no share in between grows much slower than its own bet would."""
@@ -50,6 +51,7 @@ class Blend:
 
     def __init__(self, alternatives: Sequence[Alternative], shares: tuple[float, ...] = SHARES) -> None:
         self._alternatives, self._shares = tuple(alternatives), np.asarray(shares)
+        self._halves = Halves(len(self.arms))
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -58,7 +60,10 @@ class Blend:
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token; a companion that the batch lacks is the null law itself."""
-        return np.concatenate([self._growth(batch, one) for one in self._alternatives], axis=1)
+        growth = np.concatenate([self._growth(batch, one) for one in self._alternatives], axis=1)
+        for arm in range(growth.shape[1] if batch.rows is not None else 0):
+            self._halves.add(arm, growth[:, arm], batch.rows)
+        return growth
 
     def _growth(self, batch: Batch, one: Alternative) -> Floats:
         if one.key in batch.companions:
@@ -76,3 +81,7 @@ class Blend:
     def describe(self, arm: int) -> str:
         """Say what the companion stands for."""
         return self._alternatives[arm // len(self._shares)].message
+
+    def where(self, arm: int) -> str:
+        """Say in which half of every batch; empty where in both."""
+        return self._halves.where(arm, above=True)

@@ -20,6 +20,7 @@ import numpy as np
 from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import before
 from scd_analysis.evidence.directed import LARGEST_STAKE
+from scd_analysis.evidence.halves import Halves
 
 PRIORS = (10.0, 100.0, 3000.0)
 
@@ -55,6 +56,7 @@ class KnownMeans:
     def __init__(self, means: Sequence[Mean]) -> None:
         self._means, self._priors = tuple(means), np.asarray(PRIORS)
         self._score, self._square = [0.0] * len(means), [0.0] * len(means)
+        self._halves = Halves(len(means))
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ class KnownMeans:
     def _growth(self, batch: Batch, i: int) -> Floats:
         mean = batch.context[self._means[i].mean].ravel()
         score = batch.context[self._means[i].value].ravel() - mean
+        self._halves.add(i, score, batch.rows)
         total, square = before(score, self._score[i]), before(score * score, self._square[i])
         theta = total[:, None] / (square[:, None] + self._priors / 4)
         low = -LARGEST_STAKE / np.maximum(1 - mean, 1e-9)
@@ -81,3 +84,7 @@ class KnownMeans:
         """Say which way the number leans."""
         i = arm // len(self._priors)
         return self._means[i].less if self._score[i] < 0 else self._means[i].more
+
+    def where(self, arm: int) -> str:
+        """Say in which half of every batch; empty where in both."""
+        return self._halves.where(arm // len(self._priors))

@@ -13,6 +13,7 @@ from scd_analysis.evidence.pit import PitBins, PitPairs
 from scd_analysis.evidence.portfolio import Family, Portfolio
 from scd_analysis.evidence.repeats import Repeats
 from scd_analysis.evidence.ridge import RidgeTilt
+from scd_analysis.evidence.rows import families_by_row
 from scd_analysis.evidence.tilted import TiltedCells
 
 CONCENTRATIONS = 10.0 ** np.arange(1, 6.5, 0.5)
@@ -46,11 +47,17 @@ def is_small(vocab_size: int, num_tokens: int) -> bool:
 
 
 def standard_portfolio(
-    vocab_size: int, num_tokens: int, companions: tuple[str, ...] = (), grid_width: int | None = None
+    vocab_size: int,
+    num_tokens: int,
+    companions: tuple[str, ...] = (),
+    grid_width: int | None = None,
+    *,
+    in_batches: bool = False,
 ) -> Portfolio:
     """Build the bettors for a model of N tokens over a vocabulary of V.
 
-    Weights are by family, evenly within: most on learned directions and on cells around them.
+    Weights are by family, evenly within: most on learned directions and on cells around them. Where it is known in
+    which row of a batch each sequence was drawn (``in_batches``), rows are bet on too.
     """
     directions = features(companions, grid_width)
     families = [
@@ -80,6 +87,9 @@ def standard_portfolio(
                 for prior, weight in ((1000.0, 3), (10_000.0, 6))
             ),
         ]
+    if in_batches:
+        small, ridge = is_small(vocab_size, num_tokens), vocab_size <= MOST_RIDGE_VOCABULARY
+        families += families_by_row(num_tokens, directions, by_half=small, mixed=ridge)
     return Portfolio(families)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import before
 from scd_analysis.evidence.features import Feature
+from scd_analysis.evidence.halves import Halves
 from scd_analysis.evidence.moments import moments
 
 LARGEST_STAKE = 0.9
@@ -82,6 +83,7 @@ class Directed:
         self._information = np.zeros(len(features))
         self._seen = 0
         self._by_position = [np.zeros((3, 1))] * len(features)
+        self._halves = Halves(len(features))
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -97,6 +99,7 @@ class Directed:
 
     def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
         parts = moments(self._features[i].values, batch, batch.known)
+        self._halves.add(i, parts[0], batch.rows)
         score, mean, information = (part.ravel() for part in parts)
         past = before(score, self._score[i]), before(information, self._information[i])
         bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
@@ -120,6 +123,10 @@ class Directed:
         """Say which way the feature leans, by the sign learned so far."""
         i = arm // len(self._priors)
         return self._features[i].more if self._score[i] > 0 else self._features[i].less
+
+    def where(self, arm: int) -> str:
+        """Say in which half of every batch; empty where in both."""
+        return self._halves.where(arm // len(self._priors))
 
 
 def _by_position(batch: Batch, *values: Floats) -> Floats:

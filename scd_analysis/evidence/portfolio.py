@@ -13,7 +13,7 @@ import numpy as np
 
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats
-from scd_analysis.evidence.bettor import Bettor
+from scd_analysis.evidence.bettor import Bettor, Located
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,15 @@ class Family:
     weight : float
         Divided evenly among the arms of the family.
     bettor : Bettor
+    at_ends : bool
+        Whether its bets on a sequence look at others of the same batch. Its wealth is then known at the end of the
+        batch, and counts for nothing before: a mixture in which it does is no martingale in between.
     """
 
     name: str
     weight: float
     bettor: Bettor
+    at_ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ class Standing:
         The family, its richest arm, and what it means that this arm wins.
     log_e_value : float
         ln E (nats) of the family's own mixture.
+    where : str
+        In which rows of their batches, where the bettor tells it.
     """
 
     name: str
     best_arm: str
     message: str
     log_e_value: float
+    where: str = ""
 
 
 class Portfolio:
@@ -78,6 +85,7 @@ class Portfolio:
             [np.full(len(f.bettor.arms), np.log(f.weight / total / len(f.bettor.arms))) for f in families]
         )
         self.log_wealth = np.zeros(len(self.arms))
+        self._at_ends = np.repeat([f.at_ends for f in families], [len(f.bettor.arms) for f in families])
         self.impossible = False
         self._log_e_value: float | None = None
 
@@ -124,7 +132,8 @@ class Portfolio:
             row, arm = np.argwhere(np.isnan(growth))[0]
             raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
         wealth = self.log_wealth + np.cumsum(growth, axis=0)
-        self.log_wealth, self._log_e_value = wealth[-1], None
+        self.log_wealth, self._log_e_value = wealth[-1].copy(), None
+        wealth[:-1, self._at_ends] = -np.inf
         return np.asarray(np.logaddexp.reduce(self._log_weights + wealth, axis=1))
 
     def families(self) -> tuple[Standing, ...]:
@@ -134,6 +143,8 @@ class Portfolio:
             wealth = self.log_wealth[start : start + len(family.bettor.arms)]
             best = int(wealth.argmax())
             log_e_value = float(np.logaddexp.reduce(wealth) - np.log(len(wealth)))
-            out.append(Standing(family.name, family.bettor.arms[best], family.bettor.describe(best), log_e_value))
+            bettor = family.bettor
+            where = bettor.where(best) if isinstance(bettor, Located) else ""
+            out.append(Standing(family.name, bettor.arms[best], bettor.describe(best), log_e_value, where))
             start += len(wealth)
         return tuple(out)

@@ -90,6 +90,17 @@ class RidgeTilt:
             self._information[group] += weighted[:, at].reshape(-1, len(self._features)).T @ flat
         self._seen += len(batch) * (1 if self._by_position else batch.tokens.shape[1])
 
+    def summed(self) -> tuple[Floats, Floats, float]:
+        """Sum of the centred features Float[F], its null covariance Float[F, F], and over how many tokens."""
+        return self._score.sum(axis=0), self._information.sum(axis=0), float(max(self._seen, 1))
+
+    def leading(self, arm: int) -> tuple[Feature, float]:
+        """The direction that carries the tilt most, and by how much."""
+        scale = np.sqrt(np.maximum(np.einsum("gff->gf", self._information), 1e-12))
+        strength = self._theta(self._priors[arm]) * scale
+        group, i = np.unravel_index(int(np.abs(strength).argmax()), strength.shape)
+        return self._features[int(i)], float(strength[group, i])
+
     def describe(self, arm: int) -> str:
         """Name the directions that carry the tilt."""
         scale = np.sqrt(np.maximum(np.einsum("gff->gf", self._information), 1e-12))

@@ -111,6 +111,8 @@ def _parts(verdict: Verdict | None, run: Run | None, sequences: int | Sequence[i
         parts += [sections.verdict_banner(verdict, name), sections.verdict_facts(verdict)]
         if verdict.diagnosis is not None:
             parts.append(sections.diagnosis_section(verdict.diagnosis, _place(verdict, run, embedded)))
+        if verdict.greedy is not None:
+            parts.append(sections.greedy_section(verdict.greedy))
         parts += [sections.evidence_section(verdict), sections.conditions_section(verdict.conditions)]
     elif summary is not None:
         parts.append(sections.trace_banner(name, summary))
@@ -161,6 +163,7 @@ def _asset(name: str) -> str:
 def _body(parts: list[Markup], name: str, run: Run | None) -> Markup:
     known = {
         "diagnosis": "What broke",
+        "greedy": "Greedy decoding",
         "evidence": "Evidence",
         "conditions": "Conditions",
         "worst": "Worst outcomes",

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from scd_analysis.audit.divergences import GreedyReport, gap_in_words
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Verdict, distance_in_words
 from scd_analysis.report import charts
 from scd_analysis.report.markup import Child, Markup, element, join
@@ -99,6 +100,27 @@ def diagnosis_section(diagnosis: Diagnosis, place: Markup | None) -> Markup:
     evidence = [element("li", line) for line in diagnosis.evidence]
     listed = (element("h3", "What stands behind it, strongest first"), element("ol", evidence)) if evidence else ()
     return section("diagnosis", "What broke", *broken, facts(rows) if rows else None, place, *listed)
+
+
+def greedy_section(report: GreedyReport) -> Markup:
+    """How far greedy decoding is from the most probable tokens."""
+    named = {"first": report.first, "first beyond the margin": report.first_beyond, "largest gap": report.largest}
+    listed = [
+        (what, f"{found.sequence:,}", f"{found.position:,}", found.token, found.most_probable, number(found.gap))
+        for what, found in named.items()
+        if found is not None
+    ]
+    counted = [(gap_in_words(one), f"{one.count:,}") for one in report.by_gap]
+    where = ("Divergence", "Sequence", "Position", "Token", "Most probable", "Gap (nats)")
+    return section(
+        "greedy",
+        "Greedy decoding",
+        element("p", report.amount[:1].upper() + report.amount[1:] + "."),
+        table("Tokens that are not the most probable one, given the subject's own before them.", where, listed)
+        if listed
+        else None,
+        table("How many there are by gap.", ("Gap (nats)", "Divergences"), counted) if counted else None,
+    )
 
 
 def evidence_section(verdict: Verdict) -> Markup:

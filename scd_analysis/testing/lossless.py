@@ -52,7 +52,8 @@ def assert_lossless(
         fails too, so that a test with too few sequences does not pass in silence. None accepts any resolution. This
         failure is about the test and not about the decoder; ``alpha`` does not bound it.
     options
-        Passed on to :func:`scd_analysis.audit`: ``tolerance``, ``checkpoint``, ``draft_model``, ``progress``.
+        Passed on to :func:`scd_analysis.audit`: ``margin`` (of greedy decoding), ``tolerance``, ``checkpoint``,
+        ``draft_model``, ``progress``.
 
     Returns
     -------
@@ -75,7 +76,8 @@ def assert_lossless(
     ledger.enter(_entry(ledger.test, name, verdict, seed))
     if verdict.outcome is Outcome.REFUTED:
         broken = verdict.condition
-        what = "does not sample from its target law" if broken is None else f"breaks the condition of {broken.value}"
+        law = "does not decode greedily" if verdict.is_greedy else "does not sample from its target law"
+        what = law if broken is None else f"breaks the condition of {broken.value}"
         problem = f"{name} {what}."
     elif verdict.outcome is Outcome.INCONCLUSIVE and resolution is not None:
         problem = _too_few(name, verdict, resolution)

@@ -134,15 +134,16 @@ def generate(model: Any, assistant: Any = None, /, *, record: str | None = "laws
 
     Assisted generation with sampling is watched at the library's verification function, so that the condition that
     broke can be named; prompt lookup is watched where it proposes drafts, which are point masses. Greedy calls are
-    checked token for token: every law is the point mass on the largest entry. After an end-of-sequence
-    token nothing is drawn: what follows is filled with it, in law and sequence. For a decoding loop of your own around
-    such a model, ``generate(model, ...).target_model`` is its target law.
+    checked token for token, given the tokens before; ``audit(..., margin=)`` says how far below the most probable
+    token another one may lie. After an end-of-sequence token nothing is drawn: what follows is filled with it, in law
+    and sequence. For a decoding loop of your own around such a model, ``generate(model, ...).target_model`` is its
+    target law.
 
     Parameters
     ----------
     model : PreTrainedModel or str
         A decoder-only model, or the name of one. In half precision the cached and the plain forward pass differ by
-        more than the audit's ``tolerance``; give it a larger one, or audit in float32.
+        more than the audit's ``tolerance``; give it a larger one (a greedy call: a ``margin``), or audit in float32.
     assistant : PreTrainedModel or str, optional
         The model that drafts; also as ``assistant_model``.
     record : {"laws", "scalars", None}

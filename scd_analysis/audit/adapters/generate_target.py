@@ -175,17 +175,23 @@ class GenerateTarget:
             raise InputError(f"max_new_tokens = {self.num_tokens}: generate makes no token")
         self.vocab_size = int(self._logits(self.prompt, 1).shape[-1])
 
-    def next_token_probs(self, tokens: Tensor) -> Tensor:
-        """Law of every next token: Long[B, t] -> Float[B, t + 1, V]."""
+    @property
+    def before_argmax(self) -> LawsOfGreedy | None:
+        """The laws whose largest probability a call without sampling takes; None of one that samples."""
+        return None if self.is_sampled else LawsOfGreedy(self)
+
+    def next_token_probs(self, tokens: Tensor, *, as_sampled: bool = False) -> Tensor:
+        """Law of every next token: Long[B, t] -> Float[B, t + 1, V]; ``as_sampled``, as if the call drew from it."""
+        as_sampled = as_sampled or self.is_sampled
         parts = torch.as_tensor(tokens).split(AT_ONCE)
-        return torch.cat([self._laws(part.to(self._model.device)).cpu() for part in parts])
+        return torch.cat([self._laws(part.to(self._model.device), as_sampled).cpu() for part in parts])
 
     def _logits(self, ids: Tensor, rows: int) -> Tensor:
         with torch.no_grad():
             logits: Tensor = self._model(input_ids=ids, use_cache=False).logits
         return logits[:, logits.shape[1] - rows :].float()
 
-    def _laws(self, tokens: Tensor) -> Tensor:
+    def _laws(self, tokens: Tensor, as_sampled: bool) -> Tensor:
         with quiet():
             processors = prepare(self._model, self._options).processors
         ids = torch.cat([self.prompt.expand(len(tokens), -1), tokens], dim=1)
@@ -195,7 +201,7 @@ class GenerateTarget:
             for row in range(rows):
                 for each in processors:
                     logits[:, row] = each(ids[:, : length + row], logits[:, row].clone())
-        if self.is_sampled:
+        if as_sampled:
             laws = logits.softmax(dim=-1)
         else:
             laws = torch.nn.functional.one_hot(logits.argmax(dim=-1), self.vocab_size).float()
@@ -208,6 +214,22 @@ class GenerateTarget:
         point = torch.nn.functional.one_hot(last, self.vocab_size).to(laws.dtype)
         laws[:, 1:] = torch.where(ended[..., None], point, laws[:, 1:])
         return laws
+
+
+class LawsOfGreedy:
+    """What a call without sampling takes the largest of: softmax of the logits, through the processors of the call.
+
+    Parameters
+    ----------
+    target : GenerateTarget
+    """
+
+    def __init__(self, target: GenerateTarget) -> None:
+        self._target, self.vocab_size, self.num_tokens = target, target.vocab_size, target.num_tokens
+
+    def next_token_probs(self, tokens: Tensor) -> Tensor:
+        """Law of every next token: Long[B, t] -> Float[B, t + 1, V]."""
+        return self._target.next_token_probs(tokens, as_sampled=True)
 
 
 def with_end(tokens: Tensor, end_tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -120,8 +120,8 @@ def read_row(where: str, values: dict[str, Any]) -> Row:
     """
     if "tokens" not in values:
         raise InputError(f"{where}: has no tokens; the columns are {shown(list(values))}")
-    tokens = _whole(values["tokens"], f"{where}: tokens")
-    prompt = _prompt(values.get("prompt"), f"{where}: prompt")
+    tokens = whole_numbers(values["tokens"], f"{where}: tokens")
+    prompt = prompt_digest(values.get("prompt"), f"{where}: prompt")
     laws = top = None
     if "logprobs" in values:
         laws = _whole_laws(values["logprobs"], f"{where}: logprobs", len(tokens))
@@ -131,7 +131,8 @@ def read_row(where: str, values: dict[str, Any]) -> Row:
     return Row(where, prompt, tokens, laws, top)
 
 
-def _prompt(value: Any, name: str) -> bytes:
+def prompt_digest(value: Any, name: str) -> bytes:
+    """What a prompt is told from others by."""
     try:
         text = json.dumps(value, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
@@ -149,7 +150,7 @@ def _whole_laws(value: Any, name: str, length: int) -> Floats:
     sizes = {len(law) if isinstance(law, list) else -1 for law in value}
     if len(sizes) != 1 or min(sizes) < 2:
         raise InputError(f"{name} has laws of {shown(sorted(sizes))} entries: each token has V of them")
-    laws = np.exp([_logs(law, f"{name}[{j}]") for j, law in enumerate(value)])
+    laws = np.exp([log_numbers(law, f"{name}[{j}]") for j, law in enumerate(value)])
     totals = laws.sum(axis=1)
     for j in np.flatnonzero(np.abs(totals - 1) > LAW_TOLERANCE):
         raise LawError(f"{name}[{j}]: the probabilities sum to {totals[j]:.6g}, not to 1; natural logarithms?")
@@ -166,12 +167,12 @@ def _most_probable(value: Any, ids: Any, where: str, length: int) -> Listed:
     starts = np.cumsum([0, *(len(listed) for listed, _ in lists)])
     position = np.repeat(np.arange(length), np.diff(starts))
     try:
-        tokens = _whole([x for listed, _ in lists for x in listed], name)
-        logs = _logs([x for _, numbers in lists for x in numbers], name)
+        tokens = whole_numbers([x for listed, _ in lists for x in listed], name)
+        logs = log_numbers([x for _, numbers in lists for x in numbers], name)
     except InputError:
         for j, (listed, numbers) in enumerate(lists):  # which of them?
-            _whole(listed, f"{name}[{j}]: tokens")
-            _logs(numbers, f"{name}[{j}]")
+            whole_numbers(listed, f"{name}[{j}]: tokens")
+            log_numbers(numbers, f"{name}[{j}]")
         raise
     order = np.lexsort((tokens, -logs, position))
     found = Listed(starts, tokens[order], np.exp(logs[order]))
@@ -194,7 +195,7 @@ def _one_list(law: Any, ids: Any, j: int, name: str) -> tuple[list[Any], list[An
     """Take one position's tokens and numbers apart."""
     place = f"{name}[{j}]"
     if isinstance(law, dict):
-        tokens, numbers = [_key(key, place) for key in law], list(law.values())
+        tokens, numbers = [token_key(key, place) for key in law], list(law.values())
     elif ids is None:
         raise InputError(f"{place}: which tokens these are is not said; give top_tokens too")
     elif not isinstance(ids, list) or not isinstance(law, list) or len(ids) != len(law):
@@ -212,14 +213,14 @@ def _check_length(value: Any, length: int, name: str) -> None:
         raise InputError(f"{name} has {size} entries: tokens has {length}")
 
 
-def _key(key: str, place: str) -> int:
+def token_key(key: str, place: str) -> int:
     """A token as JSON has it for a key."""
     if not (key.isascii() and key.isdecimal() and len(key) <= 10):
         raise InputError(f"{place}: tokens has {shown(key)}: a token is a whole number, 0 or more and below 2**31")
     return int(key)
 
 
-def _whole(value: Any, name: str) -> Longs:
+def whole_numbers(value: Any, name: str) -> Longs:
     """A list of tokens."""
     if not isinstance(value, list) or not value:
         raise InputError(f"{name} = {shown(value)}: expected a list of whole numbers")
@@ -229,7 +230,7 @@ def _whole(value: Any, name: str) -> Longs:
     return np.array(value, dtype=np.int64)
 
 
-def _logs(values: list[Any], name: str) -> Floats:
+def log_numbers(values: list[Any], name: str) -> Floats:
     """Log-probabilities, Float[K]; null is that of an impossible token."""
     if set(map(type, values)) <= {float, int, type(None)}:
         try:
