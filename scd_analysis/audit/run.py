@@ -30,11 +30,16 @@ LONGEST_TIMEOUT = 1e8
 DEFAULT_SEQUENCES = 100_000
 """Sequences that it looks at, where they are short."""
 
+NO_DRIFT = (
+    "of a trace it takes the model, and the laws that the decoder used, recorded (record='laws'); without these, "
+    "rule = 'any' judges its tokens"
+)
 RESOLUTION_MEANING = {
     "token for token": "probability that a sequence has another token anywhere, power 0.99",
     "samples": "total variation between laws of whole sequences, to first order, power 0.99",
     "trace": "total variation of one observation of a condition, to first order, power 0.99",
     "kernel": "total variation of a committed token given those before it, to first order, power 0.99",
+    "balls": "epsilon, and beyond it total variation of a token given those before it, to first order, power 0.99",
 }
 
 
@@ -52,6 +57,7 @@ def audit(
     timeout: float | None = None,
     progress: bool | None = None,
     rule: str | None = None,
+    epsilon: float = 0.0,
 ) -> Verdict:
     """Judge whether a subject samples from its target model.
 
@@ -103,6 +109,10 @@ def audit(
         refuted where every one of the four is. A kernel is judged by the law in any case.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
+    epsilon : float
+        The null is that every law of a token given those before it lies within this total variation of the model's: on
+        hardware nothing is exact. 0 asks for the model's law itself. A token of probability zero then refutes nothing
+        by itself.
 
     Returns
     -------
@@ -121,6 +131,9 @@ def audit(
     check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
     check_between(tolerance, 0, 1, "tolerance", open_ends=True)
+    check_between(epsilon, 0, 1, "epsilon")
+    if epsilon == 1:
+        raise InputError("epsilon = 1: every law lies within a total variation of 1; ask for less")
     check_at_least(check_integer(seed, "seed"), 0, "seed")
     if max_sequences is not None:
         check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
@@ -129,7 +142,7 @@ def audit(
         check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(
-            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
+            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, epsilon, held
         )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
@@ -165,6 +178,7 @@ def _open(
     checkpoint: str | Path | None,
     timeout: float | None,
     rule: str | None,
+    epsilon: float,
     held: ExitStack,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
@@ -177,7 +191,7 @@ def _open(
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         rules = stated(rule) or stated(None)
         panel = Panel(rules, for_watch, log_threshold, vocab_size=subject.vocab_size, tolerance=1e-4)
-        return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout)
+        return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout, epsilon)
     stated(rule)
     model = attribute(subject, "target_model", "subject") if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model, timeout)
@@ -192,7 +206,7 @@ def _open(
 
         kept = held.enter_context(Checkpoint(checkpoint, identity(subject, target, sizes, seed), tolerance))
     draws = Draws(subject, model, sizes, for_subject, kept, timeout)
-    evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit))
+    evidence = None if target is None else SampleEvidence(target, np.random.default_rng(for_pit), epsilon)
     most = FIRST_BATCH if target is None else target.sequences_at_once
     first = draws.next(min(FIRST_BATCH, most, limit))
     if not is_trace(first):
@@ -208,6 +222,8 @@ def _open(
             raise InputError(f"model = None: rule = {ANY!r} is judged by the tokens, and so needs their model")
         tokens = TokensOfTraces(draws)
         return SampleJudge(evidence, tokens, tokens_of(first), log_threshold, limit, stated_rule=ANY)
+    if epsilon and (evidence is None or "target_probs" not in first):
+        raise InputError(f"epsilon = {epsilon:g}: {NO_DRIFT}")
     if evidence is None and "target_probs" not in first:
         raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
     grid_width = None if target is None else target.grid_width
@@ -239,6 +255,7 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
     found = {of: (max(by.values(), default=1.0), by) for of, by in judge.resolutions().items()}
     finest = min(found, key=lambda of: found[of][0])
     worst, resolutions = found[finest]
+    balls = judge.balls
     outcome = Outcome.REFUTED if judge.refuted else Outcome.NOT_REFUTED if worst <= wanted else Outcome.INCONCLUSIVE
     return Verdict(
         outcome=outcome,
@@ -256,10 +273,14 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         missing=_missing(judge, found, wanted) if outcome is Outcome.INCONCLUSIVE else (),
         rule=judge.stated_rule if outcome is Outcome.REFUTED else judge.rule,
         log_e_by_rule=tuple(judge.log_e_by_rule.items()),
+        epsilon=judge.epsilon,
+        epsilon_refuted=None if balls is None else balls.refuted(judge.log_threshold),
+        log_e_by_epsilon=() if balls is None else balls.curve(),
+        drift=judge.drift(),
     )
 
 
-_RESOLVING = {"samples": "finished sequences", "token for token": "finished sequences"}
+_RESOLVING = dict.fromkeys(("samples", "token for token", "balls"), "finished sequences")
 
 
 def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]], wanted: float) -> tuple[str, ...]:

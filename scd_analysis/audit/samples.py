@@ -13,11 +13,12 @@ from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs
-from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, standard_portfolio
+from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, is_small, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
-from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
+from scd_analysis.evidence.robust import RobustPortfolio, robust_portfolio
 from scd_analysis.validate import LAW_TOLERANCE
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -72,20 +73,27 @@ class SampleEvidence:
     certain : bool
         Whether every law so far was a point mass, as a greedy decoder's are.
     impossible : Impossible or None
-        The first token that the target gives probability zero.
+        The first token that the target gives probability zero; not looked for where epsilon is above zero.
+    portfolio : Portfolio or RobustPortfolio
+        Who decides: against the target's laws, or against balls around them.
+    balls : RobustPortfolio or None
+        Who bets against balls: who decides, or, where sequences can be counted, somebody beside.
 
     Parameters
     ----------
     target : Target
     rng : numpy.random.Generator
         Randomises the PIT.
+    epsilon : float
+        How far in total variation every conditional law may be from the target's.
     """
 
-    def __init__(self, target: Target, rng: np.random.Generator) -> None:
-        self.target, self._rng = target, rng
-        self.portfolio: Portfolio = standard_portfolio(
-            target.vocab_size, target.num_tokens, target.companions, target.grid_width
-        )
+    def __init__(self, target: Target, rng: np.random.Generator, epsilon: float = 0.0) -> None:
+        self.target, self._rng, self.epsilon = target, rng, epsilon
+        sizes, known = (target.vocab_size, target.num_tokens), (target.companions, target.grid_width)
+        self.balls = robust_portfolio(*sizes, epsilon, *known) if epsilon or is_small(*sizes) else None
+        self.portfolio: Portfolio | RobustPortfolio
+        self.portfolio = self.balls if self.balls is not None and epsilon else standard_portfolio(*sizes, *known)
         countable = target.countable_law()
         self._bounds = None if countable is None else TotalVariation(*countable, CONCENTRATIONS)
         self._whole = countable is not None and countable[1] == "whole sequences"
@@ -102,12 +110,14 @@ class SampleEvidence:
         if self._bounds is not None:
             self._bounds.update(batch.tokens[:, 0] if batch.cells is None or not self._whole else batch.cells)
         self.certain = self.certain and is_certain(batch)
-        if self.impossible is None:
+        if self.impossible is None and not self.epsilon:
             self.impossible = find_impossible(batch, self._seen)
         self._seen += len(batch)
         open_ = batch.token_probs < 1  # where a law is a point mass, nothing is learned of a departure elsewhere
         self._open_sequences += int(open_.any(axis=1).sum())
         self._open_tokens += int(open_.sum())
+        if self.balls is not None and self.balls is not self.portfolio:
+            self.balls.bet(batch)
         return self.portfolio.bet(batch)
 
     def certificate(self) -> Certificate | None:
@@ -136,10 +146,15 @@ class SampleEvidence:
 
     def repeated(self) -> Standing:
         """Where the bets on sequences that come again stand."""
-        return next(family for family in self.portfolio.families() if family.name == "repeats")
+        families = self.portfolio.families()
+        return next((family for family in families if family.name == "repeats"), Standing("repeats", "", "", 0.0))
 
     def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, dict[str, float]]:
         """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""
+        if self.epsilon:
+            tokens, weight = seen * self.target.num_tokens, float(self.portfolio.log_weights[0]) + log_weight
+            beyond = one_observation(log_threshold, weight, tokens, np.asarray(PRIOR_TOKENS))
+            return {"balls": {"one set of tokens": min(1.0, self.epsilon + beyond)}}
         if self.certain:
             return {"token for token": {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}}
         weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
@@ -188,7 +203,7 @@ class SampleJudge(Judge[Batch]):
     ) -> None:
         super().__init__(log_threshold, limit, stated_rule)
         self.until_certain = until_certain
-        self.evidence, self._draws, self._first = evidence, draws, first
+        self.evidence, self._draws, self._first, self.epsilon = evidence, draws, first, evidence.epsilon
         self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens
 
     @property
@@ -201,7 +216,7 @@ class SampleJudge(Judge[Batch]):
         tokens, self._first = self._draws.next(size) if self._first is None else self._first, None
         batch = self.evidence.batch(tokens)
         self._draws.check_fresh(tokens, batch.token_probs)
-        if self.until_certain and self.evidence.certain and is_certain(batch):
+        if self.until_certain and not self.epsilon and self.evidence.certain and is_certain(batch):
             self.limit = min(self.limit, len(batch))
         return batch
 
@@ -232,9 +247,14 @@ class SampleJudge(Judge[Batch]):
         return self.evidence.certificate()
 
     @property
+    def balls(self) -> RobustPortfolio | None:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.balls
+
+    @property
     def taken(self) -> tuple[str, str]:
         """Token for token, or sequential."""
-        if self.evidence.certain:
+        if self.evidence.certain and not self.epsilon:
             return "token for token", "every target law is a point mass, so that a single other token refutes"
         return "sequential", "the subject shows finished sequences only, which are bet on token by token"
 

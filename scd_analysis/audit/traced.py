@@ -13,13 +13,14 @@ from scd_analysis.audit.bets import ESTABLISHED, PRIORS
 from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import Draws, is_trace
+from scd_analysis.audit.drift import DriftEvidence
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
@@ -28,6 +29,7 @@ from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_observation
+from scd_analysis.evidence.robust import RobustPortfolio
 
 SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
@@ -213,14 +215,18 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         self.vocab_size, self.num_tokens = draws.sizes
         self._reconstruction = None if evidence is None else Reconstruction(evidence.target, panel.watches[0].tolerance)
         self._given = Given()
+        self.epsilon = 0.0 if evidence is None else evidence.epsilon
+        self._drift = DriftEvidence(self.epsilon) if self.epsilon else None
+        if self._drift is not None:
+            self.outside[Condition.TARGET] = "the laws that are recorded are allowed to drift"
         if evidence is None:
             self.target_laws = "recorded"
             self.outside[Condition.TARGET] = "no model was given to compare the recorded laws with"
 
     @property
     def share(self) -> float:
-        """What the finished sequences leave."""
-        return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE
+        """What the finished sequences leave, and the drift where there is any."""
+        return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE * (1 if self._drift is None else 2)
 
     @property
     def taken(self) -> tuple[str, str]:
@@ -236,7 +242,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def step(self) -> None:
         """As of any judge; tokens that can only be the right ones are seen to be in one batch."""
         super().step()
-        if self._until_certain and self._evidence is not None and self._evidence.certain:
+        if self._until_certain and not self.epsilon and self._evidence is not None and self._evidence.certain:
             self.limit = self._looked_at
 
     def draw(self, size: int) -> xr.Dataset:
@@ -265,6 +271,11 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if self._evidence is None:  # laws were recorded, or a model was needed
             return np.asarray(self.panel.bet(commits, None, offset, windows=windows).min(axis=0))
         batch = self._evidence.batch(commits.final)
+        if self._drift is not None:  # the algorithm by the laws that it used, the arithmetic by their drift
+            watched = self.panel.bet(commits, None, offset, laws_recorded=recorded, windows=windows)
+            of_drift = self._drift.bet(commits, batch.target_probs, offset, self.log_threshold)
+            of_tokens = np.logaddexp(self._evidence.bet(batch), of_drift) + math.log(SAMPLES_SHARE)
+            return np.asarray(np.logaddexp(of_tokens, math.log(1 - 2 * SAMPLES_SHARE) + watched).min(axis=0))
         watched = self.panel.bet(commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows)
         of_samples = math.log(SAMPLES_SHARE) + self._evidence.bet(batch)
         return np.asarray(np.logaddexp(of_samples, math.log(1 - SAMPLES_SHARE) + watched).min(axis=0))
@@ -283,6 +294,8 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def diagnosis(self) -> Diagnosis | None:
         """Name a condition, or else what the sequences suggest: where no law is wrong, repeats mean shared noise."""
+        if self.refuted and self._drift is not None and self._drift.crossed_at is not None:
+            return self._drift.diagnosis()
         found = super().diagnosis()
         if found is not None or not self.refuted or self._evidence is None:
             return found
@@ -290,6 +303,25 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if repeated.log_e_value < ESTABLISHED:
             return suggested
         return replace(suggested, condition=Condition.INDEPENDENCE, cause=repeated.message)
+
+    def _report(self, condition: Condition, diagnosis: Diagnosis | None) -> ConditionReport:
+        """Where a condition stands; the target's by the drift, where laws may drift."""
+        if condition is not Condition.TARGET or self._drift is None:
+            return super()._report(condition, diagnosis)
+        return self._drift.report(diagnosis)
+
+    def drift(self) -> Drift | None:
+        """Of the recorded laws."""
+        return None if self._drift is None else self._drift.measured()
+
+    @property
+    def balls(self) -> RobustPortfolio | None:
+        """Who bets on the sequences against balls."""
+        return None if self._evidence is None else self._evidence.balls
+
+    def is_diagnosed(self) -> bool:
+        """Whether one condition leads clearly, or laws drift."""
+        return (self._drift is not None and self._drift.crossed_at is not None) or super().is_diagnosed()
 
     def certificate(self) -> Certificate | None:
         """Of the sequences."""

@@ -234,6 +234,7 @@ def audit(
         str | None,
         typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
     ] = None,
+    epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -262,6 +263,7 @@ def audit(
             timeout=timeout,
             checkpoint=checkpoint,
             rule=rule,
+            epsilon=epsilon,
         )
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)

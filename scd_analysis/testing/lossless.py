@@ -48,7 +48,7 @@ def assert_lossless(
         fails too, so that a test with too few sequences does not pass in silence. None accepts any resolution. This
         failure is about the test and not about the decoder; ``alpha`` does not bound it.
     options
-        Passed on to :func:`scd_analysis.audit`: ``tolerance``, ``checkpoint``, ``progress``.
+        Passed on to :func:`scd_analysis.audit`: ``epsilon``, ``tolerance``, ``checkpoint``, ``progress``.
 
     Returns
     -------
