@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from scd_analysis.audit.divergences import GreedyReport
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.evidence.batch import Floats
 from scd_analysis.evidence.certificate import Certificate
+from scd_analysis.evidence.robust import RobustPortfolio
 
 FIRST_BATCH = 64
 LONGEST_PATH = 2000
@@ -43,6 +44,8 @@ class Judge(ABC, Generic[Part]):
     vocab_size: int
     num_tokens: int
     target_laws = "the model's"
+    epsilon = 0.0
+    """How far in total variation every conditional law may be from the target's."""
 
     def __init__(self, log_threshold: float, limit: int, stated_rule: str | None = None) -> None:
         self.log_threshold, self.limit, self.stated_rule = log_threshold, limit, stated_rule
@@ -170,6 +173,15 @@ class Judge(ABC, Generic[Part]):
 
     def greedy(self) -> GreedyReport | None:
         """How far from greedy decoding the tokens are, where the subject is greedy."""
+        return None
+
+    def drift(self) -> Drift | None:
+        """How far the laws that a decoder used are from the model's; None where that was not asked."""
+        return None
+
+    @property
+    def balls(self) -> RobustPortfolio | None:
+        """Who bets against balls around the target's laws; None where nobody does."""
         return None
 
 

@@ -32,7 +32,7 @@ from scd_analysis.audit.kernel_noise import (
 )
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.rules import ANY
-from scd_analysis.audit.rules.any import AnyRule
+from scd_analysis.audit.rules.any import AnyRule, AnyRuleWithin
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch
@@ -41,6 +41,7 @@ from scd_analysis.conditions import Condition
 from scd_analysis.contracts import KernelSeen
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.robust import RobustPortfolio
 from scd_analysis.validate import check_tokens
 
 ANOTHER_RULE = "the rule is none of those that are known"
@@ -118,14 +119,18 @@ class Verified:
     ----------
     commits : Commits
     windows : Windows
+    draft_probs : Float[B, L, V]
+        Draft laws, also of positions that were not reached.
     """
 
     commits: Commits
     windows: Windows
+    draft_probs: Floats
 
     def part(self, start: int, stop: int) -> Verified:
         """Return windows ``start ... stop - 1``."""
-        return Verified(self.commits.part(start, stop), self.windows.part(start, stop))
+        draft = self.draft_probs[start:stop]
+        return Verified(self.commits.part(start, stop), self.windows.part(start, stop), draft)
 
 
 class KernelJudge(ConditionsJudge[Verified]):
@@ -142,6 +147,8 @@ class KernelJudge(ConditionsJudge[Verified]):
         See :class:`scd_analysis.audit.judges.Judge`; a window counts as a sequence.
     timeout : float, optional
         Seconds that one batch of windows may take.
+    epsilon : float
+        How far in total variation the law of a committed token may be from the target's.
     """
 
     grade = "kernel"
@@ -155,12 +162,15 @@ class KernelJudge(ConditionsJudge[Verified]):
         log_threshold: float,
         limit: int,
         timeout: float | None = None,
+        epsilon: float = 0.0,
     ) -> None:
         super().__init__(panel, log_threshold, limit)
+        self.epsilon = epsilon
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self._ignores_seed: str | None = None
         self._shares_noise = False
-        self._any = AnyRule(kernel.vocab_size)
+        self._any: AnyRule | AnyRuleWithin
+        self._any = AnyRuleWithin(kernel.vocab_size, epsilon) if epsilon else AnyRule(kernel.vocab_size)
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
         outside = "belongs to the decoder around the kernel"
         self.outside = {Condition.DECLARED_LAW: outside, Condition.TARGET: outside}
@@ -187,7 +197,7 @@ class KernelJudge(ConditionsJudge[Verified]):
         pairs = min(PAIRS, max(FEWEST_PAIRS, self.limit // 8), self.most_at_once // 2)
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
-        return Verified(commits, _whole_windows(commits, tokens, draft, target))
+        return Verified(commits, _whole_windows(commits, tokens, draft, target), draft)
 
     def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
         kernel, rng = self._kernel, np.random.default_rng(seeds)
@@ -258,8 +268,17 @@ class KernelJudge(ConditionsJudge[Verified]):
         """Bet on committed tokens, which decides, and on the conditions, which explain."""
         commits, windows = part.commits, part.windows
         self.panel.bet(commits, commits.target_probs, offset, windows=windows)
-        path = self._any.bet(commits, self.panel.watches[0].rng.random(commits.final.shape))
+        noise = self.panel.watches[0].rng.random(commits.final.shape)
+        if isinstance(self._any, AnyRuleWithin):
+            path = self._any.bet(commits, part.draft_probs)
+        else:
+            path = self._any.bet(commits, noise)
         return np.full_like(path, np.inf) if self._shares_noise else path
+
+    @property
+    def balls(self) -> RobustPortfolio | None:
+        """Who decides, where epsilon is above zero."""
+        return self._any.portfolio if isinstance(self._any, AnyRuleWithin) else None
 
     @property
     def watch(self) -> Watch:

@@ -7,43 +7,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from scd_analysis.audit.draws import FIRST_BATCH, Draws
-from scd_analysis.audit.greedy import GreedyJudge, check_greedy, laws_of_greedy, refuse_tolerance
+from scd_analysis.audit.greedy import refuse_tolerance
 from scd_analysis.audit.judges import Judge
-from scd_analysis.audit.named import DraftModel
+from scd_analysis.audit.opening import Asked, open_judge
 from scd_analysis.audit.progress import Progress
-from scd_analysis.audit.rules import ANY, stated
-from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
-from scd_analysis.audit.target import Target
+from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE
 from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign import foreign
 from scd_analysis.common.versions import library_versions
-from scd_analysis.contracts import SubjectSeen, as_kernel, as_subject, is_trace
-from scd_analysis.errors import InputError
-from scd_analysis.validate import check_at_least, check_between, check_integer
-
-DEFAULT_TOKENS = 500_000
-"""Tokens that an audit without ``max_sequences`` looks at before it gives up refuting."""
-
-LONGEST_TIMEOUT = 1e8
-"""Seconds, three years: what a clock that rings can be set to is not much more."""
-
-TOLERANCE = 1e-4
-"""Of recorded probabilities against the model's, where none is stated."""
-
-LARGEST_MARGIN = 1e3
-"""Nats; a probability in float64 has a logarithm of -745 at least."""
-
-DEFAULT_SEQUENCES = 100_000
-"""Sequences that it looks at, where they are short."""
+from scd_analysis.validate import check_between
 
 RESOLUTION_MEANING = {
     "token for token": "probability that a sequence has another token anywhere, power 0.99",
     "samples": "total variation between laws of whole sequences, to first order, power 0.99",
     "trace": "total variation of one observation of a condition, to first order, power 0.99",
     "kernel": "total variation of a committed token given those before it, to first order, power 0.99",
+    "balls": "epsilon, and beyond it total variation of a token given those before it, to first order, power 0.99",
 }
 
 
@@ -63,6 +42,7 @@ def audit(
     progress: bool | None = None,
     rule: str | None = None,
     draft_model: Any = None,
+    epsilon: float = 0.0,
 ) -> Verdict:
     """Judge whether a subject samples from its target model.
 
@@ -123,6 +103,10 @@ def audit(
         bets lose ln 2 nats. A kernel has none.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
+    epsilon : float
+        The null is that every law of a token given those before it lies within this total variation of the model's: on
+        hardware nothing is exact. 0 asks for the model's law itself. A token of probability zero then refutes nothing
+        by itself.
 
     Returns
     -------
@@ -138,33 +122,10 @@ def audit(
     ----------
     .. [1] J. Ville (1939). Etude critique de la notion de collectif. Gauthier-Villars.
     """
-    check_between(alpha, 0, 1, "alpha", open_ends=True)
     check_between(resolution, 0, 1, "resolution", open_ends=True)
-    if tolerance is not None:
-        check_between(tolerance, 0, 1, "tolerance", open_ends=True)
-    if margin is not None:
-        check_between(margin, 0, LARGEST_MARGIN, "margin")
-    check_at_least(check_integer(seed, "seed"), 0, "seed")
-    if max_sequences is not None:
-        check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
-    if timeout is not None:
-        check_at_least(timeout, 1e-3, "timeout")
-        check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
+    asked = Asked(alpha, max_sequences, seed, tolerance, margin, epsilon, checkpoint, timeout, rule, draft_model)
     with ExitStack() as held:
-        judge = _open(
-            _opened(subject),
-            model,
-            alpha,
-            max_sequences,
-            seed,
-            tolerance,
-            margin,
-            checkpoint,
-            timeout,
-            rule,
-            draft_model,
-            held,
-        )
+        judge = open_judge(subject, model, asked, held)
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
@@ -175,133 +136,11 @@ def audit(
     return _verdict(judge, alpha, resolution, seed)
 
 
-def _opened(subject: Any) -> Any:
-    """Take a trace or a recorded file, or a path to one, as what it is."""
-    from scd_analysis.audit.adapters.recorded_file import SUFFIXES, recorded_file
-    from scd_analysis.audit.adapters.stored import trace
-
-    if isinstance(subject, (str, Path)):
-        if not Path(subject).exists():
-            raise InputError(f"subject = {str(subject)!r}: neither a callable nor the path of a trace or recorded file")
-        suffix = Path(subject).suffix.lower()
-        if Path(subject).is_file() and suffix not in (*SUFFIXES, ".zip"):
-            kinds = f"a trace (a folder, or .zip) or a recorded file ({', '.join(SUFFIXES)})"
-            raise InputError(f"subject = {str(subject)!r}: is none of the kinds of file that are known, {kinds}")
-        return recorded_file(subject) if suffix in SUFFIXES else trace(subject)
-    return trace(subject) if is_trace(subject) else subject
-
-
-def _open(
-    given: Any,
-    model: Any,
-    alpha: float,
-    max_sequences: int | None,
-    seed: int,
-    tolerance: float | None,
-    margin: float | None,
-    checkpoint: str | Path | None,
-    timeout: float | None,
-    rule: str | None,
-    draft_model: Any,
-    held: ExitStack,
-) -> Judge[Any]:
-    """Look at what the subject shows, and choose the judge."""
-    log_threshold = math.log(1 / alpha)
-    for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
-    subject = as_subject(given)
-    if subject.is_kernel:
-        if draft_model is not None:
-            raise InputError("draft_model: a kernel is judged on laws made up by the audit, and has no draft model")
-        from scd_analysis.audit.kernels import KernelJudge
-        from scd_analysis.audit.panel import Panel
-
-        if margin is not None:
-            raise InputError(f"margin = {margin:g}: a kernel is judged by the law of what it commits, not as greedy")
-        limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
-        rules = stated(rule) or stated(None)
-        kernel = as_kernel(given)
-        panel = Panel(rules, for_watch, log_threshold, vocab_size=kernel.vocab_size, tolerance=1e-4)
-        return KernelJudge(kernel, for_subject, panel, log_threshold, limit, timeout)
-    stated(rule)
-    model = subject.target_model if model is None else model
-    laws = laws_of_greedy(model, margin)
-    if laws is not None:
-        check_greedy(margin, tolerance, rule, has_checkpoint=checkpoint is not None, has_draft=draft_model is not None)
-    tolerance = TOLERANCE if tolerance is None else tolerance
-    target = model if model is None or isinstance(model, Target) else Target(model if laws is None else laws, timeout)
-    sizes = _sizes(subject, target)
-    limit = _limit(sizes[1], subject, max_sequences)
-    if target is not None:
-        target.check(np.random.default_rng(for_checks))
-    kept = None
-    if checkpoint is not None and subject.num_available is None:
-        from scd_analysis.audit.checkpoint import Checkpoint
-        from scd_analysis.audit.identity import identity
-
-        kept = held.enter_context(Checkpoint(checkpoint, identity(given, target, sizes, seed), tolerance))
-    draws = Draws(given, model, sizes, for_subject, kept, timeout)
-    most = FIRST_BATCH if target is None else target.sequences_at_once
-    first = draws.next(min(FIRST_BATCH, most, limit))
-    if laws is not None and target is not None:
-        from scd_analysis.audit.traced import TokensOfTraces, tokens_of
-
-        draws, first = (TokensOfTraces(draws), tokens_of(first)) if is_trace(first) else (draws, first)
-        return GreedyJudge(target, draws, first, margin or 0.0, log_threshold, limit if max_sequences else len(first))
-    draft, pit = _draft(draft_model, target, timeout, np.random.default_rng([seed, 1])), np.random.default_rng(for_pit)
-    evidence = None if target is None else SampleEvidence(target, pit, draft, in_batches=draws.in_batches)
-    if not is_trace(first):
-        if evidence is None:
-            raise InputError("model = None: an audit of tokens needs the model whose law they should have")
-        return SampleJudge(evidence, draws, first, log_threshold, limit, until_certain=max_sequences is None)
-    from scd_analysis.audit.panel import Panel
-    from scd_analysis.audit.traced import TokensOfTraces, TraceJudge, tokens_of
-
-    rules = stated(first.attrs.get("rule") if rule is None else rule)
-    if not rules:
-        if evidence is None:
-            raise InputError(f"model = None: rule = {ANY!r} is judged by the tokens, and so needs their model")
-        tokens = TokensOfTraces(draws)
-        return SampleJudge(evidence, tokens, tokens_of(first), log_threshold, limit, stated_rule=ANY)
-    if evidence is None and "target_probs" not in first:
-        raise InputError("model = None: the trace holds no laws that are exact, so an audit of it needs the model")
-    grid_width = None if target is None else target.grid_width
-    panel = Panel(rules, for_watch, log_threshold, vocab_size=sizes[0], tolerance=tolerance, grid_width=grid_width)
-    return TraceJudge(evidence, panel, draws, first, log_threshold, limit, until_certain=max_sequences is None)
-
-
-def _draft(model: Any, target: Target | None, timeout: float | None, rng: np.random.Generator) -> DraftModel | None:
-    """Check a draft model, if there is one."""
-    if model is None:
-        return None
-    if target is None:
-        raise InputError("draft_model: what its drafts should become is the law of the model, and there is none")
-    draft = DraftModel(model, target, timeout)
-    draft.check(rng)
-    return draft
-
-
-def _sizes(subject: SubjectSeen, target: Target | None) -> tuple[int, int]:
-    if target is not None:
-        return target.vocab_size, target.num_tokens
-    if subject.sizes is None:
-        raise InputError(
-            "model = None: only a kernel or a recorded trace can be audited without a model, and what brings its laws "
-            "along: a recorded file with them, or subjects.generate"
-        )
-    vocab_size, num_tokens = (check_integer(size, "subject's vocab_size and num_tokens") for size in subject.sizes)
-    return vocab_size, num_tokens
-
-
-def _limit(num_tokens: int, subject: SubjectSeen, max_sequences: int | None) -> int:
-    if max_sequences is None:
-        max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
-    return max_sequences if subject.num_available is None else min(max_sequences, subject.num_available)
-
-
 def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
     found = {of: (max(by.values(), default=1.0), by) for of, by in judge.resolutions().items()}
     finest = min(found, key=lambda of: found[of][0])
     worst, resolutions = found[finest]
+    balls = judge.balls
     outcome = Outcome.REFUTED if judge.refuted else Outcome.NOT_REFUTED if worst <= wanted else Outcome.INCONCLUSIVE
     return Verdict(
         outcome=outcome,
@@ -320,10 +159,14 @@ def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdi
         rule=judge.stated_rule if outcome is Outcome.REFUTED else judge.rule,
         log_e_by_rule=tuple(judge.log_e_by_rule.items()),
         greedy=judge.greedy(),
+        epsilon=judge.epsilon,
+        epsilon_refuted=None if balls is None else balls.refuted(judge.log_threshold),
+        log_e_by_epsilon=() if balls is None else balls.curve(),
+        drift=judge.drift(),
     )
 
 
-_RESOLVING = {"samples": "finished sequences", "token for token": "finished sequences"}
+_RESOLVING = dict.fromkeys(("samples", "token for token", "balls"), "finished sequences")
 
 
 def _missing(judge: Judge[Any], found: dict[str, tuple[float, dict[str, float]]], wanted: float) -> tuple[str, ...]:

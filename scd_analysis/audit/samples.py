@@ -12,15 +12,16 @@ from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.divergences import Divergences, GreedyReport
 from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.judges import Judge
-from scd_analysis.audit.named import NAMED, DraftModel, strongest, with_named
+from scd_analysis.audit.named import NAMED, DraftModel, NamedFault, strongest, with_named
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
-from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, standard_portfolio
+from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, is_small, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
-from scd_analysis.evidence.resolution import every_cell, one_direction
+from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
+from scd_analysis.evidence.robust import RobustPortfolio, robust_portfolio
 from scd_analysis.evidence.rows import WEIGHTS as ROWS
 from scd_analysis.evidence.rows import ByHalf, ByRow
 from scd_analysis.validate import LAW_TOLERANCE
@@ -86,7 +87,11 @@ class SampleEvidence:
     certain : bool
         Whether every law so far was a point mass, as a greedy decoder's are.
     impossible : Impossible or None
-        The first token that the target gives probability zero.
+        The first token that the target gives probability zero; not looked for where epsilon is above zero.
+    portfolio : Portfolio or RobustPortfolio
+        Who decides: against the target's laws, or against balls around them.
+    balls : RobustPortfolio or None
+        Who bets against balls: who decides, or, where sequences can be counted, somebody beside.
 
     Parameters
     ----------
@@ -97,17 +102,28 @@ class SampleEvidence:
         With it the named faults are bet on.
     in_batches : bool
         Whether it is known in which row of a batch each sequence was drawn.
+    epsilon : float
+        How far in total variation every conditional law may be from the target's.
     """
 
     def __init__(
-        self, target: Target, rng: np.random.Generator, draft: DraftModel | None = None, *, in_batches: bool = False
+        self,
+        target: Target,
+        rng: np.random.Generator,
+        draft: DraftModel | None = None,
+        *,
+        in_batches: bool = False,
+        epsilon: float = 0.0,
     ) -> None:
-        self.target, self._rng, self.draft = target, rng, draft
-        self.portfolio: Portfolio = standard_portfolio(
-            target.vocab_size, target.num_tokens, target.companions, target.grid_width, in_batches=in_batches
-        )
-        if draft is not None:
-            self.portfolio = with_named(self.portfolio, NAMED)
+        self.target, self._rng, self.draft, self.epsilon = target, rng, draft, epsilon
+        sizes, known = (target.vocab_size, target.num_tokens), (target.companions, target.grid_width)
+        self.balls = robust_portfolio(*sizes, epsilon, *known) if epsilon or is_small(*sizes) else None
+        self.portfolio: Portfolio | RobustPortfolio
+        if self.balls is not None and epsilon:
+            self.portfolio = self.balls
+        else:
+            standard = standard_portfolio(*sizes, *known, in_batches=in_batches)
+            self.portfolio = standard if draft is None else with_named(standard, NAMED)
         countable = target.countable_law()
         self._bounds = None if countable is None else TotalVariation(*countable, CONCENTRATIONS)
         self._whole = countable is not None and countable[1] == "whole sequences"
@@ -128,12 +144,14 @@ class SampleEvidence:
         self.certain = self.certain and is_certain(batch)
         if self.certain:
             self._divergences.add(batch.tokens, batch.target_probs)
-        if self.impossible is None:
+        if self.impossible is None and not self.epsilon:
             self.impossible = find_impossible(batch, self._seen)
         self._seen += len(batch)
         open_ = batch.token_probs < 1  # where a law is a point mass, nothing is learned of a departure elsewhere
         self._open_sequences += int(open_.any(axis=1).sum())
         self._open_tokens += int(open_.sum())
+        if self.balls is not None and self.balls is not self.portfolio:
+            self.balls.bet(batch)
         return self.portfolio.bet(batch)
 
     def certificate(self) -> Certificate | None:
@@ -160,6 +178,8 @@ class SampleEvidence:
     def _told(self) -> list[Standing]:
         """Families that say something of their own: of rows, what explains clearly more than all rows together do."""
         families = self.portfolio.families()
+        if not isinstance(self.portfolio, Portfolio):  # nobody bets on rows against balls
+            return list(families)
         whole = max((one.log_e_value for one in families if one.name in ALL_ROWS), default=0.0)
         told = []
         for one, member in zip(families, self.portfolio.members, strict=True):
@@ -178,7 +198,7 @@ class SampleEvidence:
         """
         findings, first = self.findings(), self.impossible
         told = tuple(f.message for f in findings[:4])
-        named = None if self.draft is None or first is not None else strongest(self.portfolio, NAMED)
+        named = None if first is not None else self.named()
         if named is not None:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
@@ -189,12 +209,23 @@ class SampleEvidence:
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
         return Diagnosis(None, cause, position, None, sequence, None, told, 0.0)
 
+    def named(self) -> tuple[NamedFault, float, float] | None:
+        """Return the strongest of the named faults, where they are bet on: see :func:`strongest`."""
+        if self.draft is None or not isinstance(self.portfolio, Portfolio) or self.portfolio.impossible:
+            return None
+        return strongest(self.portfolio, NAMED)
+
     def repeated(self) -> Standing:
         """Where the bets on sequences that come again stand."""
-        return next(family for family in self.portfolio.families() if family.name == "repeats")
+        families = self.portfolio.families()
+        return next((family for family in families if family.name == "repeats"), Standing("repeats", "", "", 0.0))
 
     def resolutions(self, log_threshold: float, seen: int, log_weight: float = 0.0) -> dict[str, dict[str, float]]:
         """Total variation between laws of whole sequences, by direction; ``log_weight`` of the portfolio itself."""
+        if self.epsilon:
+            tokens, weight = seen * self.target.num_tokens, float(self.portfolio.log_weights[0]) + log_weight
+            beyond = one_observation(log_threshold, weight, tokens, np.asarray(PRIOR_TOKENS))
+            return {"balls": {"one set of tokens": min(1.0, self.epsilon + beyond)}}
         if self.certain:
             return {"token for token": {"any other token": 1 - 0.01 ** (1 / max(seen, 1))}}
         weights = dict(zip(self.portfolio.arms, self.portfolio.log_weights + log_weight, strict=True))
@@ -243,7 +274,7 @@ class SampleJudge(Judge[Batch]):
     ) -> None:
         super().__init__(log_threshold, limit, stated_rule)
         self.until_certain, self._left = until_certain, 0
-        self.evidence, self._draws, self._first = evidence, draws, first
+        self.evidence, self._draws, self._first, self.epsilon = evidence, draws, first, evidence.epsilon
         self.vocab_size, self.num_tokens = evidence.target.vocab_size, evidence.target.num_tokens
 
     @property
@@ -257,7 +288,7 @@ class SampleJudge(Judge[Batch]):
         batch = self.evidence.batch(tokens, self._draws.rows(0, len(tokens), len(tokens)))
         self._draws.check_fresh(tokens, batch.token_probs)
         self._left = len(batch)
-        if self.until_certain and self.evidence.certain and is_certain(batch):
+        if self.until_certain and not self.epsilon and self.evidence.certain and is_certain(batch):
             self.limit = min(self.limit, len(batch))
         return batch
 
@@ -299,15 +330,20 @@ class SampleJudge(Judge[Batch]):
         """
         if self._left > 0 and self._looked_at < FIRST_BATCH:
             return False
-        if self.evidence.draft is None or self.evidence.portfolio.impossible:
+        if self.evidence.draft is None or self.evidence.impossible is not None:
             return True
-        named = strongest(self.evidence.portfolio, NAMED)
+        named = self.evidence.named()
         return named is not None and named[2] >= CLEAR_LEAD
+
+    @property
+    def balls(self) -> RobustPortfolio | None:
+        """See :class:`SampleEvidence`."""
+        return self.evidence.balls
 
     @property
     def taken(self) -> tuple[str, str]:
         """Token for token, or sequential."""
-        if self.evidence.certain:
+        if self.evidence.certain and not self.epsilon:
             return "token for token", "every target law is a point mass, so that a single other token refutes"
         return "sequential", "the subject shows finished sequences only, which are bet on token by token"
 

@@ -14,13 +14,14 @@ from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.divergences import GreedyReport
 from scd_analysis.audit.draws import FIRST_BATCH, Draws
+from scd_analysis.audit.drift import DriftEvidence
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
+from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
@@ -31,6 +32,7 @@ from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.repeats import SHARED_SEED
 from scd_analysis.evidence.resolution import one_observation
+from scd_analysis.evidence.robust import RobustPortfolio
 
 SAMPLES_SHARE = 0.25
 """Weight of the bets on finished sequences; the rest is the five conditions'."""
@@ -225,14 +227,18 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         self._reconstruction = None if evidence is None else Reconstruction(evidence.target, panel.watches[0].tolerance)
         self._given = Given()
         self._batch, self._left = (0, 0), 0
+        self.epsilon = 0.0 if evidence is None else evidence.epsilon
+        self._drift = DriftEvidence(self.epsilon) if self.epsilon else None
+        if self._drift is not None:
+            self.outside[Condition.TARGET] = "the laws that are recorded are allowed to drift"
         if evidence is None:
             self.target_laws = "recorded"
             self.outside[Condition.TARGET] = "no model was given to compare the recorded laws with"
 
     @property
     def share(self) -> float:
-        """What the finished sequences leave."""
-        return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE
+        """What the finished sequences leave, and the drift where there is any."""
+        return 1.0 if self._evidence is None else 1 - SAMPLES_SHARE * (1 if self._drift is None else 2)
 
     @property
     def taken(self) -> tuple[str, str]:
@@ -248,7 +254,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
     def step(self) -> None:
         """As of any judge; tokens that can only be the right ones are seen to be in one batch."""
         super().step()
-        if self._until_certain and self._evidence is not None and self._evidence.certain:
+        if self._until_certain and not self.epsilon and self._evidence is not None and self._evidence.certain:
             self.limit = self._looked_at
 
     def draw(self, size: int) -> xr.Dataset:
@@ -281,6 +287,11 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if self._evidence is None:  # laws were recorded, or a model was needed
             return np.asarray(self.panel.bet(commits, None, offset, windows=windows, rows=rows).min(axis=0))
         batch = self._evidence.batch(commits.final, rows)
+        if self._drift is not None:  # the algorithm by the laws that it used, the arithmetic by their drift
+            watched = self.panel.bet(commits, None, offset, laws_recorded=recorded, windows=windows, rows=rows)
+            of_drift = self._drift.bet(commits, batch.target_probs, offset, self.log_threshold)
+            of_tokens = np.logaddexp(self._evidence.bet(batch), of_drift) + math.log(SAMPLES_SHARE)
+            return np.asarray(np.logaddexp(of_tokens, math.log(1 - 2 * SAMPLES_SHARE) + watched).min(axis=0))
         watched = self.panel.bet(
             commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows, rows=rows
         )
@@ -288,8 +299,12 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return np.asarray(np.logaddexp(of_samples, math.log(1 - SAMPLES_SHARE) + watched).min(axis=0))
 
     def is_diagnosed(self) -> bool:
-        """As of any; a first batch is looked at whole, since which rows are wrong shows by those that are right."""
-        return super().is_diagnosed() and (self._left == 0 or self._looked_at >= FIRST_BATCH)
+        """As of any, or laws drift.
+
+        A first batch is looked at whole, since which rows are wrong shows by those that are right.
+        """
+        drifts = self._drift is not None and self._drift.crossed_at is not None
+        return (drifts or super().is_diagnosed()) and (self._left == 0 or self._looked_at >= FIRST_BATCH)
 
     def resolutions(self) -> dict[str, dict[str, float]]:
         """Of the conditions, and of the finished sequences."""
@@ -305,6 +320,8 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
 
     def diagnosis(self) -> Diagnosis | None:
         """Name a condition, or else what the sequences suggest: where no law is wrong, repeats mean shared noise."""
+        if self.refuted and self._drift is not None and self._drift.crossed_at is not None:
+            return self._drift.diagnosis()
         found = super().diagnosis()
         if found is not None or not self.refuted or self._evidence is None:
             return found
@@ -312,6 +329,21 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if repeated.log_e_value < ESTABLISHED or repeated.message != SHARED_SEED:
             return suggested
         return replace(suggested, condition=Condition.INDEPENDENCE, cause=repeated.message)
+
+    def _report(self, condition: Condition, diagnosis: Diagnosis | None) -> ConditionReport:
+        """Where a condition stands; the target's by the drift, where laws may drift."""
+        if condition is not Condition.TARGET or self._drift is None:
+            return super()._report(condition, diagnosis)
+        return self._drift.report(diagnosis)
+
+    def drift(self) -> Drift | None:
+        """Of the recorded laws."""
+        return None if self._drift is None else self._drift.measured()
+
+    @property
+    def balls(self) -> RobustPortfolio | None:
+        """Who bets on the sequences against balls."""
+        return None if self._evidence is None else self._evidence.balls
 
     def certificate(self) -> Certificate | None:
         """Of the sequences."""

@@ -33,6 +33,13 @@ RECORDED = (
     "these are a model's was not asked."
 )
 
+WITHIN = {
+    Outcome.REFUTED: "The law of a token given those before it is further than epsilon = {epsilon:g} from the "
+    "target's, in total variation, somewhere: the evidence crossed ln(1/alpha).",
+    Outcome.NOT_REFUTED: "The evidence found no law of a token given those before it that is further than epsilon = "
+    "{epsilon:g} from the target's, in total variation, down to the stated resolution.",
+}
+
 
 GREEDY = {
     Outcome.REFUTED: "The subject is not greedy: a token lies more than the margin below the most probable one.",
@@ -113,6 +120,71 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class DriftAt:
+    """Mean drift of the positions that have one number in common.
+
+    Attributes
+    ----------
+    by : str
+        ``"slot"``, ``"age"``, ``"position"`` or ``"rejections before"``.
+    value : int
+        The number; of rejections before, the largest stands for more.
+    mean : float
+    count : int
+        Positions.
+    """
+
+    by: str
+    value: int
+    mean: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the laws that a decoder used are from the model's given the finished sequence, as total variations.
+
+    Attributes
+    ----------
+    mean : float
+        Over the positions whose law was recorded.
+    low, high : float
+        Of the mean, at all times together, with confidence ``1 - delta``.
+    delta : float
+    count : int
+        Positions.
+    quantiles : tuple of (float, float)
+        Shares of the positions, and what their drift is at most.
+    largest : float
+    of_sequences : float
+        What the total variation of whole sequences is at most, over these positions, where the conditions hold.
+    log_e_value : float
+        ln E (nats) against "the mean is epsilon at most".
+    by : tuple of DriftAt
+        Means by slot, age, position and number of rejections before.
+    """
+
+    mean: float
+    low: float
+    high: float
+    delta: float
+    count: int
+    quantiles: tuple[tuple[float, float], ...]
+    largest: float
+    of_sequences: float
+    log_e_value: float
+    by: tuple[DriftAt, ...]
+
+    def __str__(self) -> str:
+        tail = ", ".join(f"{share:.0%} below {value:.3g}" for share, value in self.quantiles)
+        return (
+            f"mean {self.mean:.3g} ({self.low:.3g} to {self.high:.3g} with confidence {1 - self.delta:g}) over "
+            f"{self.count:,} positions; {tail}; largest {self.largest:.3g}; of whole sequences at most "
+            f"{self.of_sequences:.3g}"
+        )
+
+
+@dataclass(frozen=True)
 class ConditionReport:
     """Where one of the five conditions stands.
 
@@ -178,6 +250,15 @@ class Verdict:
         ln E (nats) of the conditions under every rule that was asked.
     greedy : GreedyReport or None
         How far the tokens are from the most probable ones, where the subject was judged as greedy.
+    epsilon : float
+        The null: every law of a token given those before it lies within this total variation of the target's.
+    epsilon_refuted : float or None
+        A lower bound on the largest of these total variations, at all times together, with confidence ``1 - alpha``;
+        zero where none was refuted, None where none was asked.
+    log_e_by_epsilon : tuple of (float, float)
+        ln E (nats) against every epsilon that was asked about, at its largest.
+    drift : Drift or None
+        Of the laws that a trace records, where epsilon is above zero.
     """
 
     outcome: Outcome
@@ -196,6 +277,10 @@ class Verdict:
     rule: str | None = None
     log_e_by_rule: tuple[tuple[str, float], ...] = ()
     greedy: GreedyReport | None = None
+    epsilon: float = 0.0
+    epsilon_refuted: float | None = None
+    log_e_by_epsilon: tuple[tuple[float, float], ...] = ()
+    drift: Drift | None = None
 
     @property
     def condition(self) -> Condition | None:
@@ -229,6 +314,8 @@ class Verdict:
             return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else EVERY_RULE)
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED
+        if self.epsilon and self.outcome in WITHIN:
+            return WITHIN[self.outcome].format(epsilon=self.epsilon)
         return self.outcome.value
 
     def _amount(self) -> str:
@@ -257,6 +344,10 @@ class Verdict:
             lines.append(str(self.greedy))
         if self.certificate is not None:
             lines.append(f"Certificate: {self.certificate}.")
+        if self.epsilon_refuted or (self.epsilon and self.epsilon_refuted is not None):
+            lines.append(f"Size: {size_in_words(self)}.")
+        if self.drift is not None:
+            lines.append(f"Drift: {self.drift}.")
         told = [finding for finding in self.findings if finding.significant]  # the rest would read as claims
         if self.outcome is Outcome.REFUTED:
             told = told or list(self.findings[:1])
@@ -267,6 +358,16 @@ def distance_in_words(record: dict[str, Any]) -> str:
     """The total variation of an enumerated law, or its bounds."""
     low, high = record["total_variation"]
     return f"{high:.6g}" if low == high else f"between {low:.6g} and {high:.6g}"
+
+
+def size_in_words(verdict: Verdict) -> str:
+    """What is known from below of the largest total variation of a conditional law."""
+    if not verdict.epsilon_refuted:
+        return "no total variation of a token's law from the target's is refuted"
+    return (
+        f"some token's law is further than {verdict.epsilon_refuted:g} from the target's, in total variation, with "
+        f"confidence {1 - verdict.alpha:g}"
+    )
 
 
 def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:

@@ -245,6 +245,7 @@ def audit(
     draft_model: Annotated[
         str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")
     ] = None,
+    epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -275,6 +276,7 @@ def audit(
             checkpoint=checkpoint,
             rule=rule,
             draft_model=None if draft_model is None else resolve_model(draft_model),
+            epsilon=epsilon,
         )
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)

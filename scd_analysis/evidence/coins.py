@@ -39,7 +39,7 @@ class Coin:
         self.excess, self.information = np.zeros(len(epsilons)), np.zeros(len(epsilons))
         self._seen = 0.0
 
-    def log_factors(self, hit: Floats, prob: Floats, active: Floats) -> Floats:
+    def log_factors(self, hit: Floats, prob: Floats, active: Floats, *, at_once: bool = False) -> Floats:
         """Bet on tokens one after another, and learn from them.
 
         Parameters
@@ -51,6 +51,8 @@ class Coin:
             Probability of the set under the target.
         active : Float[T]
             One where the set is neither empty nor everything, else zero: there nothing is bet.
+        at_once : bool
+            Whether all are bet on by what was learned before the first.
 
         Returns
         -------
@@ -60,8 +62,14 @@ class Coin:
         edge = prob[:, None] + self._epsilons
         open_ = active[:, None] * (edge < 1)  # a set that may come always never comes too often
         score, information = open_ * (hit[:, None] - edge), open_ * edge * (1 - edge)
-        past, variance = before(score, self.excess), before(information, self.information)
-        seen = (before(active, self._seen))[:, None, None]
+        past, variance, seen = (
+            before(score, self.excess),
+            before(information, self.information),
+            before(active, self._seen),
+        )
+        if at_once:
+            past, variance, seen = past[:1], variance[:1], seen[:1]
+        seen = seen[:, None, None]
         phi = (np.maximum(past, 0) / np.maximum(variance, 1e-12))[:, None] * (seen / (seen + self._priors[:, None]))
         self.excess = self.excess + score.sum(axis=0)
         self.information = self.information + information.sum(axis=0)

@@ -16,14 +16,17 @@ import numpy as np
 
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats
-from scd_analysis.evidence.catalogue import FEW_TOKENS, PRIOR_TOKENS, is_small
+from scd_analysis.evidence.catalogue import FEW_TOKENS, is_small
 from scd_analysis.evidence.features import features, features_of_long_sequences
 from scd_analysis.evidence.portfolio import Standing
 from scd_analysis.evidence.prefixes import Prefixes
 from scd_analysis.evidence.sets import OUTSIDE, Sets
 
-EPSILONS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5)
+EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Radii that are asked about beside the one that was stated."""
+
+PRIOR_TOKENS = (100.0, 10_000.0)
+"""Of sets: few, since every one is bet on for all radii."""
 
 CONCENTRATIONS = np.array([10.0, 100.0, 1e3, 1e4, 1e5])
 """Of learned laws. Fewer than where the null is one law: what matters more is whether the ball is left at all."""
@@ -170,7 +173,7 @@ def robust_portfolio(
         See :func:`scd_analysis.evidence.features.features`.
     """
     if not epsilon:
-        learned = Prefixes(vocab_size, num_tokens, grid(0.0), np.zeros(0), PRIOR_TOKENS[:2])
+        learned = Prefixes(vocab_size, num_tokens, grid(0.0), np.zeros(0), PRIOR_TOKENS)
         return RobustPortfolio([RobustFamily("prefixes", 1, learned)], grid(0.0), EPSILONS[0])
     directions = (*features(companions, grid_width), OUTSIDE)
     if num_tokens > FEW_TOKENS:

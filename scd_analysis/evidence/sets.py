@@ -15,6 +15,9 @@ from scd_analysis.evidence.moments import AtToken
 ROUNDING = 1e-12
 """Of the mean of a direction that is the same for all tokens."""
 
+CAME = "came"
+"""Key of the context of a batch: Bool[S, N], False where no token came and a draw from the target stands for it."""
+
 Set = tuple[Floats, Floats, Floats]
 """Whether a token is in a set, the set's probability, and whether the set is one: Float[S, N] each."""
 
@@ -63,10 +66,19 @@ class Sets:
     epsilons : Float[E]
     prior_tokens : tuple of float
         See :class:`scd_analysis.evidence.coins.Coin`.
+    at_once : bool
+        Whether all of a batch is bet on by what was learned from those before.
     """
 
-    def __init__(self, features: tuple[Feature, ...], epsilons: Floats, prior_tokens: tuple[float, ...]) -> None:
-        self._features, self._priors = features, np.asarray(prior_tokens)
+    def __init__(
+        self,
+        features: tuple[Feature, ...],
+        epsilons: Floats,
+        prior_tokens: tuple[float, ...],
+        *,
+        at_once: bool = False,
+    ) -> None:
+        self._features, self._priors, self._at_once = features, np.asarray(prior_tokens), at_once
         self._coins = [(Coin(epsilons, self._priors), Coin(epsilons, self._priors)) for _ in features]
 
     @property
@@ -80,9 +92,15 @@ class Sets:
         return np.concatenate([self._growth(batch, i) for i in range(len(self._features))], axis=1)
 
     def _growth(self, batch: Batch, i: int) -> Floats:
-        hit, prob, active = (part.ravel() for part in members(self._features[i], batch))
+        hit, prob, active = members(self._features[i], batch)
+        if CAME in batch.context:
+            hit = np.where(batch.context[CAME], hit, prob)
+        hit, prob, active = hit.ravel(), prob.ravel(), active.ravel()
         more, less = self._coins[i]
-        both = [more.log_factors(hit, prob, active), less.log_factors(1 - hit, 1 - prob, active)]
+        both = [
+            more.log_factors(hit, prob, active, at_once=self._at_once),
+            less.log_factors(1 - hit, 1 - prob, active, at_once=self._at_once),
+        ]
         growth = np.concatenate(both, axis=1)
         return np.asarray(growth.reshape(*batch.tokens.shape, *growth.shape[1:]).sum(axis=1))
 

@@ -57,6 +57,10 @@ def _check_ranges(verdict: Verdict, name: str) -> None:
         raise InputError(f"{name}.alpha = {verdict.alpha}: must be at least {SMALLEST_ALPHA:g} and below 1")
     if not 0 <= verdict.resolution <= 1:
         raise InputError(f"{name}.resolution = {verdict.resolution}: must lie between 0 and 1")
+    for what in ("epsilon", "epsilon_refuted"):
+        value = getattr(verdict, what)
+        if value is not None and not 0 <= value <= 1:
+            raise InputError(f"{name}.{what} = {value}: must lie between 0 and 1")
     certificate, diagnosis = verdict.certificate, verdict.diagnosis
     if certificate is not None and not 0 < certificate.delta < 1:
         raise InputError(f"{name}.certificate.delta = {certificate.delta}: must lie strictly between 0 and 1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from scd_analysis.audit.verdict import Verdict
+from scd_analysis.audit.verdict import Verdict, size_in_words
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.report.markup import Child, Markup, element
 from scd_analysis.report.sections import section
@@ -22,6 +22,7 @@ def worst_section(verdict: Verdict | None, frame: pd.DataFrame | None) -> Markup
         parts += _findings(verdict)
         if verdict.certificate is not None:
             parts += [element("h3", "How far from the target it can be"), element("p", certified(verdict.certificate))]
+        parts += _size(verdict)
         parts += _resolutions(verdict.record.get("resolutions"))
     if frame is not None and len(frame):
         parts += [element("h3", "Positions where drafts fail most"), _positions(worst(frame))]
@@ -51,6 +52,27 @@ def certified(certificate: Certificate) -> str:
         f"confidence {1 - certificate.delta:g} at all times together, from "
         f"{count(certificate.num_sequences, 'sequence')}."
     )
+
+
+def _size(verdict: Verdict) -> list[Child]:
+    """What is refuted of balls around the target's laws; nothing where none was, and none was asked about."""
+    if not verdict.epsilon_refuted and not verdict.epsilon:
+        return []
+    rows = [
+        (number(epsilon), nats(log_e_value), "refuted" if epsilon <= (verdict.epsilon_refuted or 0) else "stands")
+        for epsilon, log_e_value in verdict.log_e_by_epsilon
+    ]
+    what = (
+        "ln E against every law of a token lying within epsilon of the target's in total variation, at its largest. "
+        "Refuted is what was refuted with all smaller ones."
+    )
+    words = size_in_words(verdict)
+    inside = table(what, ("Epsilon", "ln E", "The ball"), rows, stacked=False)
+    return [
+        element("h3", "How far from the target it is at least"),
+        element("p", f"{words[0].upper()}{words[1:]}."),
+        inside,
+    ]
 
 
 def _resolutions(resolutions: Any) -> list[Child]:

@@ -69,6 +69,7 @@ def _sampled_facts(verdict: Verdict) -> dict[str, Child]:
         "Judged": f"{count(verdict.num_sequences, 'sequence')}, {count(verdict.num_tokens, 'token')}",
         "Resolution": number(verdict.resolution),
         **({} if verdict.rule is None else {"Verification rule": verdict.rule}),
+        **({} if verdict.epsilon == 0 else {"Epsilon": number(verdict.epsilon)}),
     }
 
 

@@ -52,8 +52,8 @@ def assert_lossless(
         fails too, so that a test with too few sequences does not pass in silence. None accepts any resolution. This
         failure is about the test and not about the decoder; ``alpha`` does not bound it.
     options
-        Passed on to :func:`scd_analysis.audit`: ``margin`` (of greedy decoding), ``tolerance``, ``checkpoint``,
-        ``draft_model``, ``progress``.
+        Passed on to :func:`scd_analysis.audit`: ``margin`` (of greedy decoding), ``epsilon``, ``tolerance``,
+        ``checkpoint``, ``draft_model``, ``progress``.
 
     Returns
     -------

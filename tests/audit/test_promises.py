@@ -11,9 +11,9 @@ from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, TraceWriter, audit, open_trace
 from scd_analysis.audit.conditions.verification import REPLACEMENT
+from scd_analysis.audit.opening import Asked, open_judge
 from scd_analysis.audit.promises import Events, Need, untested
 from scd_analysis.audit.rules.mrs import MRS
-from scd_analysis.audit.run import _open
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, LawError, TraceError, UnknownNameError
 from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
@@ -168,7 +168,8 @@ class Mixed:
 
 def test_tokens_that_are_certain_do_not_count_for_the_resolution():
     with ExitStack() as held:
-        judge = _open(ancestral, Mixed(), 1e-6, 64, 0, 1e-4, None, None, None, held)
+        asked = Asked(1e-6, 64, 0, None, None, 0.0, None, None, None, None)
+        judge = open_judge(ancestral, Mixed(), asked, held)
         judge.step()
     assert judge.evidence.target.num_tokens * judge.seen == 192
     assert 64 <= judge.evidence._open_tokens < 80  # one, mostly, of three in a sequence

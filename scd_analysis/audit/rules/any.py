@@ -13,7 +13,7 @@ Sun et al.: Block verification accelerates speculative decoding. ICLR 2025 (arXi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,11 +21,14 @@ from scd_analysis.audit.bets import PRIORS, Bet, Seen, batch_for, leaning
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.observations.view import Observations, View
 from scd_analysis.evidence.batch import Batch, Floats
-from scd_analysis.evidence.features import least_probable, most_probable, number, sharpness, uniform
+from scd_analysis.evidence.features import Feature, least_probable, most_probable, number, sharpness, uniform
+from scd_analysis.evidence.moments import Scaled
 from scd_analysis.evidence.portfolio import Portfolio
 from scd_analysis.evidence.resolution import one_observation
+from scd_analysis.evidence.robust import RobustFamily, RobustPortfolio, grid
 from scd_analysis.evidence.rules import RULES as SLIPS
 from scd_analysis.evidence.rules import Rule
+from scd_analysis.evidence.sets import CAME, OUTSIDE, Sets
 from scd_analysis.laws.kernels import acceptance, output_law, residual
 
 
@@ -146,3 +149,79 @@ class AnyRule:
         """Return the total variation of a committed token that would have been found with power 0.99."""
         weight = float(max(self.portfolio.log_weights))
         return one_observation(log_threshold, weight, self.observations, np.asarray(PRIORS))
+
+
+class AnyRuleWithin:
+    """The e-process against "the rule is exact up to epsilon".
+
+    What a window commits, completed by draws from the target, has its law within epsilon of the target's at every
+    position, given the positions before. Factors that are fair over the ball have a mean below one under the target
+    itself, so the completion counts: since bets depend on earlier parts and on laws only, each position that was not
+    committed multiplies by the mean of its factor, which is the factor of a draw.
+
+    Parameters
+    ----------
+    vocab_size : int
+        V.
+    epsilon : float
+        Above zero.
+
+    Attributes
+    ----------
+    portfolio : RobustPortfolio
+        Who bets.
+    observations : int
+        Committed tokens so far.
+    """
+
+    def __init__(self, vocab_size: int, epsilon: float) -> None:
+        directions, radii = (*(bet.feature for bet in BETS), OUTSIDE), grid(epsilon)
+        families = [
+            RobustFamily(f"sets{where}", 1, Sets(of, radii, PRIORS, at_once=True))
+            for where, of in (("", directions), ("-first", tuple(map(_of_first, directions))))
+        ]
+        self.portfolio = RobustPortfolio(families, radii, epsilon)
+        self.observations, self._epsilon = 0, epsilon
+
+    def bet(self, commits: Commits, draft_probs: Floats) -> Floats:
+        """Bet and return ln E after each window, Float[B].
+
+        Parameters
+        ----------
+        commits : Commits
+            Of windows, each a sequence.
+        draft_probs : Float[B, L, V]
+            The draft laws of all positions, whatever was committed.
+        """
+        target = commits.target_probs
+        assert target is not None
+        came = commits.drafted | commits.bonus
+        draft = np.concatenate([draft_probs, target[:, -1:]], axis=1)  # a bonus has no draft
+        at = np.nonzero(np.ones_like(came))
+        view = View(commits, target, None, np.zeros(came.shape), target.shape[-1])
+        seen = Committed(view, at, commits.final[at], target[at], draft[at])
+        laws = {bet.law: bet.law(seen).reshape(target.shape) for bet in BETS if bet.law is not None}
+        self.observations += int(came.sum())
+        return self.portfolio.bet(Batch(commits.final, target, np.zeros(came.shape), laws, context={CAME: came}))
+
+    @property
+    def message(self) -> str:
+        """What the richest family says."""
+        return max(self.portfolio.families(), key=lambda family: family.log_e_value).message
+
+    def resolution(self, log_threshold: float) -> float:
+        """Return epsilon, and beyond it what would have been found of a committed token with power 0.99."""
+        weight = float(max(self.portfolio.log_weights))
+        beyond = one_observation(log_threshold, weight, self.observations, np.asarray(PRIORS))
+        return min(1.0, self._epsilon + beyond)
+
+
+def _of_first(feature: Feature) -> Feature:
+    """The direction at the first position of a window alone, which is always committed."""
+
+    def first(batch: Batch) -> Floats:
+        out = np.zeros(batch.tokens.shape)
+        out[:, 0] = 1
+        return out
+
+    return replace(feature, name=f"{feature.name}-first", values=Scaled(feature.values, first))
