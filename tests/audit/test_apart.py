@@ -13,7 +13,7 @@ from scd_analysis import Outcome, audit
 from scd_analysis.audit.conditions.declared_law import DRAFTS
 from scd_analysis.audit.conditions.independence import USED_AGAIN
 from scd_analysis.audit.diagnosis import diagnose
-from scd_analysis.audit.rules.mrs import MRS
+from scd_analysis.audit.rules.mrs import RULE as MRS
 from scd_analysis.audit.watch import Watch
 from scd_analysis.conditions import Condition
 from tests.statistics import ledger

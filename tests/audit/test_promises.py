@@ -13,7 +13,7 @@ from scd_analysis import Outcome, TraceWriter, audit, open_trace
 from scd_analysis.audit.conditions.verification import REPLACEMENT
 from scd_analysis.audit.opening import Asked, open_judge
 from scd_analysis.audit.promises import Events, Need, untested
-from scd_analysis.audit.rules.mrs import MRS
+from scd_analysis.audit.rules.mrs import RULE as MRS
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, LawError, TraceError, UnknownNameError
 from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
