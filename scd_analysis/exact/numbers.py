@@ -17,8 +17,8 @@ import torch
 
 from scd_analysis.exact.arithmetic import INFINITE, Number
 from scd_analysis.exact.geometry.monotone import Chain, split_affine, then_affine
-from scd_analysis.exact.knowledge import Knowledge
-from scd_analysis.exact.refusals import SKIPPED, refuse, site, stop
+from scd_analysis.exact.knowledge import MOST_CELLS, Knowledge
+from scd_analysis.exact.refusals import AS_A_SEED, SKIPPED, refuse, site, stop
 from scd_analysis.exact.run import Run, active
 from scd_analysis.exact.torch.shadow import fill_random, scalar_term
 
@@ -600,6 +600,8 @@ def rounded(x: Term, how: str) -> float:
     low, high = x.range()
     if not (math.isfinite(low) and math.isfinite(high)):
         refuse(f"{how} of a variate", "its range is not bounded")
+    if high - low > MOST_CELLS:
+        refuse(f"{how} of a variate", f"{high - low:.0f} possible results are too many to enumerate; {AS_A_SEED}")
     if how == "trunc":
         how = "floor" if low >= 0 else "ceil" if high <= 0 else "mixed"
     first, last = math.floor(low), math.ceil(high)

@@ -434,11 +434,6 @@ def binomial_distribution() -> Any:
     return int(torch.distributions.Binomial(2, torch.tensor(0.3, dtype=F64)).sample())
 
 
-@has({0: 0.7, 1: 0.21, 2: 0.09})
-def geometric_capped() -> Any:
-    return min(int(torch.distributions.Geometric(torch.tensor(0.7, dtype=F64)).sample()), 2)
-
-
 @has(QUARTERS)
 def uniform_distribution_floor() -> Any:
     return int(torch.distributions.Uniform(torch.tensor(0.0), torch.tensor(4.0)).sample().floor())
