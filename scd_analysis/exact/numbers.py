@@ -188,6 +188,28 @@ class RandomNumber:
         """Give the value itself: it is real."""
         return self
 
+    @property
+    def real(self) -> Any:
+        """The value itself."""
+        return self
+
+    @property
+    def imag(self) -> float:
+        """Zero, since it is real."""
+        return 0.0
+
+    def is_integer(self) -> bool:
+        """Refuse, as all that looks at digits."""
+        refuse("asking whether a variate is an integer", "its value is not decided")
+
+    def as_integer_ratio(self) -> tuple[int, int]:
+        """Refuse, as all that looks at digits."""
+        refuse("the ratio of a variate", "its value is not decided")
+
+    def hex(self) -> str:
+        """Refuse, as all that looks at digits."""
+        refuse("formatting a variate", "its value is not decided")
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Take part in PyTorch's functions as a tensor without dimensions."""
