@@ -37,7 +37,7 @@ class Shadow:
 
     def __init__(self) -> None:
         self._flat: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the tensor is kept alive: addresses stay unique
-        self._arrays: dict[int, Any] = {}  # the same memory in NumPy, which looks through it five times as fast
+        self._arrays: dict[int, Any] = {}  # the same memory in NumPy, where looking through it costs less
         self._shared: dict[int, torch.Tensor] = {}
 
     def ids(self, tensor: torch.Tensor) -> torch.Tensor | None:
