@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scd_analysis.exact.arithmetic import Number
 from scd_analysis.exact.knowledge import MOST_CELLS
-from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.refusals import AS_A_SEED, refuse
 from scd_analysis.exact.run import Run
 
 
@@ -27,7 +27,7 @@ def fair(run: Run, count: int) -> int:
     if count < 1:
         raise ValueError("low >= high")
     if count > MOST_CELLS:
-        refuse("a random integer", f"{count} possible values are too many to enumerate")
+        refuse("a random integer", f"{count} possible values are too many to enumerate; {AS_A_SEED}")
     one = run.known.number(1)
     return run.walk.choose("integer", [one / count] * count)
 

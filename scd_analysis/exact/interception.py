@@ -126,6 +126,7 @@ def _replacements() -> list[Pair]:
     found.append((np.random.default_rng, _guarded(np.random.default_rng, lambda *args, **kw: generator(*args, **kw))))
     found.append((np.random.RandomState, numpy_draws.symbolic_class(np.random.RandomState, numpy_draws.LEGACY)))
     found += scalars.factories()
+    found += numpy_draws.array_functions()
     found += python_draws.module_functions(python_random)
     found += python_draws.math_functions()
     for name, result in (("manual_seed", lambda: torch.default_generator), ("seed", lambda: 0)):

@@ -34,8 +34,8 @@ MOST_CELLS = 65_536
 """More alternatives at one fork than this are refused."""
 
 
-MOST_ENTRANTS = 256
-"""More variates without a common scale are refused: each asks for an integral of the product of all others."""
+MOST_ENTRANTS = 64
+"""More variates without a common scale are refused: the work grows with the cube (64 took 15 s, 32 two)."""
 
 _ORDER_ONLY = "the value is a softmax or the like, of which only the order is known, or a sum known too coarsely"
 
@@ -258,7 +258,11 @@ class Knowledge:
         if len({source for source, _ in variates}) < len(variates):
             refuse(what, "two functions of one variate compete with others (no common scale)")
         if len(entries) > MOST_ENTRANTS:
-            refuse(what, f"{len(entries)} variates without a common scale are too many (at most {MOST_ENTRANTS})")
+            refuse(
+                what,
+                f"{len(entries)} variates without a common scale are too many (at most {MOST_ENTRANTS}); slack= passes "
+                "guards over",
+            )
         for source, _ in variates:
             self._check_unused(source)
             if source in self._cells:

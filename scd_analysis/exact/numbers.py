@@ -17,8 +17,8 @@ import torch
 
 from scd_analysis.exact.arithmetic import INFINITE, Number
 from scd_analysis.exact.geometry.monotone import Chain, split_affine, then_affine
-from scd_analysis.exact.knowledge import Knowledge
-from scd_analysis.exact.refusals import SKIPPED, refuse, site, stop
+from scd_analysis.exact.knowledge import MOST_CELLS, Knowledge
+from scd_analysis.exact.refusals import AS_A_SEED, SKIPPED, refuse, site, stop
 from scd_analysis.exact.run import Run, active
 from scd_analysis.exact.torch.shadow import fill_random, scalar_term
 
@@ -187,6 +187,28 @@ class RandomNumber:
     def conjugate(self) -> Any:
         """Give the value itself: it is real."""
         return self
+
+    @property
+    def real(self) -> Any:
+        """The value itself."""
+        return self
+
+    @property
+    def imag(self) -> float:
+        """Zero, since it is real."""
+        return 0.0
+
+    def is_integer(self) -> bool:
+        """Refuse, as all that looks at digits."""
+        refuse("asking whether a variate is an integer", "its value is not decided")
+
+    def as_integer_ratio(self) -> tuple[int, int]:
+        """Refuse, as all that looks at digits."""
+        refuse("the ratio of a variate", "its value is not decided")
+
+    def hex(self) -> str:
+        """Refuse, as all that looks at digits."""
+        refuse("formatting a variate", "its value is not decided")
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -600,6 +622,8 @@ def rounded(x: Term, how: str) -> float:
     low, high = x.range()
     if not (math.isfinite(low) and math.isfinite(high)):
         refuse(f"{how} of a variate", "its range is not bounded")
+    if high - low > MOST_CELLS:
+        refuse(f"{how} of a variate", f"{high - low:.0f} possible results are too many to enumerate; {AS_A_SEED}")
     if how == "trunc":
         how = "floor" if low >= 0 else "ceil" if high <= 0 else "mixed"
     first, last = math.floor(low), math.ceil(high)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -48,10 +50,37 @@ class VariateArray(np.ndarray[Any, Any]):
         """Look variates up one by one: NumPy compares those of an array with each other, to save steps."""
         place = _SOUGHT.get(func.__name__)
         if place is None or len(args) <= place or not isinstance(args[place], VariateArray) or args[place].size < 2:
-            return super().__array_function__(func, types, args, kwargs)
+            return marked(super().__array_function__(func, types, args, kwargs))
         sought = args[place]
         found = [func(*args[:place], value, *args[place + 1 :], **kwargs) for value in sought.reshape(-1).tolist()]
         return np.array(found).reshape(sought.shape)
+
+
+def marked(array: Any) -> Any:
+    """Give an array of variates its class; anything else as it is."""
+    if type(array) is np.ndarray and holds_objects(array) and any(is_random(entry) for entry in array.flat):
+        return array.view(VariateArray)
+    return array
+
+
+def array_functions() -> list[tuple[Any, Any]]:
+    """Give stand-ins for the functions that make arrays of what they are given, for code outside NumPy."""
+
+    def stand_in(original: Any) -> Any:
+        def function(*args: Any, **kwargs: Any) -> Any:
+            made = original(*args, **kwargs)
+            if not holds_objects(made) or active() is None or _within_numpy(sys._getframe(1)):
+                return made
+            return marked(made)
+
+        function.__name__ = original.__name__
+        return function
+
+    return [(original, stand_in(original)) for original in (np.array, np.asarray, np.ascontiguousarray)]
+
+
+def _within_numpy(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "numpy"
 
 
 def _running() -> Run:

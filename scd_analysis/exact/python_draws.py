@@ -8,7 +8,7 @@ from typing import Any
 
 from scd_analysis.exact import discrete, numbers
 from scd_analysis.exact.numbers import is_random, new_variate
-from scd_analysis.exact.refusals import refuse
+from scd_analysis.exact.refusals import AS_A_SEED, refuse
 from scd_analysis.exact.run import REPEATED_NOISE, Run, drawing
 
 _PLAIN_LOG, _PLAIN_POW = math.log, math.pow
@@ -32,6 +32,8 @@ def _exponential(run: Run, rate: float = 1.0) -> Any:
 
 
 def _seeded(run: Run, a: Any = None, *_: Any, **__: Any) -> None:
+    if is_random(a):
+        refuse("seeding by a variate", f"its values are too many to enumerate; {AS_A_SEED}")
     if a is not None:
         run.seed("Python's random", a, "python")
 

@@ -24,6 +24,9 @@ SKIPPED = (
     "<__array_function__",
 )
 
+AS_A_SEED = "where it seeds a generator, seed it with a constant: a seed is ignored, and its noise has the same law"
+"""What to do about a seed that is drawn from too many."""
+
 _standing_at: str | None = None
 
 

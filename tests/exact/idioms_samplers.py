@@ -434,11 +434,6 @@ def binomial_distribution() -> Any:
     return int(torch.distributions.Binomial(2, torch.tensor(0.3, dtype=F64)).sample())
 
 
-@has({0: 0.7, 1: 0.21, 2: 0.09})
-def geometric_capped() -> Any:
-    return min(int(torch.distributions.Geometric(torch.tensor(0.7, dtype=F64)).sample()), 2)
-
-
 @has(QUARTERS)
 def uniform_distribution_floor() -> Any:
     return int(torch.distributions.Uniform(torch.tensor(0.0), torch.tensor(4.0)).sample().floor())
@@ -939,3 +934,59 @@ def fraction_of_a_shifted_uniform() -> Any:
 @has(COIN)
 def divmod_of_a_uniform() -> Any:
     return divmod(random.random() + 5, 1)[1] < 0.3
+
+
+def if_floats(array: Any) -> Any:
+    return bool(array.reshape(-1)[0] < 0.3) if array.dtype.kind == "f" else None
+
+
+@has(COIN)
+def kind_of_a_copied_array() -> Any:
+    return if_floats(np.array(np.random.rand(2), copy=True))
+
+
+@has(COIN)
+def kind_of_stacked_arrays() -> Any:
+    return if_floats(np.stack([np.random.rand(2)] * 2))
+
+
+@has(COIN)
+def kind_of_an_array_of_numbers() -> Any:
+    return if_floats(np.array([random.random(), 0.5]))
+
+
+@has(COIN)
+def kind_of_a_tensor_taken_as_an_array() -> Any:
+    return if_floats(np.asarray(u64(2)))
+
+
+@has(COIN)
+def kind_of_a_number_taken_as_an_array() -> Any:
+    return if_floats(np.asarray(np.random.rand(2)[0]))
+
+
+@has(COIN)
+def asked_for_a_method_of_floats() -> Any:
+    u = random.random()
+    return u.real < 0.3 if hasattr(u, "is_integer") else None
+
+
+@has({0: 1 / 3, 1: 1 / 3, 2: 1 / 3})
+def equal_guards_are_one_race() -> Any:
+    return (-torch.log(-torch.log(u64(3) + 1e-9) + 1e-9)).argmax().item()
+
+
+@has({(0, 1): 0.5, (1, 0): 0.5})
+def sorting_by_equal_guards() -> Any:
+    return (-torch.log(-torch.log(u64(2) + 1e-9) + 1e-9)).topk(2).indices
+
+
+@has({0: 0.125, 1: 0.75, 2: 0.125})
+def rounded_sum_of_two() -> Any:
+    return round(random.random() + random.random())
+
+
+@has({True: 0.125, False: 0.875})
+def doubled_sum_of_two() -> Any:
+    total = random.random() + random.random()
+    return bool(total + total < 1)

@@ -182,3 +182,11 @@ def test_many_entrants_sum_to_one() -> None:
 def test_a_contest_is_refused_in_fractions() -> None:
     with pytest.raises(CannotEnumerate, match="common scale"):
         exact_law(lambda draws: draws.uniform("a") * 2 < draws.uniform("b"), arithmetic="rational", intercept=False)
+
+
+def test_too_many_entrants_are_refused_with_the_remedy() -> None:
+    def sampler() -> int:
+        return int((-torch.log(-torch.log(u64(65) + 1e-9) + 1e-9) + torch.arange(65) * 1e-3).argmax())
+
+    with pytest.raises(CannotEnumerate, match=r"65 variates .* too many \(at most 64\).*slack="):
+        exact_law(sampler)

@@ -18,6 +18,7 @@ plain_list = torch.Tensor.tolist
 """Kept from before the interception, which replaces it."""
 plain_item = torch.Tensor.item
 """Kept from before the interception, which replaces it."""
+_plain_numpy = torch.Tensor.numpy
 
 
 def _references(tensor: torch.Tensor) -> int:
@@ -36,22 +37,24 @@ class Shadow:
 
     def __init__(self) -> None:
         self._flat: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the tensor is kept alive: addresses stay unique
+        self._arrays: dict[int, Any] = {}  # the same memory in NumPy, where looking through it costs less
         self._shared: dict[int, torch.Tensor] = {}
 
     def ids(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Give the shadow of ``tensor``, on the CPU, sharing memory with its storage's; None when nothing is random."""
         try:
-            found = self._flat.get(tensor.untyped_storage().data_ptr())
+            key = tensor.untyped_storage().data_ptr()
         except (RuntimeError, NotImplementedError):  # no storage: a sparse or wrapped tensor
             return None
-        if found is None:
+        found = self._flat.get(key)
+        if found is None or not self._arrays[key].any():
             return None
         flat, owner = found
         if tensor.dtype != owner.dtype:
-            if not plain_item(flat.any()):
-                return None
             refuse("reinterpreting the bits of a variate", f"{owner.dtype} as {tensor.dtype}")
         ids = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+        if tensor.numel() == flat.numel() and tensor.is_contiguous():  # all of it
+            return ids
         return ids if plain_item(ids.any()) else None
 
     def share(self, tensor: torch.Tensor) -> None:
@@ -73,13 +76,15 @@ class Shadow:
                 refuse("writing a variate", "NumPy or another library sees this tensor's memory too; clone it before")
             entries = storage.nbytes() // tensor.element_size()
             with torch.inference_mode(False):  # else it could not be written to outside that mode
-                self._flat[key] = (torch.zeros(entries, dtype=torch.int64), tensor.detach())
+                self._flat[key] = (torch.zeros(entries, dtype=torch.int64, device="cpu"), tensor.detach())
+                self._arrays[key] = _plain_numpy(self._flat[key][0])
         flat = self._flat[key][0]
         return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
     def survivors(self) -> list[torch.Tensor]:
         """Give the storages that hold variates and to which somebody else refers too, each as a tensor."""
-        return [owner for flat, owner in self._flat.values() if plain_item(flat.any()) and _referred(owner)]
+        kept = [(key, owner) for key, (_, owner) in self._flat.items() if _referred(owner)]
+        return [owner for key, owner in kept if self._arrays[key].any()]
 
     def touches(self, values: Iterable[Any]) -> bool:
         """Tell whether any tensor among (nested) arguments has a shadow."""
