@@ -10,7 +10,7 @@ import numpy as np
 
 from scd_analysis.audit.draws import Draws
 from scd_analysis.audit.judges import Judge
-from scd_analysis.audit.named import NAMED, DraftModel, strongest, with_named
+from scd_analysis.audit.named import NAMED, DraftModel, NamedFault, strongest, with_named
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs
@@ -125,22 +125,28 @@ class SampleEvidence:
 
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
-        families = self.portfolio.families()
+        families, named = self.portfolio.families(), self.named
         log_e_values = np.array([family.log_e_value for family in families])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
         out = [
-            Finding(families[i].best_arm, families[i].message, float(log_e_values[i]), bool(stands[i])) for i in ranked
+            Finding(families[i].best_arm, _told(families[i], named), float(log_e_values[i]), bool(stands[i]))
+            for i in ranked
         ]
         if self.impossible is not None:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
         return tuple(out)
 
+    @property
+    def named(self) -> tuple[NamedFault, float, float] | None:
+        """The named fault that stands, with its ln E and its lead; None without a draft model."""
+        return None if self.draft is None or self.impossible is not None else strongest(self.portfolio, NAMED)
+
     def diagnosis(self, seen: int) -> Diagnosis:
         """Say what tokens alone suggest, after ``seen`` sequences; a fault is named where the draft model is known."""
         findings, first = self.findings(), self.impossible
         told = tuple(f.message for f in findings[:4])
-        named = None if self.draft is None or first is not None else strongest(self.portfolio, NAMED)
+        named = self.named
         if named is not None:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
@@ -168,6 +174,13 @@ class SampleEvidence:
         if self.target.laws_apart > LAW_TOLERANCE:
             out["laws that differ after the same tokens"] = self.target.laws_apart
         return {"samples": out}
+
+
+def _told(family: Standing, named: tuple[NamedFault, float, float] | None) -> str:
+    """What a family says; of named faults beside the one that stands, it is not claimed that they are there."""
+    if named is None or not family.name.startswith("named:") or family.message == named[0].cause:
+        return family.message
+    return f"as if {family.message}"
 
 
 class SampleJudge(Judge[Batch]):
@@ -247,9 +260,9 @@ class SampleJudge(Judge[Batch]):
 
     def is_diagnosed(self) -> bool:
         """Whether one of the named faults leads clearly, or none is bet on."""
-        if self.evidence.draft is None or self.evidence.portfolio.impossible:
+        if self.evidence.draft is None or self.evidence.impossible is not None:
             return True
-        named = strongest(self.evidence.portfolio, NAMED)
+        named = self.evidence.named
         return named is not None and named[2] >= CLEAR_LEAD
 
     @property
