@@ -22,6 +22,7 @@ from reference.subjects import subject
 
 model = TabularModel.random(3, 3, 0.7, seed=3)
 good, bad = subject("scd-mc", 3), subject("sjd-vp-uncorrected", 3)
+other = TabularModel.random(2, 3, 0.7, seed=3)
 number = 7
 
 
@@ -76,6 +77,8 @@ ERRORS = [
     (["exact", "leaving:x"], "cannot be imported: SystemExit: 0"),
     (["audit", "--bogus"], "No such option: --bogus"),
     (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
+    (["audit", "mine:good", "--model", "mine:model", "--draft-model", "mine:no"], "model='mine:no' is not known"),
+    (["audit", "mine:good", "--model", "mine:model", "--draft-model", "mine:other"], "draft_model.vocab_size = 2: the"),
     (["audit", "mine:bad", "--model", "mine:model", "--out", "."], "out = .: is a folder; name a file"),
     (["audit", "mine:bad", "--model", "mine:model", "--html", "."], "html = .: is a folder; name a file"),
     (["audit", "absent:thing", "--model", "mine:model"], "subject='absent:thing' is not known"),

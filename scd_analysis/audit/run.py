@@ -98,9 +98,9 @@ def audit(
         the tokens is judged. By default what the trace states, else whichever the evidence leaves: a subject is
         refuted where every one of the four is. A kernel is judged by the law in any case.
     draft_model : TargetModel, optional
-        The model that the drafts come from, over the same vocabulary. With it half of the bets are on what tokens look
-        like under faults that are known by name, so that these are found sooner, and named without a trace; all other
-        bets lose ln 2 nats. A kernel has none.
+        The model that the drafts come from, over the same vocabulary. With it two thirds of the weight are bet on what
+        tokens look like under faults that are known by name, so that these are found sooner, and named without a trace;
+        all other bets lose ln 3 nats. A kernel has none.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
     epsilon : float

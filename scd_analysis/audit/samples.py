@@ -164,12 +164,13 @@ class SampleEvidence:
 
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
-        families = self._told()
+        families, named = self._told(), self.named
         log_e_values = np.array([family.log_e_value for family in families])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
         out = [
-            Finding(families[i].best_arm, families[i].message, float(log_e_values[i]), bool(stands[i])) for i in ranked
+            Finding(families[i].best_arm, _told(families[i], named), float(log_e_values[i]), bool(stands[i]))
+            for i in ranked
         ]
         if self.impossible is not None:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
@@ -198,7 +199,7 @@ class SampleEvidence:
         """
         findings, first = self.findings(), self.impossible
         told = tuple(f.message for f in findings[:4])
-        named = None if first is not None else self.named()
+        named = self.named
         if named is not None:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
@@ -209,8 +210,9 @@ class SampleEvidence:
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
         return Diagnosis(None, cause, position, None, sequence, None, told, 0.0)
 
+    @property
     def named(self) -> tuple[NamedFault, float, float] | None:
-        """Return the strongest of the named faults, where they are bet on: see :func:`strongest`."""
+        """The named fault that stands, with its ln E and its lead; None where they are not bet on."""
         if self.draft is None or not isinstance(self.portfolio, Portfolio) or self.portfolio.impossible:
             return None
         return strongest(self.portfolio, NAMED)
@@ -240,6 +242,13 @@ class SampleEvidence:
         if self.target.laws_apart > LAW_TOLERANCE:
             out["laws that differ after the same tokens"] = self.target.laws_apart
         return {"samples": out}
+
+
+def _told(family: Standing, named: tuple[NamedFault, float, float] | None) -> str:
+    """What a family says; of named faults beside the one that stands, it is not claimed that they are there."""
+    if named is None or not family.name.startswith("named:") or family.message == named[0].cause:
+        return family.message
+    return f"as if {family.message}"
 
 
 class SampleJudge(Judge[Batch]):
@@ -332,7 +341,7 @@ class SampleJudge(Judge[Batch]):
             return False
         if self.evidence.draft is None or self.evidence.impossible is not None:
             return True
-        named = self.evidence.named()
+        named = self.evidence.named
         return named is not None and named[2] >= CLEAR_LEAD
 
     @property

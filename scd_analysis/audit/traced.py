@@ -102,7 +102,7 @@ class ConditionsJudge(Judge[Part]):
         strongest = max(running, key=lambda r: r.log_e_value, default=None)
         log_e_value = math.inf if violations else strongest.log_e_value if strongest else 0.0
         observations = max((r.observations for r in running), default=0)
-        message = violations[0].message if violations else _told(strongest, diagnosis) if strongest else ""
+        message = violations[0].message if violations else told(strongest, diagnosis) if strongest else ""
         if diagnosis is not None and diagnosis.condition is condition:
             status, message = "broken", diagnosis.cause
         elif log_e_value >= ESTABLISHED:
@@ -161,7 +161,7 @@ class ConditionsJudge(Judge[Part]):
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
         spoken = [
-            Finding(running[i].process.name, _told(running[i], diagnosis), running[i].log_e_value, bool(stands[i]))
+            Finding(running[i].process.name, told(running[i], diagnosis), running[i].log_e_value, bool(stands[i]))
             for i in ranked
         ]
         return (*checks, *spoken)
@@ -182,7 +182,7 @@ class ConditionsJudge(Judge[Part]):
         return {self.grade: found | {condition.value: 1.0 for condition in self.untested()}}
 
 
-def _told(running: Running, diagnosis: Diagnosis | None) -> str:
+def told(running: Running, diagnosis: Diagnosis | None) -> str:
     """What a process says; of another condition than the broken one, it is not claimed that this is so."""
     message = running.best[1]
     if diagnosis is None or diagnosis.condition is None or running.process.condition is diagnosis.condition:

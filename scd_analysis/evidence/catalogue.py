@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from scd_analysis.evidence.by_sequence import of_sequences
 from scd_analysis.evidence.directed import Directed, DirectedByPosition
 from scd_analysis.evidence.dirichlet import JointCells, PrefixCells
+from scd_analysis.evidence.earlier_noise import MOST_VOCABULARY, of_earlier_noise
 from scd_analysis.evidence.features import features, features_of_long_sequences, sharpness_by_place
 from scd_analysis.evidence.occurrences import of_occurrences
 from scd_analysis.evidence.openings import Openings
@@ -67,7 +69,10 @@ def standard_portfolio(
         Family("repeats", 0.5, Repeats()),
         Family("directed", 4, Directed(directions, PRIOR_TOKENS)),
         *of_occurrences(num_tokens, together=vocab_size <= MOST_RIDGE_VOCABULARY),
+        *of_sequences(),
     ]
+    if vocab_size <= MOST_VOCABULARY:
+        families += of_earlier_noise(num_tokens, by_position=num_tokens <= FEW_TOKENS)
     if vocab_size <= MOST_RIDGE_VOCABULARY:
         families.append(Family("ridge", 3, RidgeTilt(directions, num_tokens, PRIOR_TOKENS, by_position=False)))
     if num_tokens <= FEW_TOKENS:

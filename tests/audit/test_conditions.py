@@ -1,6 +1,8 @@
 """With a trace: every planted fault is refuted and its condition named; lossless decoders stand."""
 
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from reference import Gumbel, Independent, Maximal, TabularModel, coupling_mixture, decode, get_method
 from reference.broken import faults, get_fault
 from scd_analysis import Outcome, audit
+from scd_analysis.audit.conditions import independence
+from scd_analysis.audit.traced import told
+from scd_analysis.audit.verdict import Diagnosis
 from scd_analysis.conditions import Condition
 from tests.statistics import assert_rate_at_most, ledger
 
@@ -52,6 +57,21 @@ def test_wrong_verification_is_told_from_the_drafts_it_spoils(name, drafting):
     model = TabularModel.random(5, 5, 0.6, seed=7)
     verdict = audit(fault.traced(4), model, max_sequences=10_000, progress=False)
     assert verdict.condition is fault.condition
+    disturbed = [
+        report for report in verdict.conditions if report.status == "disturbed" and report.log_e_value < np.inf
+    ]
+    assert all(report.message.startswith(f"{fault.condition.value} explains it: as if ") for report in disturbed)
+
+
+def test_what_the_broken_condition_explains_is_not_claimed():
+    """Drafts of another law than declared look as if one variate served a slot again and again."""
+    (again,) = (process for process in independence.USED_AGAIN if process.name == "drafts-again")
+    running = SimpleNamespace(process=again, best=("blend", "one variate serves a slot at all passes of a sequence"))
+    of = partial(Diagnosis, cause="", position=None, iteration=None, first_seen=0, size=None, evidence=(), lead=9.0)
+    assert told(running, None) == told(running, of(Condition.INDEPENDENCE)) == running.best[1]
+    assert told(running, of(None)) == running.best[1]
+    explained = "declared-law explains it: as if one variate serves a slot at all passes of a sequence"
+    assert told(running, of(Condition.DECLARED_LAW)) == explained
 
 
 def without(name):

@@ -78,20 +78,30 @@ def _penalised(target: Floats, times: Longs, nats: float) -> Floats:
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
-def _same_variate(batch: Batch, setting: float) -> Floats:
-    """Narrow the variate by every token of a run of drafts that it can have drawn, then draw the next with it."""
-    draft = draft_probs(batch)
-    starts, stops = pit_interval(draft, batch.tokens)
-    low, high = np.zeros_like(starts), np.ones_like(stops)
-    for j in range(1, batch.tokens.shape[1]):
-        first = np.maximum(low[:, j - 1], starts[:, j - 1])
-        last = np.minimum(high[:, j - 1], stops[:, j - 1])
-        agree = first < last
-        low[:, j] = np.where(agree, first, starts[:, j - 1])
-        high[:, j] = np.where(agree, last, stops[:, j - 1])
-    shape = draft.shape
-    drawn = between(draft.reshape(-1, shape[-1]), low.ravel(), high.ravel()).reshape(shape)
-    return _verified(batch, drawn)
+def _same_variate(batch: Batch, window: float) -> Floats:
+    """Draw all drafts of a window with one variate, which every token of it narrows.
+
+    In which slot of a window a token is, its law depends on, and the tokens before tell: slot k follows k accepted
+    drafts, a rejection starts a window, and so does the token from the target behind a window that was accepted whole.
+    """
+    target, draft, size = batch.target_probs, draft_probs(batch), int(window)
+    accept, rest, out = acceptance(target, draft), residual(target, draft), np.empty_like(target)
+    rows, (starts, stops) = np.arange(len(batch)), pit_interval(draft, batch.tokens)
+    low, high = np.zeros((size, len(batch))), np.ones((size, len(batch)))
+    first = np.eye(1, size + 1)  # the probability of each slot
+    slots = np.repeat(first, len(batch), axis=0)
+    for j in range(target.shape[1]):
+        kept = np.stack([draft[:, j], *(between(draft[:, j], low[k], high[k]) for k in range(1, size))]) * accept[:, j]
+        replaced = (1 - kept.sum(axis=-1, keepdims=True)) * rest[:, j]
+        out[:, j] = np.einsum("sk,ksv->sv", slots, np.concatenate([kept + replaced, target[None, :, j]]))
+        own = batch.tokens[:, j]
+        stays, starts_anew = slots[:, :-1] * kept[:, rows, own].T, slots[:, :-1] * replaced[:, rows, own].T
+        behind = slots[:, -1] * target[rows, j, own]
+        found = np.concatenate([(starts_anew.sum(axis=1) + behind)[:, None], stays], axis=1)
+        total = found.sum(axis=1, keepdims=True)
+        slots = np.where(total > 0, found / np.where(total > 0, total, 1), first)
+        low[1:], high[1:] = np.maximum(low[:-1], starts[:, j]), np.minimum(high[:-1], stops[:, j])
+    return out
 
 
 _VERIFICATION, _DECLARED, _TARGET = Condition.VERIFICATION, Condition.DECLARED_LAW, Condition.TARGET
@@ -112,10 +122,11 @@ NAMED = (
                "drafts are drawn at another temperature than declared: it is applied twice, or left out",
                _draft_temperature, (0.6, 1.6)),
     NamedFault("same-variate", Condition.INDEPENDENCE,
-               "a draft is drawn with the variate that drew the token before it", _same_variate),
+               "a draft is drawn with the variate that drew the token before it", _same_variate,
+               (2.0, 3.0, 4.0, 8.0), (0.95,)),
     NamedFault("target-temperature", _TARGET,
                "the target's law is taken at another temperature: it is applied twice, or left out",
-               _target_temperature, (0.5, 0.7, 0.9, 1.1, 1.4, 2.0), WHOLLY),
+               _target_temperature, (0.45, 0.67, 0.86, 1.16, 1.5, 2.2), WHOLLY),
     NamedFault("penalty-on-frequency", _TARGET,
                "a penalty on every time that a token occurred before is applied once too often, or left out",
                _frequency, (-0.8, -0.3, 0.3, 0.8), WHOLLY),
