@@ -4,10 +4,11 @@ Read :mod:`reference.kernel` first: one step is the whole theory. Then :mod:`ref
 methods), :mod:`reference.verification` (what does not) and :mod:`reference.decoder` (the loop).
 """
 
-from reference.continuation import AdaptiveContinuation
 from reference.decoder import DecodeOutput, decode
-from reference.drafting import Gumbel, Independent, Maximal, Mixture, VerificationPrediction
+from reference.drafting import Gumbel, Independent, Maximal, Mixture
 from reference.methods import METHODS, Method, coupling_mixture, get_method
+from reference.methods.sjd_pac import AdaptiveContinuation
+from reference.methods.sjd_vp import VerificationPrediction
 from reference.models.base import TargetModel, check_model
 from reference.models.hf import HuggingFaceModel, load_hf
 from reference.models.image import ImageModel, load_model

@@ -18,7 +18,16 @@ from reference.draws import GENERATOR
 from reference.fast.graphs import Passes, more_at_once, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
-from reference.models.base import SHORT_PROBE, Session, TargetModel, check_model, open_session, raise_bad_laws
+from reference.models.base import (
+    SHORT_PROBE,
+    Session,
+    TargetModel,
+    check_model,
+    device_of,
+    grid_of,
+    open_session,
+    raise_bad_laws,
+)
 from reference.recording import Array, Report, of_rows, report, to_device, to_host
 from scd_analysis.errors import InputError
 from scd_analysis.trace import TraceWriter, laws_of, open_trace
@@ -221,7 +230,7 @@ def make_settings(model: TargetModel, method: Method, window: int, seed: int, dt
     InputError
         For a dtype that does not hold laws, or initial drafts that the model has no grid for.
     """
-    grid: tuple[int, int] | None = getattr(model, "grid", None)
+    grid = grid_of(model)
     if not dtype.is_floating_point or torch.finfo(dtype).bits < 32:
         raise InputError(f"dtype = {dtype}: must be float32 or float64; fewer bits would not hold a law")
     drafts = 0 if method.drafting is None else min(window, model.num_tokens)
@@ -231,7 +240,7 @@ def make_settings(model: TargetModel, method: Method, window: int, seed: int, dt
 
 def _device(model: TargetModel, device: torch.device | str | None) -> torch.device:
     try:
-        place = torch.device(device if device is not None else getattr(model, "device", "cpu"))
+        place = torch.device(device if device is not None else device_of(model))
         torch.zeros(1, device=place).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device = {device!r}: {str(error).splitlines()[0]}") from None

@@ -17,7 +17,7 @@ import torch
 
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
 from reference.methods import Method
-from reference.models.base import TargetModel
+from reference.models.base import TargetModel, grid_of
 from reference.plain_forms import Law, OneCheck, OneRedraft, plain_form
 from reference.verification import VerificationRule
 from scd_analysis.errors import UnknownNameError
@@ -309,6 +309,6 @@ def plain_decoder(
         tokens = torch.tensor([prefix], dtype=torch.long).reshape(1, len(prefix))
         return [float(p) for p in model.next_token_probs(tokens)[0, -1]]
 
-    grid: tuple[int, int] | None = getattr(model, "grid", None)
+    grid = grid_of(model)
     width = grid[1] if grid else None
     return kind(laws, model.vocab_size, model.num_tokens, window, method.for_grid(grid), width)

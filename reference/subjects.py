@@ -1,14 +1,18 @@
-"""The reference decoder as subjects of an audit: ``reference.subjects:scd_mc`` and so on, or :func:`subject`."""
+"""The reference decoder as subjects of an audit: ``reference.subjects:scd_mc`` and so on, or :func:`subject`.
+
+Every named method is one, by its name with underscores.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from reference.decoder import decode
-from reference.methods import Method
+from reference.methods import METHODS, Method
 from reference.models.base import TargetModel
 
 Subject = Callable[[TargetModel, int, int], Tensor]
@@ -33,10 +37,8 @@ def subject(method: str | Method, window: int = 16, device: torch.device | str |
     return draw
 
 
-ar = subject("ar")
-sjd = subject("sjd")
-scd_mc = subject("scd-mc")
-scd_gs = subject("scd-gs")
-sjd_pac = subject("sjd-pac")
-sjd_vp = subject("sjd-vp")
-sjd_vp_uncorrected = subject("sjd-vp-uncorrected")
+globals().update({name.replace("-", "_"): subject(name) for name in METHODS})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Subject: ...

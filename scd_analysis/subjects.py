@@ -18,19 +18,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from scd_analysis.audit.adapters.ancestral import ancestral
 from scd_analysis.audit.adapters.kernel import Kernel, kernel
 from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
 from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
-from scd_analysis.audit.draws import Subject
-from scd_analysis.audit.target import model_input
 from scd_analysis.common.load import load
+from scd_analysis.contracts import Subject
 from scd_analysis.errors import UnknownNameError
-from scd_analysis.evidence.batch import Longs
-from scd_analysis.validate import as_array, check_laws
 
 __all__ = [  # noqa: F822 -- generate is loaded on first use
     "Kernel",
@@ -50,39 +46,9 @@ __all__ = [  # noqa: F822 -- generate is loaded on first use
 
 
 def __getattr__(name: str) -> Any:
-    if name == "generate":  # the only one that needs PyTorch and transformers
-        return registry.load(name)
+    if name in registry.functions:  # generate, which needs PyTorch and transformers, and whatever is added
+        return registry.load(registry.functions[name])
     raise AttributeError(f"module 'scd_analysis.subjects' has no attribute {name!r}")
-
-
-def ancestral(model: Any, num_sequences: int, seed: int) -> Longs:
-    """Sample the model token by token, by inverse distribution function in float64.
-
-    Parameters
-    ----------
-    model : TargetModel
-    num_sequences : int
-    seed : int
-        Of ``numpy.random.default_rng``: PCG64.
-
-    Returns
-    -------
-    Long[num_sequences, N]
-
-    Raises
-    ------
-    LawError
-        If a law of the model is not one.
-    """
-    rng = np.random.default_rng(seed)
-    tokens = np.zeros((num_sequences, int(model.num_tokens)), dtype=np.int64)
-    for j in range(tokens.shape[1]):
-        laws = as_array(model.next_token_probs(model_input(tokens[:, :j])), "model.next_token_probs(...)")[:, j]
-        check_laws(laws, "model.next_token_probs(...)")
-        upto = laws.cumsum(axis=1)
-        chosen = (upto <= rng.random((num_sequences, 1)) * upto[:, -1:]).sum(axis=1)
-        tokens[:, j] = np.minimum(chosen, laws.shape[1] - 1)
-    return tokens
 
 
 def resolve(name: str) -> Subject:

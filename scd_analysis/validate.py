@@ -20,6 +20,9 @@ LAW_TOLERANCE = 1e-4
 SAME_LAW = 1e-3
 """How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
 
+MOST_TOKENS = 2**20
+"""Of a sequence that is recorded or audited: beyond that, even tokens to ask a model with take gigabytes."""
+
 
 def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) -> npt.NDArray[Any]:
     """Convert an array, a tensor on any device, or a nested sequence to a NumPy array.
@@ -56,9 +59,24 @@ def as_array(value: Any, name: str, dtype: npt.DTypeLike | None = np.float64) ->
         raise InputError(f"{name} is not an array of numbers: {error!s:.200}") from None
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a torch tensor, without importing torch."""
+    return hasattr(value, "detach")
+
+
+def has_dimensions(value: Any) -> bool:
+    """Whether a value is an array or a tensor already, and not a number or a nested sequence."""
+    return hasattr(value, "ndim")
+
+
+def kind_of(value: Any) -> str:
+    """What an array or tensor calls the type of its entries; empty for anything else."""
+    return str(getattr(value, "dtype", ""))
+
+
 def _on_cpu(value: Any, name: str) -> Any:
     """A torch tensor as one that NumPy can read, without importing torch; anything else as it is."""
-    if not hasattr(value, "detach"):
+    if not is_tensor(value):
         return value
     if value.is_meta:
         raise InputError(f"{name} is a tensor on the meta device: it has no data")

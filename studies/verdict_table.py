@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference import Method, TabularModel, coupling_mixture, decode, get_method, load_model
+from reference import METHODS, Method, TabularModel, coupling_mixture, decode, get_method, load_model
 from reference.broken import Fault, faults
 from reference.models.base import TargetModel
 from reference.plain import plain_decoder
@@ -32,7 +32,7 @@ NARROW = {"bonus-from-last-row": 2}
 """Where a window of 16 is never accepted whole, so that the fault would not show."""
 
 LOSSLESS = (
-    *(get_method(name) for name in ("ar", "sjd", "scd-mc", "scd-gs", "sjd-pac", "sjd-vp")),
+    *(method for method in map(get_method, METHODS) if method.lossless and not method.greedy),
     coupling_mixture("scd-mc", 0.5),
     coupling_mixture("scd-gs", 0.5),
 )

@@ -9,10 +9,9 @@ differs from the target, and that the audit refutes it and names its condition.
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 
 from reference.broken.fault import Fault
+from scd_analysis.common.discovery import by_name, held
 from scd_analysis.validate import check_known
 
 __all__ = ["Fault", "faults", "get_fault"]
@@ -21,9 +20,8 @@ __all__ = ["Fault", "faults", "get_fault"]
 @cache
 def faults() -> dict[str, Fault]:
     """Every fault by name, in the order of the five conditions, then of names."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
-    found = [module.FAULT for module in modules if hasattr(module, "FAULT")]
-    return {fault.name: fault for fault in sorted(found, key=lambda fault: (fault.condition.order, fault.name))}
+    found = held(__name__, __path__, "FAULT").values()
+    return by_name(sorted(found, key=lambda fault: (fault.condition.order, fault.name)), "faults")
 
 
 def get_fault(name: str) -> Fault:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reference.models.base import TargetModel, read_laws
+from reference.models.base import TargetModel, device_of, grid_of, read_laws
 
 Alter = Callable[[TargetModel, Tensor, Tensor], Tensor]
 
@@ -26,12 +26,12 @@ class Altered:
     def __init__(self, model: TargetModel, alter: Alter) -> None:
         self.model, self.alter = model, alter
         self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid: tuple[int, int] | None = getattr(model, "grid", None)
+        self.grid = grid_of(model)
 
     @property
     def device(self) -> torch.device | str:
         """Where the model underneath is."""
-        return getattr(self.model, "device", "cpu")
+        return device_of(self.model)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Wrong laws; see :class:`reference.models.base.TargetModel`."""

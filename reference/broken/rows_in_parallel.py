@@ -7,13 +7,13 @@ from torch import Tensor
 from reference.broken.altered import Altered
 from reference.broken.fault import Fault
 from reference.methods import get_method
-from reference.models.base import TargetModel, read_laws
+from reference.models.base import TargetModel, grid_of, read_laws
 from scd_analysis.conditions import Condition
 
 
 def hide_row_ends(model: TargetModel, tokens: Tensor, laws: Tensor) -> Tensor:
     """The first token of every row does not see the second half of the row above; it sees token 0 in its place."""
-    grid = getattr(model, "grid", None)
+    grid = grid_of(model)
     width = grid[1] if grid else max(1, model.num_tokens // 2)
     out = laws.clone()
     for start in range(width, laws.shape[1], width):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.methods import get_method
-from reference.models.base import PlainSession, TargetModel
+from reference.models.base import PlainSession, TargetModel, device_of, grid_of
 from reference.plain import PlainDecoder, PlainState, Slot, Window
 from scd_analysis.conditions import Condition
 
@@ -29,13 +29,13 @@ class Remembering:
     def __init__(self, model: TargetModel, *, forever: bool) -> None:
         self.model, self.forever = model, forever
         self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid: tuple[int, int] | None = getattr(model, "grid", None)
+        self.grid = grid_of(model)
         self.next_token_probs = model.next_token_probs
 
     @property
     def device(self) -> torch.device | str:
         """Where the model underneath is."""
-        return getattr(self.model, "device", "cpu")
+        return device_of(self.model)
 
     def open_session(self, num_sequences: int, device: torch.device) -> _Session:
         """Start a batch with a cache that is not kept up."""

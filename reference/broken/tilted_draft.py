@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reference.broken.fault import Fault
-from reference.drafting import VerificationPrediction
 from reference.methods import Method
+from reference.methods.sjd_vp import VerificationPrediction
 from scd_analysis.conditions import Condition
 
 FAULT = Fault(

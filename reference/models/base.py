@@ -14,7 +14,8 @@ where row k is the law of token k given ``tokens[:, :k]``::
     row 3                     law of x3 given x0 x1 x2
 
 after every logit processor. A model that can do less work for a window also has
-``open_session(num_sequences, device)``, which starts a batch with a :class:`Session` of its own.
+``open_session(num_sequences, device)``, which starts a batch with a :class:`Session` of its own. It may also state its
+``grid`` (rows, columns) if it is one of images, the ``device`` that it is on, and its ``name``.
 """
 
 from __future__ import annotations
@@ -116,6 +117,18 @@ class PlainSession:
 
     def keep(self, index: Tensor) -> None:
         """See :class:`Session`; there is nothing to keep."""
+
+
+def grid_of(model: TargetModel) -> tuple[int, int] | None:
+    """Rows and columns of a model of images, where it states its ``grid``."""
+    grid: tuple[int, int] | None = getattr(model, "grid", None)
+    return grid
+
+
+def device_of(model: TargetModel) -> torch.device | str:
+    """Where a model is, if it states its ``device``; else the CPU."""
+    device: torch.device | str = getattr(model, "device", "cpu")
+    return device
 
 
 def open_session(model: TargetModel, num_sequences: int, device: torch.device) -> Session:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reference.models.base import Session, TargetModel, open_session, read_laws
+from reference.models.base import Session, TargetModel, device_of, grid_of, open_session, read_laws
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
@@ -90,12 +90,12 @@ class ProcessedModel:
     def __init__(self, model: TargetModel, processors: Processors) -> None:
         self.model, self.processors = model, processors
         self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid: tuple[int, int] | None = getattr(model, "grid", None)
+        self.grid = grid_of(model)
 
     @property
     def device(self) -> torch.device | str:
         """Where the model underneath is."""
-        return getattr(self.model, "device", "cpu")
+        return device_of(self.model)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Processed laws; see :class:`reference.models.base.TargetModel`."""
@@ -128,12 +128,12 @@ class GuidedModel:
                 raise InputError(f"unconditional.{name} = {other}: the conditional model has {mine}")
         self.conditional, self.unconditional, self.scale = conditional, unconditional, scale
         self.vocab_size, self.num_tokens = conditional.vocab_size, conditional.num_tokens
-        self.grid: tuple[int, int] | None = getattr(conditional, "grid", None)
+        self.grid = grid_of(conditional)
 
     @property
     def device(self) -> torch.device | str:
         """Where the conditional model is."""
-        return getattr(self.conditional, "device", "cpu")
+        return device_of(self.conditional)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Guided laws; see :class:`reference.models.base.TargetModel`."""

@@ -249,6 +249,10 @@ class Process:
         From a :class:`~scd_analysis.audit.watch.Watch` to whether it says something of its own.
     elsewhere : Elsewhere, optional
         When it speaks of another condition.
+    place : int, optional
+        Where its variates are drawn among those of all conditions; the processes without a place come last, so that a
+        new one leaves the variates of the others as they are. A rule with processes of its own has them in its groups'
+        order.
 
     Raises
     ------
@@ -266,6 +270,7 @@ class Process:
     counts: float = 1.0
     speaks: Callable[[Watch], bool] = everywhere
     elsewhere: Elsewhere | None = None
+    place: int | None = None
 
     def __post_init__(self) -> None:
         names = [bet.name for bet in self.bets]

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from filelock import FileLock, Timeout
 
-from scd_analysis.audit.draws import is_trace
+from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.trace.store import read_dataset
 

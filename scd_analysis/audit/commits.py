@@ -7,7 +7,7 @@ decoder that keeps the commit rule. Positions in order, sequences in order, this
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -481,4 +481,4 @@ def cut(record: Any, rows: slice) -> Any:
     """Cut every array of a frozen record, and of those inside it, along its first axis."""
     if record is None or isinstance(record, np.ndarray):
         return None if record is None else record[rows]
-    return replace(record, **{f.name: cut(getattr(record, f.name), rows) for f in fields(record)})
+    return replace(record, **{name: cut(value, rows) for name, value in vars(record).items()})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scd_analysis.audit.guard import check_signature, guarded
-from scd_analysis.common.foreign import attribute
+from scd_analysis.contracts import Subject, as_drawn, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs, Rows
 from scd_analysis.validate import as_array, check_tokens
@@ -19,12 +17,14 @@ if TYPE_CHECKING:
 
     from scd_analysis.audit.checkpoint import Checkpoint
 
-Subject = Callable[[Any, int, int], Any]
-
 FIRST_BATCH = 64
 REPEAT_LOG_PROB = -30.0
 """Two batches that begin alike are an accident with this probability (nats) at most before the audit calls it a seed
 that was ignored."""
+
+
+READ_ONCE = 2**24
+"""Bytes up to which a trace is read as a whole: each of its variables is looked at several times."""
 
 
 class Draws:
@@ -35,9 +35,7 @@ class Draws:
 
     Parameters
     ----------
-    subject : callable
-        ``subject(model, num_sequences, seed)`` -> Long[num_sequences, N], or a trace of so many sequences, or an object
-        with one of these as ``tokens`` or ``trace``.
+    subject : Subject
     model : TargetModel or None
     sizes : tuple of int
         V and N.
@@ -46,6 +44,8 @@ class Draws:
         Where batches are kept, and found again.
     timeout : float, optional
         Seconds that one batch may take.
+    in_batches : bool
+        Whether they are drawn anew, so that a row of a batch means something; stored ones are not.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class Draws:
         seeds: np.random.SeedSequence,
         checkpoint: Checkpoint | None = None,
         timeout: float | None = None,
+        *,
+        in_batches: bool = True,
     ) -> None:
         if not callable(subject):
             raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
@@ -63,7 +65,7 @@ class Draws:
             subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
         )
         self._timeout = timeout
-        self.in_batches = attribute(subject, "num_available", "subject") is None
+        self.in_batches = in_batches
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
         self.sizes = sizes
         self._used: list[int] = []
@@ -91,10 +93,8 @@ class Draws:
     def _call(self, name: str, num_sequences: int, seed: int) -> Any:
         def drawn() -> Any:  # attributes of what is returned are the subject's code too
             returned = self._subject(self._model, num_sequences, seed)
-            trace = _trace_of(returned)
-            if trace is None:
-                return self._tokens(returned, name, num_sequences)
-            return self._trace(trace, name, num_sequences)
+            found = as_drawn(returned)
+            return (self._trace if is_trace(found) else self._tokens)(found, name, num_sequences)
 
         try:
             return guarded(name, drawn, self._timeout)
@@ -105,7 +105,7 @@ class Draws:
             raise type(error)(f"{error}; {kept}") from error.__cause__
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
-        tokens = as_array(getattr(returned, "tokens", returned), name, None)
+        tokens = as_array(returned, name, None)
         expected = (num_sequences, self.sizes[1])
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
@@ -121,8 +121,12 @@ class Draws:
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
         from scd_analysis.trace import validate
+        from scd_analysis.trace.store import named
 
         try:
+            if trace.nbytes <= READ_ONCE:
+                with named("trace"):
+                    trace = trace.compute()
             validate(trace, laws=True)
         except InputError as error:
             raise type(error)(f"{name}: {error}") from None
@@ -158,15 +162,3 @@ class Draws:
             if seed not in self._used:
                 self._used.append(seed)
                 return seed
-
-
-def is_trace(value: Any) -> TypeGuard[xr.Dataset]:
-    """Whether a value is an xarray dataset, without importing xarray."""
-    xarray = sys.modules.get("xarray")
-    return xarray is not None and isinstance(value, xarray.Dataset)
-
-
-def _trace_of(value: Any) -> xr.Dataset | None:
-    """Return the trace that a subject returned, by itself or as an attribute."""
-    trace = value if is_trace(value) else getattr(value, "trace", None)
-    return trace if is_trace(trace) else None  # a matrix has a method of that name

@@ -16,7 +16,7 @@ from scd_analysis.audit.draws import Draws
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Diagnosis, Finding
-from scd_analysis.common.foreign import attribute
+from scd_analysis.contracts import before_argmax
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 
@@ -38,7 +38,7 @@ def laws_of_greedy(model: Any, margin: float | None) -> Any:
     InputError
         If a margin is stated, and there is no model whose laws are known.
     """
-    own = None if model is None else attribute(model, "before_argmax", "model")
+    own = None if model is None else before_argmax(model)
     if margin is None or own is not None:
         return own
     if model is None:

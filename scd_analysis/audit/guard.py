@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.common.foreign import TimeIsUpError, announced, foreign
+from scd_analysis.common.foreign import TimeIsUpError, announced, can_be_rung, foreign
 from scd_analysis.errors import InputError
 
 AGAIN = 0.5
@@ -51,7 +51,7 @@ def guarded(name: str, call: Callable[[], Any], timeout: float | None = None) ->
             if timeout is None:
                 with foreign(f"{name} raised"):
                     return call()
-            if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+            if can_be_rung():
                 return _interrupted(name, call, timeout)
             return _on_a_thread(name, call, timeout)
     finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -31,14 +30,15 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.rules import ANY
 from scd_analysis.audit.rules.any import AnyRule
-from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART, ConditionsJudge
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Watch
 from scd_analysis.audit.windows import Windows, windows_of
 from scd_analysis.conditions import Condition
+from scd_analysis.contracts import KernelSeen
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_tokens
@@ -133,8 +133,7 @@ class KernelJudge(ConditionsJudge[Verified]):
 
     Parameters
     ----------
-    kernel : subject with ``verify_window``, ``vocab_size``, ``window`` and ``point_mass``
-        See :func:`scd_analysis.subjects.kernel`.
+    kernel : KernelSeen
     seeds : numpy.random.SeedSequence
         Of windows and of the kernel's generator.
     panel : Panel
@@ -150,7 +149,7 @@ class KernelJudge(ConditionsJudge[Verified]):
 
     def __init__(
         self,
-        kernel: Any,
+        kernel: KernelSeen,
         seeds: np.random.SeedSequence,
         panel: Panel,
         log_threshold: float,

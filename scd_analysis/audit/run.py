@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.draws import FIRST_BATCH, Draws, Subject, is_trace
+from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.greedy import GreedyJudge, check_greedy, laws_of_greedy, refuse_tolerance
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.progress import Progress
@@ -17,8 +17,9 @@ from scd_analysis.audit.rules import ANY, stated
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import Outcome, Verdict
-from scd_analysis.common.foreign import attribute, foreign
+from scd_analysis.common.foreign import foreign
 from scd_analysis.common.versions import library_versions
+from scd_analysis.contracts import SubjectSeen, as_kernel, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer
 
@@ -145,7 +146,7 @@ def audit(
         check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(
-            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, margin, checkpoint, timeout, rule, held
+            _opened(subject), model, alpha, max_sequences, seed, tolerance, margin, checkpoint, timeout, rule, held
         )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
@@ -157,7 +158,7 @@ def audit(
     return _verdict(judge, alpha, resolution, seed)
 
 
-def _as_subject(subject: Any) -> Any:
+def _opened(subject: Any) -> Any:
     """Take a trace or a recorded file, or a path to one, as what it is."""
     from scd_analysis.audit.adapters.recorded_file import SUFFIXES, recorded_file
     from scd_analysis.audit.adapters.stored import trace
@@ -174,7 +175,7 @@ def _as_subject(subject: Any) -> Any:
 
 
 def _open(
-    subject: Any,
+    given: Any,
     model: Any,
     alpha: float,
     max_sequences: int | None,
@@ -189,18 +190,20 @@ def _open(
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
     for_subject, for_checks, for_pit, for_watch = np.random.SeedSequence(seed).spawn(4)
-    if attribute(subject, "verify_window", "subject") is not None:
+    subject = as_subject(given)
+    if subject.is_kernel:
         from scd_analysis.audit.kernels import KernelJudge
-        from scd_analysis.audit.rules.panel import Panel
+        from scd_analysis.audit.panel import Panel
 
         if margin is not None:
             raise InputError(f"margin = {margin:g}: a kernel is judged by the law of what it commits, not as greedy")
         limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
         rules = stated(rule) or stated(None)
-        panel = Panel(rules, for_watch, log_threshold, vocab_size=subject.vocab_size, tolerance=1e-4)
-        return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout)
+        kernel = as_kernel(given)
+        panel = Panel(rules, for_watch, log_threshold, vocab_size=kernel.vocab_size, tolerance=1e-4)
+        return KernelJudge(kernel, for_subject, panel, log_threshold, limit, timeout)
     stated(rule)
-    model = attribute(subject, "target_model", "subject") if model is None else model
+    model = subject.target_model if model is None else model
     laws = laws_of_greedy(model, margin)
     if laws is not None:
         check_greedy(margin, tolerance, rule, has_checkpoint=checkpoint is not None)
@@ -211,12 +214,12 @@ def _open(
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     kept = None
-    if checkpoint is not None and attribute(subject, "num_available", "subject") is None:
+    if checkpoint is not None and subject.num_available is None:
         from scd_analysis.audit.checkpoint import Checkpoint
         from scd_analysis.audit.identity import identity
 
-        kept = held.enter_context(Checkpoint(checkpoint, identity(subject, target, sizes, seed), tolerance))
-    draws = Draws(subject, model, sizes, for_subject, kept, timeout)
+        kept = held.enter_context(Checkpoint(checkpoint, identity(given, target, sizes, seed), tolerance))
+    draws = Draws(given, model, sizes, for_subject, kept, timeout, in_batches=subject.num_available is None)
     most = FIRST_BATCH if target is None else target.sequences_at_once
     first = draws.next(min(FIRST_BATCH, most, limit))
     if laws is not None and target is not None:
@@ -230,7 +233,7 @@ def _open(
         if evidence is None:
             raise InputError("model = None: an audit of tokens needs the model whose law they should have")
         return SampleJudge(evidence, draws, first, log_threshold, limit, until_certain=max_sequences is None)
-    from scd_analysis.audit.rules.panel import Panel
+    from scd_analysis.audit.panel import Panel
     from scd_analysis.audit.traced import TokensOfTraces, TraceJudge, tokens_of
 
     rules = stated(first.attrs.get("rule") if rule is None else rule)
@@ -246,24 +249,22 @@ def _open(
     return TraceJudge(evidence, panel, draws, first, log_threshold, limit, until_certain=max_sequences is None)
 
 
-def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
+def _sizes(subject: SubjectSeen, target: Target | None) -> tuple[int, int]:
     if target is not None:
         return target.vocab_size, target.num_tokens
-    sizes = [attribute(subject, name, "subject") for name in ("vocab_size", "num_tokens")]
-    if None in sizes:
+    if subject.sizes is None:
         raise InputError(
             "model = None: only a kernel or a recorded trace can be audited without a model, and what brings its laws "
             "along: a recorded file with them, or subjects.generate"
         )
-    vocab_size, num_tokens = (check_integer(size, "subject's vocab_size and num_tokens") for size in sizes)
+    vocab_size, num_tokens = (check_integer(size, "subject's vocab_size and num_tokens") for size in subject.sizes)
     return vocab_size, num_tokens
 
 
-def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
+def _limit(num_tokens: int, subject: SubjectSeen, max_sequences: int | None) -> int:
     if max_sequences is None:
         max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
-    available = attribute(subject, "num_available", "subject")
-    return max_sequences if available is None else min(max_sequences, check_integer(available, "subject.num_available"))
+    return max_sequences if subject.num_available is None else min(max_sequences, subject.num_available)
 
 
 def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:

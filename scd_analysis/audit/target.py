@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from scd_analysis.audit.guard import guarded
-from scd_analysis.common.foreign import attribute, foreign
+from scd_analysis.contracts import as_model
 from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from scd_analysis.trace.schema import MOST_TOKENS
-from scd_analysis.validate import SAME_LAW, as_array, check_at_least, check_between, check_model_laws
+from scd_analysis.validate import SAME_LAW, as_array, check_model_laws
 
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
-
-LARGEST = {"vocab_size": 2**31 - 1, "num_tokens": MOST_TOKENS}
 
 
 class Target:
@@ -29,8 +26,7 @@ class Target:
     Parameters
     ----------
     model : TargetModel
-        With ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``; ``grid_width``
-        (tokens in a row of an image) is used where there is one.
+        See :class:`scd_analysis.contracts.TargetModel`.
     timeout : float, optional
         Seconds that one call of it may take.
 
@@ -44,12 +40,9 @@ class Target:
     """Total variation within which a law is known, where it was recorded more than once."""
 
     def __init__(self, model: Any, timeout: float | None = None) -> None:
-        self.vocab_size = _size(model, "vocab_size")
-        self.num_tokens = _size(model, "num_tokens")
-        if not callable(attribute(model, "next_token_probs", "model")):
-            raise InputError("model.next_token_probs is not a method: an audit needs the law of every token")
-        self.grid_width = _grid_width(model, self.num_tokens)
-        self._model, self._timeout = model, timeout
+        self._model, self._timeout = as_model(model), timeout
+        self.vocab_size, self.num_tokens = self._model.vocab_size, self._model.num_tokens
+        self.grid_width = self._model.grid_width
         self._table: Tabulated | None = None
 
     @property
@@ -153,26 +146,6 @@ class Target:
         laws, companions, cells = self._table.look_up(tokens)
         self._same(laws[:8], self.ask(tokens[:8]), "changes from one call to the next on the same tokens", InputError)
         return make_batch(tokens, laws, uniforms, companions, cells, self.grid_width)
-
-
-def _size(model: Any, name: str) -> int:
-    value = attribute(model, name, "model")
-    with foreign(f"model.{name} raised"):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise InputError(f"model.{name} = {value!r}: a model states it as an integer")
-    check_at_least(int(value), 1, f"model.{name}")
-    check_between(int(value), 1, LARGEST[name], f"model.{name}")
-    return int(value)
-
-
-def _grid_width(model: Any, num_tokens: int) -> int | None:
-    width = attribute(model, "grid_width", "model")
-    if width is None:
-        grid = attribute(model, "grid", "model")  # (rows, columns)
-        width = grid[-1] if isinstance(grid, (tuple, list)) and grid else None
-    if isinstance(width, (int, np.integer)) and 1 < width < num_tokens:
-        return int(width)
-    return None
 
 
 def model_input(tokens: Longs) -> Any:

@@ -13,17 +13,18 @@ from scd_analysis.audit.bets import ESTABLISHED, PRIORS
 from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.divergences import GreedyReport
-from scd_analysis.audit.draws import FIRST_BATCH, Draws, is_trace
+from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
+from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
-from scd_analysis.audit.rules.panel import Panel
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
+from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.evidence.batch import Floats, Longs, Rows
 from scd_analysis.evidence.certificate import Certificate

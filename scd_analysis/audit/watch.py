@@ -252,10 +252,13 @@ class Watch:
         view = View(commits, target, model_probs, others, self.vocab_size, self.grid_width, windows)
         views = {group: group.see(view) for group in self.rule.groups}
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
-        large = target is not None and target.size > LARGE
-        with ThreadPoolExecutor(os.cpu_count() if large else 1) as pool:
-            each = pool.map(lambda r, noise: self._bet(r, views[r.group], noise, offset, rows), self.running, noises)
-            paths = np.stack([np.full(len(commits), path) for path in each])
+        each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]
+        if target is not None and target.size > LARGE:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset, rows), each))
+        else:
+            found = [self._bet(running, view, noise, offset, rows) for running, view, noise in each]
+        paths = np.stack([np.full(len(commits), path) for path in found])
         return np.asarray(np.logaddexp.reduce(paths + self.log_weights[:, None], axis=0))
 
     def _check(

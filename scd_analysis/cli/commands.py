@@ -23,6 +23,7 @@ from scd_analysis.common import escape
 from scd_analysis.common.files import Kind, check_output, write_file
 from scd_analysis.common.foreign import announced, foreign, said
 from scd_analysis.common.load import load, search_here_last
+from scd_analysis.contracts import brings_its_law, is_model
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.figures import __main__ as door
 from scd_analysis.validate import check_known
@@ -62,7 +63,7 @@ def resolve_model(name: str) -> Any:
         return door.reference_decoder().load_model(name)
     found = load(name, "model")
     with announced(f"model={name!r}"), foreign(f"model={name!r} raised"):
-        if hasattr(found, "next_token_probs") or not callable(found):
+        if is_model(found, "model") or not callable(found):
             return found
         try:
             return found()
@@ -84,7 +85,7 @@ def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
         raise UnknownNameError(f"subject={name!r} is not known; {known}")
     subject = Path(name) if is_path else load(name, "subject")
     with foreign(f"subject={name!r} raised"):
-        if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):
+        if model is None and (is_path or brings_its_law(subject)):
             return subject, None
     return subject, resolve_model("digits" if model is None else model)
 
@@ -193,8 +194,8 @@ def _report_verdict(source: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(verdict.to_json() + "\n")
         return
-    shown = ("outcome", "sentence", "log_e_value", "alpha", "num_sequences", "resolution")
-    rows = {name: getattr(verdict, name) for name in shown} | {"outcome": verdict.outcome.name}
+    rows = {"outcome": verdict.outcome.name, "sentence": verdict.sentence, "log_e_value": verdict.log_e_value}
+    rows |= {"alpha": verdict.alpha, "num_sequences": verdict.num_sequences, "resolution": verdict.resolution}
     _print_table(f"verdict {source}", rows)
 
 

@@ -175,7 +175,7 @@ class _Signals:
     def __enter__(self) -> None:
         try:
             for name in FORWARDED:
-                number = getattr(signal, name)
+                number = int(signal.Signals[name])
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                     self._before[number] = signal.signal(number, self._hand_on)
         except ValueError:  # not on the main thread: whoever is there takes care of signals

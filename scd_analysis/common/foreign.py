@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -39,6 +41,11 @@ def announced(name: str, limit: float | None = None) -> Iterator[None]:
         yield
     finally:
         told.end()
+
+
+def can_be_rung() -> bool:
+    """Whether an alarm can interrupt what runs here: on the main thread, and where the system has such a timer."""
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
 
 
 def said(error: BaseException) -> str:
@@ -81,8 +88,8 @@ def foreign(what: str, *, only_exits: bool = False) -> Iterator[None]:
         raise InputError(f"{what} {said(error)}") from error
 
 
-def attribute(of: Any, name: str, called: str) -> Any:
-    """Return an attribute of somebody else's object, None where it has none; it may be a property, which is code.
+def attribute(of: Any, name: str, called: str, absent: Any = None) -> Any:
+    """Return an attribute of somebody else's object, ``absent`` where it has none; it may be a property, which is code.
 
     Parameters
     ----------
@@ -90,6 +97,7 @@ def attribute(of: Any, name: str, called: str) -> Any:
     name : str
     called : str
         What the object is called in messages.
+    absent : object
 
     Raises
     ------
@@ -97,4 +105,4 @@ def attribute(of: Any, name: str, called: str) -> Any:
         If asking for it raises.
     """
     with foreign(f"{called}.{name} raised"):
-        return getattr(of, name, None)
+        return getattr(of, name, absent)

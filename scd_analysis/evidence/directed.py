@@ -136,9 +136,10 @@ def _by_position(batch: Batch, *values: Floats) -> Floats:
 
 def _added(first: Floats, second: Floats) -> Floats:
     """Add rows of different lengths."""
-    longest = max(first.shape[1], second.shape[1])
-    padded = [np.pad(rows, ((0, 0), (0, longest - rows.shape[1]))) for rows in (first, second)]
-    return np.asarray(padded[0] + padded[1])
+    shorter, longer = sorted((first, second), key=lambda rows: rows.shape[1])
+    total = longer.copy()
+    total[:, : shorter.shape[1]] += shorter
+    return total
 
 
 class DirectedByPosition:

@@ -87,6 +87,7 @@ class Portfolio:
         self.log_wealth = np.zeros(len(self.arms))
         self._at_ends = np.repeat([f.at_ends for f in families], [len(f.bettor.arms) for f in families])
         self.impossible = False
+        self._log_e_value: float | None = None
 
     @property
     def log_weights(self) -> Floats:
@@ -96,7 +97,11 @@ class Portfolio:
     @property
     def log_e_value(self) -> float:
         """Return ln E (nats) of the mixture; ``inf`` once a token of probability zero was seen."""
-        return float("inf") if self.impossible else float(np.logaddexp.reduce(self._log_weights + self.log_wealth))
+        if self.impossible:
+            return float("inf")
+        if self._log_e_value is None:  # asked for far more often than it changes
+            self._log_e_value = float(np.logaddexp.reduce(self._log_weights + self.log_wealth))
+        return self._log_e_value
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on a batch and return the path of ln E.
@@ -127,7 +132,7 @@ class Portfolio:
             row, arm = np.argwhere(np.isnan(growth))[0]
             raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
         wealth = self.log_wealth + np.cumsum(growth, axis=0)
-        self.log_wealth = wealth[-1].copy()
+        self.log_wealth, self._log_e_value = wealth[-1].copy(), None
         wealth[:-1, self._at_ends] = -np.inf
         return np.asarray(np.logaddexp.reduce(self._log_weights + wealth, axis=1))
 

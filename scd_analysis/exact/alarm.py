@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from scd_analysis.common.foreign import can_be_rung
 
 _INTERVAL = 0.25  # seconds until a sampler that has swallowed the interruption is interrupted again
 
@@ -19,8 +20,7 @@ def alarm(seconds: float | None, interrupt: Callable[[], None]) -> Iterator[None
     Only the main thread can be interrupted, and only where the system has such a timer; elsewhere nothing happens. A
     timer that somebody else has set is left alone if it comes first, and put back otherwise.
     """
-    usable = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
-    if seconds is None or not usable:
+    if seconds is None or not can_be_rung():
         yield
         return
     others, interval = signal.getitimer(signal.ITIMER_REAL)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from scd_analysis.contracts import TargetModel, is_model
 from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number, normalised
 from scd_analysis.exact.law import ExactLaw, as_law
@@ -15,24 +16,6 @@ from scd_analysis.validate import as_array, check_at_least, check_known, check_m
 
 MOST_OUTCOMES = 2_000_000
 _BATCH = 4096
-
-
-class TargetModel(Protocol):
-    """What a model offers: the law of every next token given its prefix."""
-
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are."""
-        ...
-
-    @property
-    def num_tokens(self) -> int:
-        """Length of a sequence."""
-        ...
-
-    def next_token_probs(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Long[B, t] -> Float[B, t+1, V]; row k is the law of token k given ``tokens[:, :k]``."""
-        ...
 
 
 def exact_target_law(model: TargetModel, *, arithmetic: ArithmeticName = "float64") -> dict[tuple[int, ...], Number]:
@@ -83,7 +66,7 @@ def law_of(value: Any, arithmetic: ArithmeticName = "float64", name: str = "mode
     InputError
         If it is neither a target model, an `ExactLaw` nor a dict of probabilities.
     """
-    if hasattr(value, "next_token_probs"):
+    if is_model(value, name):
         return as_law(exact_target_law(value, arithmetic=arithmetic))
     if isinstance(value, (ExactLaw, Mapping)):
         return as_law(value)

@@ -10,9 +10,6 @@ from pathlib import Path
 from scd_analysis.common.versions import library_versions
 from scd_analysis.figures.base import Run, Settings
 
-SOURCES = ("scd_analysis", "reference", "studies/gallery")
-"""Folders of a checkout that decide what a figure is."""
-
 
 def _git(*arguments: str) -> str:
     root = Path(__file__).resolve().parents[2]

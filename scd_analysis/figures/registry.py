@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
 
+from scd_analysis.common.discovery import held
 from scd_analysis.figures import plots
 from scd_analysis.figures.base import Figure
 from scd_analysis.validate import check_known
@@ -19,11 +18,10 @@ Shown = TypeVar("Shown", bound=Figure)
 def found_in(package: ModuleType, kind: type[Shown]) -> dict[str, Shown]:
     """Figures of one kind that a package's modules hold, by the name of the module, in alphabetical order."""
     found = {}
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-        figure = import_module(f"{package.__name__}.{module.name}").FIGURE
+    for name, figure in held(package.__name__, package.__path__, "FIGURE").items():
         if not isinstance(figure, kind):
-            raise TypeError(f"{package.__name__}.{module.name}.FIGURE is no {kind.__name__}")
-        found[module.name] = replace(figure, name=module.name)
+            raise TypeError(f"{package.__name__}.{name}.FIGURE is no {kind.__name__}")
+        found[name] = replace(figure, name=name)
     return found
 
 

@@ -20,7 +20,6 @@ from scd_analysis.trace.schema import LAWS
 from scd_analysis.trace.trajectories import Arrays
 from scd_analysis.validate import check_at_least, check_integer
 
-FIRST_SEQUENCES = 8
 MOST_TOKENS, FEWEST_TOKENS = 6, 2
 """Tokens of a law that are kept one by one, beside the draft and the token that followed it."""
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.draws import is_trace
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.traced import tokens_of
+from scd_analysis.contracts import as_drawn, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.testing.lossless import name_of
@@ -82,9 +82,8 @@ def _tokens(subject: Any, model: Any, num_sequences: int, seed: int) -> Longs:
         raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
 
     def drawn() -> Any:
-        returned = subject(model, num_sequences, seed)
-        trace = returned if is_trace(returned) else getattr(returned, "trace", None)
-        return tokens_of(trace) if is_trace(trace) else as_array(getattr(returned, "tokens", returned), name, None)
+        found = as_drawn(subject(model, num_sequences, seed))
+        return tokens_of(found) if is_trace(found) else as_array(found, name, None)
 
     tokens = np.asarray(guarded(name, drawn, None))
     if tokens.ndim != 2 or len(tokens) != num_sequences or not np.issubdtype(tokens.dtype, np.integer):

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from scd_analysis.audit import Outcome, Verdict, audit
-from scd_analysis.audit.draws import is_trace
+from scd_analysis.audit.adapters.kernel import Kernel
+from scd_analysis.audit.adapters.sampler import Sampler
+from scd_analysis.audit.adapters.stored import Traced
+from scd_analysis.common.foreign import attribute
+from scd_analysis.contracts import is_trace
 from scd_analysis.testing.rates import Audited, current
 
 MAX_SEQUENCES = 4_000
@@ -116,11 +120,11 @@ def name_of(subject: Any) -> str:
     """Name a subject: ``module:function`` as on the command line, a path, a trace's decoder, or a type."""
     if isinstance(subject, (str, Path)):
         return str(subject)
-    trace = getattr(subject, "_trace", subject)  # of a subject made of one
+    trace = subject.trace if isinstance(subject, Traced) else subject
     if is_trace(trace):
         return " ".join(["trace of", *(str(trace.attrs[key]) for key in ("decoder", "method") if key in trace.attrs)])
     while isinstance(subject, partial):
         subject = subject.func
-    function = getattr(subject, "_function", subject)  # of a kernel
-    name = getattr(function, "__qualname__", None)
+    function = subject.function if isinstance(subject, (Kernel, Sampler)) else subject
+    name = attribute(function, "__qualname__", "subject")
     return type(subject).__name__ if name is None else f"{function.__module__}:{name}"

@@ -134,7 +134,8 @@ def _check_part(part: xr.Dataset, attributes: dict[str, Any]) -> None:
     vocab, length, window = (int(attributes[name]) for name in ("vocab_size", "num_tokens", "window"))
     for name in ("draft_token", "next_token", "bonus_token", "tokens"):
         _fail(name, (part[name] < 0) | (part[name] >= vocab), part[name], f"not a token of a vocabulary of {vocab}")
-    ends = {"base": (0, length), "num_committed": (0, window + 1), "age": (0, np.inf), "nfe": (1, np.inf)}
+    passes = part.sizes["iteration"]
+    ends = {"base": (0, length), "num_committed": (0, window + 1), "age": (0, passes), "nfe": (1, np.inf)}
     for name, (least, most) in ends.items():
         _fail(name, (part[name] < least) | (part[name] > most), part[name], f"must lie between {least} and {most}")
     for name in (name for name in REQUIRED if VARIABLES[name].is_integer):

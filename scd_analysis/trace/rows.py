@@ -12,7 +12,7 @@ from scd_analysis.errors import InputError, LawError
 from scd_analysis.laws import kernels
 from scd_analysis.trace.headers import read_json
 from scd_analysis.trace.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
-from scd_analysis.validate import as_array, check_laws, check_tokens, index_text, refuse_where
+from scd_analysis.validate import as_array, check_laws, check_tokens, index_text, kind_of, refuse_where
 
 Array = npt.NDArray[Any]
 
@@ -163,7 +163,7 @@ def _checked_laws(rows: dict[str, Array], given: dict[str, Any], used: Array) ->
         try:
             check_laws(law, name)
         except LawError as error:
-            if "float16" not in str(getattr(given[name], "dtype", "")):
+            if "float16" not in kind_of(given[name]):
                 raise
             raise LawError(
                 f"{error}; half precision rounds sums off: verify with, and record, laws normalised in float32"

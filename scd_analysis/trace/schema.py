@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_TOKENS = 2**20
-"""Of a sequence that is recorded or audited: beyond that, even tokens to ask a model with take gigabytes."""
-
 SCHEMA_VERSION = 1
 
 BY_SWEEP = ("sequence", "iteration")

@@ -15,7 +15,7 @@ import pytest
 from reference import decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
-from scd_analysis.audit.draws import is_trace
+from scd_analysis.contracts import as_subject, is_trace
 from scd_analysis.errors import UnknownNameError
 from scd_analysis.subjects import registry
 from studies.audit_transformers import PROMPT, tiny_llama
@@ -149,10 +149,10 @@ def test_an_adapter_is_small(example: Example, tmp_path: Path) -> None:
 
 
 def drawn(subject: Any, model: Any, num_sequences: int, seed: int) -> np.ndarray:
-    if hasattr(subject, "verify_window"):
+    if as_subject(subject).is_kernel:
         tokens, laws = np.zeros((num_sequences, 4), dtype=np.int64), np.full((num_sequences, 5, 6), 1 / 6)
         return subject.verify_window(tokens, laws[:, :4], laws, seed)[0]
-    own = getattr(subject, "target_model", None) if model is None else model
+    own = as_subject(subject).target_model if model is None else model
     returned = subject(own, num_sequences, seed)
     return returned["tokens"].values.astype(int) if is_trace(returned) else np.asarray(returned)
 
@@ -165,8 +165,9 @@ def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Pat
     assert np.issubdtype(first.dtype, np.integer)
     assert (first == second).all() == example.draws  # stored sequences come once each
     assert (drawn(subject, example.model, 16, 2) != first).any()
-    if example.model is None and hasattr(subject, "target_model"):
-        assert subject.target_model.num_tokens == first.shape[1]
+    target = as_subject(subject).target_model
+    if example.model is None and target is not None:
+        assert target.num_tokens == first.shape[1]
 
 
 @pytest.mark.slow

@@ -261,7 +261,7 @@ def odd_chunk_names(case: Case, store: Path) -> str:
     if what == "as a group":
         write_json(path.parent / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": {}})
     elif what == "copied":
-        other = case.rng.choice([chunk for own in arrays(store) for chunk in chunks(own)])
+        other = case.rng.choice([chunk for own in arrays(store) for chunk in chunks(own) if chunk != path])
         shutil.copyfile(other, path)
         return f"{path.relative_to(store)}: that of {other.relative_to(store)}"
     else:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from reference import Method, TabularModel, decode, get_method
-from reference.drafting import Draft, DrawnFrom, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
+from reference import Method, TabularModel, VerificationPrediction, decode, get_method
+from reference.drafting import Draft, DrawnFrom, Gumbel, Independent, Maximal, Mixture
 from reference.plain import PlainDecoder, plain_decoder
 from reference.plain_forms import specifies
 from reference.verification import ModifiedRejection, PositionRule

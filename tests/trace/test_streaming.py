@@ -8,7 +8,7 @@ import torch
 
 from reference import decode
 from scd_analysis import audit
-from scd_analysis.audit import traced
+from scd_analysis.audit import draws, traced
 from scd_analysis.figures import foreign
 from scd_analysis.trace import open_trace, reader, stored_laws, trajectories, validate
 from scd_analysis.trace.summary import summarise
@@ -47,7 +47,8 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(reader, "_SLOTS_AT_ONCE", 2**9)
     monkeypatch.setattr(stored_laws, "_AT_ONCE", 2**16)
     monkeypatch.setattr(traced, "PART_BYTES", 2**21)
-    monkeypatch.setattr(traced, "SMALLEST_PART", 4)
+    monkeypatch.setattr(traced, "SMALLEST_PART", 8)
+    monkeypatch.setattr(draws, "READ_ONCE", 0)
 
 
 def peak(function, path):

@@ -62,6 +62,15 @@ def test_a_sequence_took_a_pass_at_least(by_hand):
         validate(none)
 
 
+def test_a_position_waits_no_longer_than_there_were_passes(by_hand):
+    """Figures and reports count by age, in a row of as many cells as passes."""
+    for beyond in (by_hand.sizes["iteration"] + 1, 100, 2**31 - 1):
+        with pytest.raises(
+            InputError, match=rf"age\[0, 0, 0\] = .*: must lie between 0 and {by_hand.sizes['iteration']}"
+        ):
+            validate(by_hand.assign(age=by_hand["age"] * 0 + beyond))
+
+
 def test_distances_by_hand(by_hand):
     """Position 1 goes 1 -> 0 and position 2 stays 1 from one pass to the next: half of the pairs differ."""
     assert tr.hamming_distance(by_hand, 1).tolist() == [0.5]

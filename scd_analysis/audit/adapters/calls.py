@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scd_analysis.common.foreign import attribute
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
 
@@ -125,4 +126,4 @@ class Roles:
 
 
 def _named(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+    return str(attribute(function, "__name__", "function") or type(function).__name__)

@@ -18,6 +18,8 @@ from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
 
+ADAPTERS = {"generate": "generate"}
+
 ROWS = 64
 """Sequences a call, where the library takes more than one."""
 

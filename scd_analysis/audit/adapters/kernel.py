@@ -12,7 +12,9 @@ from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.audit.adapters.outputs import READERS, Emitted, Window
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import as_array, check_at_least, check_known, check_laws
+from scd_analysis.validate import as_array, check_at_least, check_known, check_laws, has_dimensions
+
+ADAPTERS = {"kernel": "kernel"}
 
 ROLES = Roles(
     "kernel",
@@ -80,7 +82,7 @@ class Kernel:
         check_at_least(window, 1, "window")
         if batch_size is not None:
             check_at_least(batch_size, 0, "batch_size")
-        self._function, self._read, self._device, self._processor = function, READERS[output], device, processor
+        self.function, self._read, self._device, self._processor = function, READERS[output], device, processor
         self._placeholder, self._bonus, self._batch_size, self._numpy = placeholder, bonus, batch_size, numpy
         self.vocab_size, self.window = vocab_size, window
 
@@ -143,7 +145,7 @@ class Kernel:
             role: value if role in whole or value is None else value[start] if alone else value[rows]
             for role, value in given.items()
         }
-        returned = self._signature.call(self._function, values)
+        returned = self._signature.call(self.function, values)
         window = Window(tokens[rows], self.vocab_size, self._placeholder, self._bonus)
         return self._read(_with_batch(returned, self._read is READERS["list"]) if alone else returned, window)
 
@@ -195,7 +197,7 @@ def _with_batch(returned: Any, is_list: bool) -> Any:
         return [returned]
     if isinstance(returned, (tuple, list)):
         return tuple(_with_batch(part, False) for part in returned)
-    return returned[None] if hasattr(returned, "ndim") else np.asarray(returned)[None]
+    return returned[None] if has_dimensions(returned) else np.asarray(returned)[None]
 
 
 def kernel(

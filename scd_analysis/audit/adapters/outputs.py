@@ -11,7 +11,7 @@ One window of L = 4 drafts a b c d, of which a and b are accepted and c is repla
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,7 +197,7 @@ def accepted_and_bonus(returned: Any, window: Window) -> Emitted:
 def lists(returned: Any, window: Window) -> Emitted:
     """One list of committed tokens a window."""
     if not isinstance(returned, (list, tuple)) or len(returned) != len(window.drafts):
-        size = len(returned) if hasattr(returned, "__len__") else type(returned).__name__
+        size = len(returned) if isinstance(returned, Sized) else type(returned).__name__
         raise InputError(f"kernel: expected a list of {len(window.drafts)} lists to be returned, got {size}")
     rows = [_whole(row, f"kernel's list {i}") for i, row in enumerate(returned)]
     for i, row in enumerate(rows):

@@ -39,6 +39,8 @@ from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.validate import check_between, check_tokens
 
+ADAPTERS = {"recorded-file": "recorded_file"}
+
 __all__ = ["SUFFIXES", "RecordedFile", "RecordedTarget", "recorded_file"]
 
 LEAST_REST = 1e-6

@@ -1,4 +1,7 @@
-"""What there is to make a subject with, by name; nothing is imported before it is asked for."""
+"""What there is to make a subject with, by name; nothing is imported before it is asked for.
+
+A module of this folder states ``ADAPTERS``: the names that it adds, and the function of each.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scd_analysis.audit import adapters
+from scd_analysis.common.discovery import stated
 from scd_analysis.common.load import load
+from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
 
 
@@ -24,6 +30,11 @@ class Registry:
 
     def __iter__(self) -> Any:
         return iter(self._entries)
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """Names of adapters by those of their functions."""
+        return {where.rpartition(":")[2]: name for name, where in self._entries.items()}
 
     def load(self, name: str) -> Callable[..., Any]:
         """Import what a name stands for.
@@ -49,17 +60,15 @@ class Registry:
         return f"{inspect.getsourcefile(found)}:{inspect.getsourcelines(found)[1]}"
 
 
-_HERE = "scd_analysis.audit.adapters"
+def _found() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for module, own in stated(adapters.__path__, "ADAPTERS").items():
+        for name, function in own.items():
+            place = f"{adapters.__name__}.{module}:{function}"
+            if found.setdefault(name, place) != place:
+                raise InputError(f"adapters: {found[name]} and {place} are both named {name!r}")
+    return dict(sorted(found.items()))
 
-registry = Registry(
-    {
-        "ancestral": "scd_analysis.subjects:ancestral",
-        "callable": f"{_HERE}.sampler:sampler",
-        "generate": f"{_HERE}.generate:generate",
-        "kernel": f"{_HERE}.kernel:kernel",
-        "recorded": f"{_HERE}.stored:recorded",
-        "recorded-file": f"{_HERE}.recorded_file:recorded_file",
-        "trace": f"{_HERE}.stored:trace",
-    }
-)
+
+registry = Registry(_found())
 """Adapters by name: ``registry.load("kernel")``, ``registry.origin("kernel")``, ``list(registry)``."""

@@ -9,9 +9,12 @@ import numpy as np
 
 from scd_analysis.audit.adapters.calls import Roles
 from scd_analysis.audit.adapters.noise import seeded
+from scd_analysis.common.foreign import attribute
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array
+
+ADAPTERS = {"callable": "sampler"}
 
 ROLES = Roles(
     "sampler",
@@ -30,7 +33,7 @@ class Sampler:
     """See :func:`sampler`."""
 
     def __init__(self, function: Callable[..., Any], arguments: Any, *, one_at_a_time: bool, numpy: bool) -> None:
-        self._function, self._one_at_a_time, self._numpy = function, one_at_a_time, numpy
+        self.function, self._one_at_a_time, self._numpy = function, one_at_a_time, numpy
         self._signature = ROLES.signature(function, arguments)
         if not one_at_a_time and "num_sequences" not in self._signature.roles:
             raise InputError(
@@ -40,14 +43,14 @@ class Sampler:
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Any:
         """Draw sequences, Long[num_sequences, N]."""
-        values = {"model": model, "num_tokens": getattr(model, "num_tokens", None), "seed": seed}
+        values = {"model": model, "num_tokens": attribute(model, "num_tokens", "model"), "seed": seed}
         values["generator"] = self._generator(seed) if "generator" in self._signature.roles else None
         with seeded(seed):
             if not self._one_at_a_time:
-                return self._signature.call(self._function, {**values, "num_sequences": num_sequences})
+                return self._signature.call(self.function, {**values, "num_sequences": num_sequences})
             seeds = np.random.SeedSequence(seed).generate_state(num_sequences) >> 1
             rows = (
-                self._signature.call(self._function, {**values, "num_sequences": 1, "seed": int(own)}) for own in seeds
+                self._signature.call(self.function, {**values, "num_sequences": 1, "seed": int(own)}) for own in seeds
             )
             return _stack(rows)
 

@@ -14,6 +14,8 @@ from scd_analysis.validate import as_array, check_tokens
 if TYPE_CHECKING:
     import xarray as xr
 
+ADAPTERS = {"recorded": "recorded", "trace": "trace"}
+
 
 class Shelf:
     """Hand out numbers ``0 ... num_available - 1``, each once.
@@ -87,6 +89,8 @@ class Traced:
         As recorded.
     num_available : int
         Sequences of finished batches; the audit stops there by itself.
+    trace : xarray.Dataset
+        Those sequences.
     """
 
     def __init__(self, source: str | Path | xr.Dataset) -> None:
@@ -97,7 +101,7 @@ class Traced:
         if not opened.sizes["sequence"] or not opened.sizes["iteration"]:
             raise InputError("trace: holds no sequence")
         self.num_available = _finished(opened)
-        self._trace = opened.isel(sequence=slice(self.num_available))
+        self.trace = opened.isel(sequence=slice(self.num_available))
         self.vocab_size, self.num_tokens = int(opened.attrs["vocab_size"]), int(opened.attrs["num_tokens"])
         self._shelf = Shelf(self.num_available)
 
@@ -109,7 +113,7 @@ class Traced:
         InputError
             If fewer are left.
         """
-        return self._trace.isel(sequence=self._shelf.take(num_sequences))
+        return self.trace.isel(sequence=self._shelf.take(num_sequences))
 
 
 def _finished(trace: xr.Dataset) -> int:

@@ -54,6 +54,7 @@ DRAFTS = Process(
     ),
     Rank.OF_THE_DRAFT,
     leaning("drafts"),
+    place=0,
 )  # fmt: skip
 
 AVOIDING = Process(
@@ -76,6 +77,7 @@ AVOIDING = Process(
     Rank.OF_THE_DRAFT,
     blended(),
     RARELY,
+    place=1,
 )
 
 FIRST_DRAFTS = Process(
@@ -90,6 +92,7 @@ FIRST_DRAFTS = Process(
     ),
     Rank.OF_THE_DRAFT,
     copying,
+    place=2,
 )  # fmt: skip
 
 SCALARS = Process(
@@ -106,6 +109,7 @@ SCALARS = Process(
     ),
     Rank.OF_THE_DRAFT,
     known_means,
+    place=3,
 )  # fmt: skip
 
 

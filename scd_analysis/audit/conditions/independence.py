@@ -41,6 +41,7 @@ ACCEPTANCE_SHARED = Process(
     Rank.GIVEN_THE_DRAFT,
     leaning(size=2),
     speaks=lambda watch: variates_are_hidden(watch) and flags_are_unexplained(watch),
+    place=7,
 )  # fmt: skip
 
 REPLACEMENT_NOISE = Process(
@@ -53,6 +54,7 @@ REPLACEMENT_NOISE = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(),
+    place=9,
 )  # fmt: skip
 
 REPLACEMENT_SHARED = Process(
@@ -66,6 +68,7 @@ REPLACEMENT_SHARED = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(),
+    place=10,
 )  # fmt: skip
 
 OF_REPLACEMENTS = Process(
@@ -80,6 +83,7 @@ OF_REPLACEMENTS = Process(
     Rank.GIVEN_THE_DRAFT,
     leaning(size=VARIATE_BINS),
     RARELY,
+    place=15,
 )  # fmt: skip
 
 _height = Numbered(-1.0, 1.0)
@@ -96,10 +100,12 @@ VARIATES_SHARED = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(size=VARIATE_BINS),
+    place=16,
 )  # fmt: skip
 
 
 def _equal(
+    place: int,
     where: str,
     observe: Callable[[View, Floats], repeated.Repetitions | None],
     words: str,
@@ -107,16 +113,16 @@ def _equal(
     weight: float = 1.0,
 ) -> Process:
     bet = Bet("repeated", words, law=repeated.Repetitions.always)
-    return Process(f"variates-repeated-{where}", INDEPENDENCE, observe, (bet,), rank, blended(), weight)
+    return Process(f"variates-repeated-{where}", INDEPENDENCE, observe, (bet,), rank, blended(), weight, place=place)
 
 
 REPEATED = (
-    _equal("in-pass", repeated.in_pass, "acceptance variates of neighbouring positions are equal"),
-    _equal("in-slot", repeated.in_slot, "a slot has the same acceptance variate at two passes"),
-    _equal("on-diagonal", repeated.on_diagonal,
+    _equal(17, "in-pass", repeated.in_pass, "acceptance variates of neighbouring positions are equal"),
+    _equal(18, "in-slot", repeated.in_slot, "a slot has the same acceptance variate at two passes"),
+    _equal(19, "on-diagonal", repeated.on_diagonal,
            "acceptance variates come again at the next pass, a slot before: their seed adds pass and slot"),
-    _equal("in-batch", repeated.in_batch, "acceptance variates of two sequences are equal: they share a seed"),
-    _equal("in-sequence", repeated.in_sequence, "acceptance variates of two positions of a sequence are equal",
+    _equal(20, "in-batch", repeated.in_batch, "acceptance variates of two sequences are equal: they share a seed"),
+    _equal(21, "in-sequence", repeated.in_sequence, "acceptance variates of two positions of a sequence are equal",
            Rank.EQUAL_VARIATES_ANYWHERE, RARELY),
 )  # fmt: skip
 
@@ -151,6 +157,7 @@ DRAFTS_SHARED = Process(
     ),
     Rank.OF_THE_DRAFT,
     leaning(),
+    place=23,
 )  # fmt: skip
 
 
@@ -175,6 +182,7 @@ DRAFTS_OF_ONE_VARIATE = Process(
     ),
     Rank.OF_THE_DRAFT,
     leaning(size=VARIATE_BINS),
+    place=24,
 )  # fmt: skip
 
 _AGAIN = (
@@ -186,11 +194,13 @@ HALF = 0.5
 
 USED_AGAIN = (
     Process("acceptance-again", INDEPENDENCE, again.acceptances_again, _AGAIN, Rank.GIVEN_THE_DRAFT, blended(), RARELY,
-            HALF, speaks=variates_are_hidden),
-    Process("drafts-again", INDEPENDENCE, again.drafts_again, _AGAIN, Rank.OF_THE_DRAFT, blended(), RARELY, HALF),
+            HALF, speaks=variates_are_hidden, place=27),
+    Process("drafts-again", INDEPENDENCE, again.drafts_again, _AGAIN, Rank.OF_THE_DRAFT, blended(), RARELY, HALF,
+            place=28),
     Process("replacement-again", INDEPENDENCE, again.replacements_again, _AGAIN, Rank.GIVEN_THE_DRAFT, blended(),
-            RARELY, HALF),
-    Process("bonus-again", INDEPENDENCE, again.bonuses_again, _AGAIN, Rank.GIVEN_THE_DRAFT, blended(), RARELY, HALF),
+            RARELY, HALF, place=29),
+    Process("bonus-again", INDEPENDENCE, again.bonuses_again, _AGAIN, Rank.GIVEN_THE_DRAFT, blended(), RARELY, HALF,
+            place=30),
 )  # fmt: skip
 
 _APART = (
@@ -205,9 +215,10 @@ _APART = (
 _FURTHER = blended((0.3, 0.9))
 
 APART = (
-    Process("drafts-shared-apart", INDEPENDENCE, shared.races_apart, _APART, Rank.OF_THE_DRAFT, _FURTHER, RARELY),
+    Process("drafts-shared-apart", INDEPENDENCE, shared.races_apart, _APART, Rank.OF_THE_DRAFT, _FURTHER, RARELY,
+            place=31),
     Process("drafts-of-one-variate-apart", INDEPENDENCE, shared.inverse_cdfs_apart, _APART, Rank.OF_THE_DRAFT,
-            _FURTHER, RARELY),
+            _FURTHER, RARELY, place=32),
 )  # fmt: skip
 
 WINDOWS_SHARE = Check(

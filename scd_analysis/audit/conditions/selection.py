@@ -28,6 +28,7 @@ LOOK_AHEAD = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(size=2),
+    place=5,
 )  # fmt: skip
 
 KEPT_LONGEST = Process(
@@ -43,6 +44,7 @@ KEPT_LONGEST = Process(
     Rank.GIVEN_THE_DRAFT,
     leaning(size=2),
     speaks=flags_are_unexplained,
+    place=6,
 )  # fmt: skip
 
 _height = Numbered(-1.0, 1.0)
@@ -62,6 +64,7 @@ VARIATES = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning("acceptance variates", VARIATE_BINS),
+    place=13,
 )  # fmt: skip
 
 HELD_DRAFTS = Process(
@@ -77,6 +80,7 @@ HELD_DRAFTS = Process(
     Rank.HELD,
     leaning("drafts that are left to a later pass"),
     RARELY,
+    place=25,
 )  # fmt: skip
 
 HELD_ACCEPTANCE = Process(
@@ -87,6 +91,7 @@ HELD_ACCEPTANCE = Process(
     Rank.HELD,
     leaning("accept flags of drafts that are left to a later pass", 2),
     RARELY,
+    place=26,
 )
 
 

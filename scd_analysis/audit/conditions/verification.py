@@ -62,6 +62,7 @@ ACCEPTANCE = Process(
         Condition.SELECTION,
         "drafts are committed accepted more often than verification accepts them: the commit was chosen afterwards",
     ),
+    place=4,
 )
 
 
@@ -92,6 +93,7 @@ REPLACEMENT = Process(
     Rank.GIVEN_THE_DRAFT,
     leaning("replacements"),
     elsewhere=Elsewhere(lambda watch: watch.waited > 0, Condition.SELECTION),
+    place=8,
 )  # fmt: skip
 
 BONUS = Process(
@@ -106,6 +108,7 @@ BONUS = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning("bonus tokens"),
+    place=11,
 )  # fmt: skip
 
 BONUS_VARIATE = Process(
@@ -119,6 +122,7 @@ BONUS_VARIATE = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(),
+    place=12,
 )  # fmt: skip
 
 OF_DRAFTS = Process(
@@ -133,6 +137,7 @@ OF_DRAFTS = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(size=VARIATE_BINS),
+    place=14,
 )  # fmt: skip
 
 FOR_LIFE = Process(
@@ -142,6 +147,7 @@ FOR_LIFE = Process(
     (Bet("repeated", "a position has the same acceptance variate at two passes", law=repeated.Repetitions.always),),
     Rank.EQUAL_VARIATES,
     blended(),
+    place=22,
 )
 
 

@@ -1,15 +1,12 @@
-"""Exact verification rules, one file each; a decoder that follows none of them is refuted."""
+"""Exact verification rules, one file each with a ``RULE``; a decoder that follows none of them is refuted."""
 
 from __future__ import annotations
 
-from scd_analysis.audit.rules.block import BLOCK
-from scd_analysis.audit.rules.exact_match import EXACT_MATCH
-from scd_analysis.audit.rules.gumbel_match import GUMBEL_MATCH
-from scd_analysis.audit.rules.mrs import MRS
 from scd_analysis.audit.rules.rule import Rule
+from scd_analysis.common.discovery import held, in_order
 from scd_analysis.validate import check_known
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (MRS, EXACT_MATCH, GUMBEL_MATCH, BLOCK)}
+RULES: dict[str, Rule] = in_order(held(__name__, __path__, "RULE").values(), "rules")
 """By name, in the order in which one is recognised where several stand as well."""
 
 ANY = "any"

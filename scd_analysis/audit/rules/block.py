@@ -299,7 +299,7 @@ def _need(condition: Condition, event: str, judges: tuple[Process, ...], missing
     return Need(condition, event, judges, missing)
 
 
-BLOCK = Rule(
+RULE = Rule(
     "block",
     "block verification",
     (
@@ -338,4 +338,6 @@ BLOCK = Rule(
         BONUSES_DRAWN,
         TARGETS_COMPARED,
     ),
+    decides_on_windows=True,
+    place=3,
 )

@@ -68,11 +68,12 @@ def as_point_masses(view: View) -> View:
     return replace(view, commits=point_masses(view.commits, view.vocab_size), declared=view)
 
 
-EXACT_MATCH = Rule(
+RULE = Rule(
     "exact-match",
     "exact match (a draft stands if a fresh draw from the target equals it)",
     (Group((*GIVEN_THE_DRAFT, *AS_REJECTION), as_point_masses),),
     CHECKS,
     NEEDS,
     redeclare=point_masses,
+    place=1,
 )

@@ -143,7 +143,7 @@ MATCHES = Process(
     known_means,
 )  # fmt: skip
 
-GUMBEL_MATCH = Rule(
+RULE = Rule(
     "gumbel-match",
     "Gumbel match (one noise races for the draft and for the token that decides on it)",
     (
@@ -171,4 +171,5 @@ GUMBEL_MATCH = Rule(
         BONUSES_DRAWN,
         TARGETS_COMPARED,
     ),
+    place=2,
 )

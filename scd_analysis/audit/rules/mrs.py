@@ -48,7 +48,7 @@ DRAWN_APART = Need(
     "exact laws were not recorded: only shared variates can be seen",
 )
 
-MRS = Rule(
+RULE = Rule(
     "mrs",
     "modified rejection sampling",
     (Group(PROCESSES),),
@@ -64,4 +64,5 @@ MRS = Rule(
         DRAWN_APART,
     ),
     compares_variates=True,
+    place=0,
 )

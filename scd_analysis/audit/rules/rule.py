@@ -58,6 +58,10 @@ class Rule:
         From :class:`Commits` and the size of the vocabulary to the commits that the checks look at.
     compares_variates : bool
         Whether a draft is accepted where ``u q < p``, so that accept flags and recorded variates say the same.
+    decides_on_windows : bool
+        Whether it decides on windows as a whole, so that its processes look at them.
+    place : int, optional
+        Where it stands among the rules: the first of those that stand as well is told. Those without one come last.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Rule:
     needs: tuple[Need, ...]
     redeclare: Callable[[Commits, int], Commits] = as_declared
     compares_variates: bool = False
+    decides_on_windows: bool = False
+    place: int | None = None
 
     @property
     def asks_of(self) -> set[Condition]:

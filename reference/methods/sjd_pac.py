@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from reference.drafting import Draft, Maximal, Sweep
+from reference.methods.method import Method, Named
 from reference.plain_forms import Law, OneRedraft, specifies
 
 
@@ -37,3 +38,6 @@ class AdaptiveContinuation(Maximal):
         """Keep or replace, one slot."""
         token, accepted = slot.verified()
         return slot.draft if accepted else token, slot.target
+
+
+NAMED = Named(Method("sjd-pac", AdaptiveContinuation()), place=5)

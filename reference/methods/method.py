@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from reference.continuation import AdaptiveContinuation
-from reference.drafting import DraftingRule, Gumbel, Independent, Maximal, Mixture, VerificationPrediction
+from reference.drafting import DraftingRule
 from reference.verification import MRS, VerificationRule
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
@@ -79,47 +77,21 @@ class Method:
         return replace(self, initial=self.initial or ("uniform" if grid is None else "left"))
 
 
-_FACTORIES: dict[str, Callable[[], Method]] = {
-    "ar": lambda: Method("ar", None),
-    "jacobi": lambda: Method("jacobi", Independent(), greedy=True),
-    "sjd": lambda: Method("sjd", Independent()),
-    "scd-mc": lambda: Method("scd-mc", Maximal()),
-    "scd-gs": lambda: Method("scd-gs", Gumbel()),
-    "sjd-pac": lambda: Method("sjd-pac", AdaptiveContinuation()),
-    "sjd-vp": lambda: Method("sjd-vp", VerificationPrediction()),
-    "sjd-vp-uncorrected": lambda: Method("sjd-vp-uncorrected", VerificationPrediction(tracked=False), lossless=False),
-}
+@dataclass(frozen=True)
+class Named:
+    """A method that is found by its name; a file of this folder holds one as ``NAMED``.
 
-METHODS = tuple(_FACTORIES)
-"""Names that :func:`get_method` knows."""
-
-
-def get_method(method: str | Method) -> Method:
-    """A method by name; a configured object is returned as it is.
-
-    Raises
-    ------
-    UnknownNameError
-        Listing the names.
+    Attributes
+    ----------
+    method : Method
+    place : int, optional
+        Where it stands among the others; those without one come last, in alphabetical order of their files.
     """
-    if isinstance(method, Method):
-        return method
-    if not isinstance(method, str):
-        raise InputError(f"method = {method!r}: must be a name or a reference.Method")
-    check_known(method, _FACTORIES, "method")
-    return _FACTORIES[method]()
 
+    method: Method
+    place: int | None = None
 
-def coupling_mixture(coupling: str, alpha: float) -> Method:
-    """``"scd-mc"`` or ``"scd-gs"`` with coupling strength ``alpha``: 0 is SJD, 1 is SCD.
-
-    Raises
-    ------
-    UnknownNameError
-        For another coupling.
-    InputError
-        For ``alpha`` outside [0, 1].
-    """
-    check_known(coupling, ("scd-mc", "scd-gs"), "coupling")
-    rule = Maximal() if coupling == "scd-mc" else Gumbel()
-    return Method(f"{coupling}(alpha={alpha:g})", Mixture(rule, alpha))
+    @property
+    def name(self) -> str:
+        """The method's."""
+        return self.method.name

@@ -13,7 +13,6 @@ import numpy as np
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import FIRST_BATCH
-from scd_analysis.audit.rules.block import BLOCK
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
 from scd_analysis.audit.windows import Windows
@@ -76,7 +75,7 @@ class Panel:
     @property
     def asks_of_windows(self) -> bool:
         """Whether a rule is open that decides on windows as a whole."""
-        return any(watch.rule is BLOCK and not self._is_settled(watch) for watch in self.watches)
+        return any(watch.rule.decides_on_windows and not self._is_settled(watch) for watch in self.watches)
 
     def bet(
         self,
@@ -127,8 +126,11 @@ class Panel:
             first, last = self.watches[0], max(self.watches, key=lambda watch: self._crossed[watch.rule])
             other = min(self._crossed[last.rule], self._seen) > LONG_BEFORE * self._crossed[first.rule]
             return last if other and not first.flags_follow_variates else first
-        least = min(watch.log_e_value for watch in self.watches)
-        return next(watch for watch in self.watches if watch.log_e_value <= least + CLEAR)
+        if len(self.watches) == 1:
+            return self.watches[0]
+        log_e_values = [watch.log_e_value for watch in self.watches]
+        least = min(log_e_values)
+        return next(w for w, ln_e in zip(self.watches, log_e_values, strict=True) if ln_e <= least + CLEAR)
 
     @property
     def stand(self) -> bool:
