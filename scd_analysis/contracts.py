@@ -58,11 +58,11 @@ class ModelOfImages(TargetModel, Protocol):
 
 
 class ModelOfGreedy(TargetModel, Protocol):
-    """A target model that gives point masses, each on the largest entry of another law."""
+    """A target model of point masses that knows which laws they are the largest of; it may be None."""
 
     @property
     def before_argmax(self) -> TargetModel | None:
-        """The model of those other laws."""
+        """The laws whose largest probability greedy decoding takes."""
 
 
 class Subject(Protocol):
@@ -212,6 +212,17 @@ def as_model(model: Any, called: str = "model") -> ModelSeen:
     return ModelSeen(vocab_size, num_tokens, _grid_width(model, num_tokens, called), asked)
 
 
+def before_argmax(model: Any) -> Any:
+    """Return the laws that a target model of point masses takes the largest of, a target model; None without.
+
+    Raises
+    ------
+    InputError
+        If it raises when it is looked at.
+    """
+    return attribute(model, "before_argmax", "model")
+
+
 def is_model(found: Any, called: str) -> bool:
     """Whether an object can be asked for laws, and so is a target model, whatever else it is.
 
@@ -222,17 +233,6 @@ def is_model(found: Any, called: str) -> bool:
         What it is called in messages.
     """
     return callable(attribute(found, "next_token_probs", called))
-
-
-def before_argmax(model: Any) -> Any:
-    """Return the model of the laws whose largest entries a target model gives; None where it is of another kind.
-
-    Raises
-    ------
-    InputError
-        If it raises when it is looked at.
-    """
-    return attribute(model, "before_argmax", "model")
 
 
 def as_subject(subject: Any) -> SubjectSeen:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scd_analysis.audit.guard import check_signature, guarded
-from scd_analysis.contracts import Subject, as_drawn, as_subject, is_trace
+from scd_analysis.contracts import Subject, as_drawn, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs, Rows
 from scd_analysis.validate import as_array, check_tokens
@@ -44,6 +44,8 @@ class Draws:
         Where batches are kept, and found again.
     timeout : float, optional
         Seconds that one batch may take.
+    in_batches : bool
+        Whether they are drawn anew, so that a row of a batch means something; stored ones are not.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Draws:
         seeds: np.random.SeedSequence,
         checkpoint: Checkpoint | None = None,
         timeout: float | None = None,
+        *,
+        in_batches: bool = True,
     ) -> None:
         if not callable(subject):
             raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
@@ -61,7 +65,7 @@ class Draws:
             subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
         )
         self._timeout = timeout
-        self.in_batches = as_subject(subject).num_available is None
+        self.in_batches = in_batches
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
         self.sizes = sizes
         self._used: list[int] = []

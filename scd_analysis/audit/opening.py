@@ -132,7 +132,8 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     kept = _checkpoint(given, target, sizes, asked, held) if subject.num_available is None else None
-    draws = Draws(given, model, sizes, for_subject, kept, asked.timeout)
+    in_batches = subject.num_available is None
+    draws = Draws(given, model, sizes, for_subject, kept, asked.timeout, in_batches=in_batches)
     first = draws.next(min(FIRST_BATCH, FIRST_BATCH if target is None else target.sequences_at_once, limit))
     if laws is not None and target is not None:
         return _of_greedy(target, draws, first, asked, limit)

@@ -164,7 +164,7 @@ class SampleEvidence:
 
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
-        families, named = self._told(), self.named
+        families, named = self._speaking(), self.named
         log_e_values = np.array([family.log_e_value for family in families])
         stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
         ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
@@ -176,7 +176,7 @@ class SampleEvidence:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
         return tuple(out)
 
-    def _told(self) -> list[Standing]:
+    def _speaking(self) -> list[Standing]:
         """Families that say something of their own: of rows, what explains clearly more than all rows together do."""
         families = self.portfolio.families()
         if not isinstance(self.portfolio, Portfolio):  # nobody bets on rows against balls
@@ -204,7 +204,7 @@ class SampleEvidence:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
         cause = findings[0].message if findings else "many small departures together"
-        of_rows = [one for one in self._told() if one.name in ROWS]
+        of_rows = [one for one in self._speaking() if one.name in ROWS]
         if of_rows and first is None:
             cause = max(of_rows, key=lambda one: one.log_e_value).message
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)

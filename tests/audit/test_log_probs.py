@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from scd_analysis import audit_log_probs
 from scd_analysis.audit.log_probs import LogProbsOutcome
@@ -63,6 +64,16 @@ def test_the_models_own_agree(form):
     assert found.raw.largest < 1e-6
     assert found.processing.is_raw
     assert (found.num_sequences, found.num_positions) == (40, 240)
+
+
+def test_rows_may_hold_arrays_and_tensors():
+    given = [
+        {"tokens": torch.tensor(row["tokens"]), "logprobs": np.array(row["logprobs"])}
+        if i % 2
+        else {"tokens": row["tokens"], "logprobs": [{np.int64(0): law[0]} for law in np.array(row["logprobs"])]}
+        for i, row in enumerate(rows())
+    ]
+    assert audit_log_probs(given, MODEL).outcome is LogProbsOutcome.AGREE
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_right_decoders_that_differ_by_row_stand():
         first[num_sequences // 2 :] = ancestral(model, num_sequences, seed)[num_sequences // 2 :]
         return first[np.random.default_rng(seed).permutation(num_sequences)] if seed % 2 else first
 
-    verdict = audit(halves, model, max_sequences=2_000, progress=False)
+    verdict = audit(halves, model, max_sequences=1_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 

@@ -14,6 +14,7 @@ from scd_analysis.audit.adapters.recorded_rows import log_numbers, prompt_digest
 from scd_analysis.common.foreign_json import shown
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.validate import as_array
 
 Position = tuple[Longs, Floats]
 """Tokens and what is reported of them, ln."""
@@ -73,29 +74,38 @@ def _given(source: Iterable[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for i, values in enumerate(source):
         if not isinstance(values, Mapping):
             raise InputError(f"recorded[{i}] is a {type(values).__name__}, expected a mapping with the key tokens")
-        yield f"recorded[{i}]", {str(name): value for name, value in values.items() if value is not None}
+        yield (
+            f"recorded[{i}]",
+            {str(name): _plain(value, f"recorded[{i}]: {name}") for name, value in values.items() if value is not None},
+        )
 
 
 def _read(where: str, values: Mapping[str, Any]) -> Reported:
     if "tokens" not in values:
         raise InputError(f"{where}: has no tokens; the columns are {shown(list(values))}")
-    tokens = whole_numbers(_listed(values["tokens"]), f"{where}: tokens")
+    tokens = whole_numbers(values["tokens"], f"{where}: tokens")
     column = "logprobs" if "logprobs" in values else "top_logprobs"
-    reported, ids = _listed(values.get(column, [])), _listed(values.get("top_tokens"))
+    reported, ids = values.get(column, []), values.get("top_tokens")
     if not isinstance(reported, list) or len(reported) > len(tokens):
         size = len(reported) if isinstance(reported, list) else type(reported).__name__
         raise InputError(f"{where}: {column} has {size} entries: tokens has {len(tokens)}")
     reported = [*reported, *[None] * (len(tokens) - len(reported))]
     positions = []
-    for j, (token, value) in enumerate(zip(tokens.tolist(), map(_listed, reported), strict=True)):
+    for j, (token, value) in enumerate(zip(tokens.tolist(), reported, strict=True)):
         own = ids[j] if isinstance(ids, list) and j < len(ids) else None
         positions.append(_position(value, own, token, f"{where}: {column}[{j}]"))
-    return Reported(where, prompt_digest(_listed(values.get("prompt")), f"{where}: prompt"), tokens, tuple(positions))
+    return Reported(where, prompt_digest(values.get("prompt"), f"{where}: prompt"), tokens, tuple(positions))
 
 
-def _listed(value: Any) -> Any:
-    """An array as the list that a file would hold."""
-    return value.tolist() if hasattr(value, "tolist") else value
+def _plain(value: Any, name: str) -> Any:
+    """Arrays, tensors and their numbers as the lists and numbers that a file would hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _plain(each, name) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, name) for each in value]
+    return value if value is None or isinstance(value, (str, int, float)) else as_array(value, name, None).tolist()
 
 
 def _position(value: Any, ids: Any, token: int, name: str) -> Position | None:
@@ -104,13 +114,13 @@ def _position(value: Any, ids: Any, token: int, name: str) -> Position | None:
         return None
     if isinstance(value, Mapping):
         keys = [token_key(str(key), name) for key in value]
-        return whole_numbers(keys, name), log_numbers([_listed(x) for x in value.values()], name)
+        return whole_numbers(keys, name), log_numbers(list(value.values()), name)
     if not isinstance(value, list):
         return np.array([token]), log_numbers([value], name)
     logs = log_numbers(value, name)
     if ids is None and name.partition(": ")[2].startswith("logprobs"):
         return np.arange(len(logs)), logs
-    tokens = whole_numbers(_listed(ids), f"{name}: top_tokens")
+    tokens = whole_numbers(ids, f"{name}: top_tokens")
     if len(tokens) != len(logs):
         raise InputError(f"{name} and its top_tokens are not lists of one length")
     return tokens, logs
