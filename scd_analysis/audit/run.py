@@ -142,7 +142,7 @@ def audit(
         check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
     with ExitStack() as held:
         judge = _open(
-            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, epsilon, held
+            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held, epsilon
         )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
@@ -178,8 +178,8 @@ def _open(
     checkpoint: str | Path | None,
     timeout: float | None,
     rule: str | None,
-    epsilon: float,
     held: ExitStack,
+    epsilon: float = 0.0,
 ) -> Judge[Any]:
     """Look at what the subject shows, and choose the judge."""
     log_threshold = math.log(1 / alpha)
