@@ -20,6 +20,7 @@ from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import untested
 from scd_analysis.audit.reconstruct import Reconstruction
+from scd_analysis.audit.rules.mrs import NO_MODEL
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.audit.watch import Running, Watch
@@ -335,6 +336,11 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         if condition is not Condition.TARGET or self._drift is None:
             return super()._report(condition, diagnosis)
         return self._drift.report(diagnosis)
+
+    def untested(self) -> dict[Condition, str]:
+        """As of any judge; what the model alone would tell is not told by one that laws may be off from."""
+        instead = NO_MODEL if self._drift is None else "the model's may be off by epsilon"
+        return {condition: why.replace(NO_MODEL, instead) for condition, why in super().untested().items()}
 
     def drift(self) -> Drift | None:
         """Of the recorded laws."""

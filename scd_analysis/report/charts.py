@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import seaborn
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from scd_analysis.audit.verdict import Verdict
+from scd_analysis.audit.verdict import Verdict, size_in_words
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
 from scd_analysis.figures.foreign import has
@@ -85,6 +86,26 @@ def evidence(verdict: Verdict) -> Chart:
         "most α."
     )
     return Chart("evidence", "ln E over time", caption, svg, frame)
+
+
+def size(verdict: Verdict) -> Chart:
+    """Evidence against balls around the target's laws, over their radius."""
+    threshold = math.log(1 / verdict.alpha)
+    frame = pd.DataFrame(verdict.log_e_by_epsilon, columns=["epsilon", "ln E"])
+    with chart() as (canvas, ax):
+        seaborn.lineplot(frame, x="epsilon", y="ln E", color=BLUE, marker="o", ax=ax, label="ln E, at its largest")
+        ax.axhline(threshold, color=RED, linestyle="--", linewidth=1.4, label=f"ln(1/α) = {nats(threshold)}: refuted")
+        if verdict.epsilon:
+            ax.axvline(verdict.epsilon, color=INK, linestyle=":", label=f"epsilon = {number(verdict.epsilon)}: asked")
+        ax.set(xscale="log", xlabel="epsilon (total variation of a token's law)", ylabel="ln E (nats)")
+        ax.legend(loc="best")
+        words = size_in_words(verdict)
+        svg = inline(canvas, "size", "ln E against epsilon", f"{words[0].upper()}{words[1:]}.")
+    caption = (
+        "The logarithm of the wealth of bets against every law of a token lying within epsilon of the target's, at its "
+        f"largest, by epsilon: {words}. Refuted counts with all smaller ones alone."
+    )
+    return Chart("size", "ln E against epsilon", caption, svg, frame)
 
 
 def acceptance(run: Run) -> Chart:

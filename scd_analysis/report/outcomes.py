@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from scd_analysis.audit.verdict import Verdict, size_in_words
+from scd_analysis.audit.verdict import Drift, Verdict
 from scd_analysis.evidence.certificate import Certificate
+from scd_analysis.report import charts
 from scd_analysis.report.markup import Child, Markup, element
 from scd_analysis.report.sections import section
-from scd_analysis.report.tables import table
+from scd_analysis.report.tables import figure, table
 from scd_analysis.report.words import count, nats, number
 from scd_analysis.report.worst import worst
 
@@ -22,7 +23,7 @@ def worst_section(verdict: Verdict | None, frame: pd.DataFrame | None) -> Markup
         parts += _findings(verdict)
         if verdict.certificate is not None:
             parts += [element("h3", "How far from the target it can be"), element("p", certified(verdict.certificate))]
-        parts += _size(verdict)
+        parts += [*_size(verdict), *_drift(verdict.drift)]
         parts += _resolutions(verdict.record.get("resolutions"))
     if frame is not None and len(frame):
         parts += [element("h3", "Positions where drafts fail most"), _positions(worst(frame))]
@@ -56,23 +57,23 @@ def certified(certificate: Certificate) -> str:
 
 def _size(verdict: Verdict) -> list[Child]:
     """What is refuted of balls around the target's laws; nothing where none was, and none was asked about."""
-    if not verdict.epsilon_refuted and not verdict.epsilon:
+    if not verdict.log_e_by_epsilon or not (verdict.epsilon_refuted or verdict.epsilon):
         return []
-    rows = [
-        (number(epsilon), nats(log_e_value), "refuted" if epsilon <= (verdict.epsilon_refuted or 0) else "stands")
-        for epsilon, log_e_value in verdict.log_e_by_epsilon
-    ]
-    what = (
-        "ln E against every law of a token lying within epsilon of the target's in total variation, at its largest. "
-        "Refuted is what was refuted with all smaller ones."
+    return [element("h3", "How far from the target it is at least"), figure(charts.size(verdict), headed=False)]
+
+
+def _drift(drift: Drift | None) -> list[Child]:
+    """How far the laws of a trace are from the model's."""
+    if drift is None:
+        return []
+    rows = [(one.by, f"{one.value:,}", number(one.mean), f"{one.count:,}") for one in drift.by if one.by != "position"]
+    words, what = (
+        str(drift),
+        "Mean drift by slot, age and number of rejections before, the last of which counts for more.",
     )
-    words = size_in_words(verdict)
-    inside = table(what, ("Epsilon", "ln E", "The ball"), rows, stacked=False)
-    return [
-        element("h3", "How far from the target it is at least"),
-        element("p", f"{words[0].upper()}{words[1:]}."),
-        inside,
-    ]
+    inside = table(what, ("By", "Value", "Mean drift", "Positions"), rows, stacked=False)
+    heading = element("h3", "How far the recorded laws are from the model's")
+    return [heading, element("p", f"Total variation: {words}."), inside]
 
 
 def _resolutions(resolutions: Any) -> list[Child]:

@@ -15,8 +15,9 @@ from scd_analysis import Outcome, Verdict, audit
 from scd_analysis.audit.drift import EDGES, mean_between
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
-from scd_analysis.report import write_report
+from scd_analysis.report import charts, write_report
 from scd_analysis.report.load import read_verdict
+from scd_analysis.report.outcomes import worst_section
 from scd_analysis.subjects import kernel
 from scd_analysis.testing import assert_lossless
 from tests.audit import test_kernels as kernels
@@ -116,6 +117,8 @@ def test_a_verdict_with_a_size_comes_back_from_its_json_and_is_reported(far: Ver
     write_report(tmp_path / "report.html", far)
     page = (tmp_path / "report.html").read_text()
     assert "How far from the target it is at least" in page
+    frame = charts.size(far).frame
+    assert list(zip(frame["epsilon"], frame["ln E"], strict=True)) == list(far.log_e_by_epsilon)
     with pytest.raises(InputError, match="epsilon_refuted = 2"):
         read_verdict(json.loads(far.to_json()) | {"epsilon_refuted": 2.0})
 
@@ -183,6 +186,7 @@ def test_a_trace_is_judged_by_the_laws_it_records_and_by_their_drift() -> None:
     assert sum(one.count for one in drift.by if one.by == "slot") == drift.count
     assert "Drift: mean" in str(within)
     assert read_verdict(json.loads(within.to_json())).drift == drift
+    assert "How far the recorded laws are" in str(worst_section(within, None))
 
 
 def test_a_faulty_decoder_of_drifting_laws_is_named_by_its_fault() -> None:

@@ -14,6 +14,9 @@ from scd_analysis.conditions import Condition
 
 _PROBABILITIES = "the probabilities of the drafts, on which acceptance rests, were not recorded"
 
+NO_MODEL = "no model was given"
+"""Why bonus tokens are not judged by the conditions."""
+
 DRAFTS_DRAWN = Need(
     Condition.DECLARED_LAW,
     "drawn",
@@ -32,7 +35,7 @@ BONUSES_DRAWN = Need(
     Condition.VERIFICATION,
     "bonus",
     (verification.BONUS,),
-    "bonus tokens: no trace holds their law, and no model was given; nothing speaks against the rest",
+    f"bonus tokens: no trace holds their law, and {NO_MODEL}; nothing speaks against the rest",
 )
 TARGETS_COMPARED = Need(
     Condition.TARGET,
