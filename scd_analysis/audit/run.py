@@ -118,28 +118,41 @@ def audit(
     ----------
     .. [1] J. Ville (1939). Etude critique de la notion de collectif. Gauthier-Villars.
     """
-    check_between(alpha, 0, 1, "alpha", open_ends=True)
-    check_between(resolution, 0, 1, "resolution", open_ends=True)
     check_between(tolerance, 0, 1, "tolerance", open_ends=True)
-    check_at_least(check_integer(seed, "seed"), 0, "seed")
-    if max_sequences is not None:
-        check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
-    if timeout is not None:
-        check_at_least(timeout, 1e-3, "timeout")
-        check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
+    check_arguments(alpha, max_sequences, seed, resolution, timeout)
     with ExitStack() as held:
         judge = _open(
-            _as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
+            as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
         )
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
     judge.finish()
-    return _verdict(judge, alpha, resolution, seed)
+    return verdict_of(judge, alpha, resolution, seed)
 
 
-def _as_subject(subject: Any) -> Any:
+def check_arguments(
+    alpha: float, max_sequences: int | None, seed: int, resolution: float, timeout: float | None
+) -> None:
+    """Check what every audit is told.
+
+    Raises
+    ------
+    InputError
+        Naming the argument and its value.
+    """
+    check_between(alpha, 0, 1, "alpha", open_ends=True)
+    check_between(resolution, 0, 1, "resolution", open_ends=True)
+    check_at_least(check_integer(seed, "seed"), 0, "seed")
+    if max_sequences is not None:
+        check_at_least(check_integer(max_sequences, "max_sequences"), 1, "max_sequences")
+    if timeout is not None:
+        check_at_least(timeout, 1e-3, "timeout")
+        check_between(timeout, 0, LONGEST_TIMEOUT, "timeout")
+
+
+def as_subject(subject: Any) -> Any:
     """Take a trace or a recorded file, or a path to one, as what it is."""
     from scd_analysis.audit.adapters.recorded_file import SUFFIXES, recorded_file
     from scd_analysis.audit.adapters.stored import trace
@@ -182,7 +195,7 @@ def _open(
     model = attribute(subject, "target_model", "subject") if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model, timeout)
     sizes = _sizes(subject, target)
-    limit = _limit(sizes[1], subject, max_sequences)
+    limit = most_sequences(sizes[1], subject, max_sequences)
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     kept = None
@@ -228,14 +241,16 @@ def _sizes(subject: Any, target: Target | None) -> tuple[int, int]:
     return vocab_size, num_tokens
 
 
-def _limit(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
+def most_sequences(num_tokens: int, subject: Subject, max_sequences: int | None) -> int:
+    """Sequences at which an audit stops, as it was asked, by default, or as there are."""
     if max_sequences is None:
         max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
     available = attribute(subject, "num_available", "subject")
     return max_sequences if available is None else min(max_sequences, check_integer(available, "subject.num_available"))
 
 
-def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
+def verdict_of(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
+    """What a judge has found, at the resolution that is wanted."""
     found = {of: (max(by.values(), default=1.0), by) for of, by in judge.resolutions().items()}
     finest = min(found, key=lambda of: found[of][0])
     worst, resolutions = found[finest]

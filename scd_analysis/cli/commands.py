@@ -43,7 +43,7 @@ app = typer.Typer(
 STATUSES = (None, 0, 1, 2, 3)
 COULD_NOT_RUN = 2
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
+EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3, "CONTROL_REFUTED": 3}
 
 ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos, video) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
