@@ -5,6 +5,7 @@ which the audit reports as an error. Here are the others::
 
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
+    endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     trace(source)              the sequences of a trace, each once, with all that was recorded
     recorded(tokens)           stored sequences, each once
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.adapters.endpoint import Endpoint, endpoint
 from scd_analysis.audit.adapters.kernel import Kernel, kernel
 from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
@@ -33,11 +35,13 @@ from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array, check_laws
 
 __all__ = [  # noqa: F822 -- generate is loaded on first use
+    "Endpoint",
     "Kernel",
     "Recorded",
     "Subject",
     "Traced",
     "ancestral",
+    "endpoint",
     "generate",
     "kernel",
     "recorded",

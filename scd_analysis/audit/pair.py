@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.adapters.endpoint import NO_DRAFT, Endpoint
 from scd_analysis.audit.checkpoint import Checkpoint
 from scd_analysis.audit.draws import FIRST_BATCH, REPEAT_LOG_PROB, Draws, is_trace
 from scd_analysis.audit.identity import identity
@@ -33,8 +34,8 @@ NAMES = ("with speculation on", "with speculation off")
 ENOUGH_EQUAL = 512
 """Sequences compared token for token by default: one that differs with probability 0.01 is seen with power 0.99."""
 
-MOST_AT_ONCE = 2**12
-"""Sequences drawn at a time where no model limits it."""
+MOST_AT_ONCE = 2**10
+"""Sequences drawn at a time: what an engine that goes away may lose."""
 
 GROWTH = 16
 """One part in so many of what was seen is bet on before it is learned from."""
@@ -53,13 +54,14 @@ class Arm:
     ----------
     name : str
         ``"on"`` or ``"off"``.
+    subject : callable
     draws : Draws
     judge : SampleJudge or None
         Against the model, where there is one.
     """
 
-    def __init__(self, name: str, draws: Draws, judge: SampleJudge | None) -> None:
-        self._name, self._draws, self.judge = name, draws, judge
+    def __init__(self, name: str, subject: Any, draws: Draws, judge: SampleJudge | None) -> None:
+        self._name, self._subject, self._draws, self.judge = name, subject, draws, judge
         self._head: Longs | None = None
 
     def draw(self, size: int) -> Longs:
@@ -84,8 +86,17 @@ class Arm:
 
     def look(self, tokens: Longs) -> None:
         """Bet on them against the model."""
-        if self.judge is not None and not self.judge.refuted:
-            self.judge.look(self.judge.evidence.batch(tokens), len(tokens))
+        if self.judge is None:
+            return
+        for start in range(0, len(tokens), self.judge.most_at_once):  # laws of large vocabularies fill the memory
+            part = tokens[start : start + self.judge.most_at_once]
+            if not self.judge.refuted:
+                self.judge.look(self.judge.evidence.batch(part), len(part))
+
+    @property
+    def proposed_nothing(self) -> bool:
+        """Whether it is an engine that says that it has proposed no draft."""
+        return isinstance(self._subject, Endpoint) and self._subject.drafted == 0
 
     @property
     def is_refuted(self) -> bool:
@@ -115,7 +126,6 @@ class PairJudge:
     max_sequences : int or None
     resolution : float
         What is wanted, which ends an audit whose control is refuted.
-    most_at_once : int
     """
 
     def __init__(
@@ -126,10 +136,9 @@ class PairJudge:
         log_threshold: float,
         max_sequences: int | None,
         resolution: float,
-        most_at_once: int,
     ) -> None:
         self.off, self.on, self._on_equal = off, on, on_equal
-        self.log_threshold, self._wanted, self._most = log_threshold, resolution, most_at_once
+        self.log_threshold, self._wanted = log_threshold, resolution
         self._stated = max_sequences
         self.limit = FIRST_BATCH if max_sequences is None else max_sequences  # until the length is known
         self.evidence, self.independence = TwoSample(), Independence()
@@ -179,7 +188,7 @@ class PairJudge:
 
     def step(self) -> None:
         """Draw half as many pairs as were seen, and bet on them in parts."""
-        size = min(max(FIRST_BATCH, self._looked_at // 2), self._most, self.limit - self._looked_at)
+        size = min(max(FIRST_BATCH, self._looked_at // 2), MOST_AT_ONCE, self.limit - self._looked_at)
         self._take(self.off.draw(size))
 
     def _take(self, off: Longs) -> None:
@@ -272,6 +281,8 @@ class PairJudge:
                 f"resolution: a total variation of {worst:.3g} would have been found, and {self._wanted:g} was asked "
                 "for: allow more sequences, or ask for less"
             )
+        if self.on.proposed_nothing:
+            missing.append(NO_DRAFT)
         if self.on.is_refuted:
             missing.append(
                 "evidence: speculation on is refuted against the model, speculation off is not, and they do not yet "
@@ -391,12 +402,12 @@ def _open(
     is_stored = any(attribute(subject, "num_available", name) is not None for name, subject in subjects.items())
     draws_of_off = draws("off", np.random.SeedSequence(for_off.entropy, spawn_key=for_off.spawn_key))
     pits = for_pit.spawn(2)
-    arms = Arm("off", draws_of_off, judge(pits[0])), Arm("on", draws("on", for_on), judge(pits[1]))
-    equal = None if is_stored else Arm("on", draws("on-equal-seeds", for_off), None)
-    most = MOST_AT_ONCE if target is None else target.sequences_at_once
-    made = PairJudge(*arms, equal, log_threshold, max_sequences, resolution, most)
+    control = Arm("off", subjects["off"], draws_of_off, judge(pits[0]))
+    speculating = Arm("on", subjects["on"], draws("on", for_on), judge(pits[1]))
+    equal = None if is_stored else Arm("on", subjects["on"], draws("on-equal-seeds", for_off), None)
+    made = PairJudge(control, speculating, equal, log_threshold, max_sequences, resolution)
     available = [most_sequences(1, subject, max_sequences) for subject in subjects.values()]
-    first = made.off.draw(min(FIRST_BATCH, most, *available))
+    first = made.off.draw(min(FIRST_BATCH, *available))
     made.start(first, (subjects["off"], subjects["on"]))
     return made
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.adapters.endpoint import Endpoint
 from scd_analysis.audit.draws import FIRST_BATCH, Draws, Subject, is_trace
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.progress import Progress
@@ -120,16 +122,23 @@ def audit(
     """
     check_between(tolerance, 0, 1, "tolerance", open_ends=True)
     check_arguments(alpha, max_sequences, seed, resolution, timeout)
+    subject = as_subject(subject)
     with ExitStack() as held:
-        judge = _open(
-            as_subject(subject), model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held
-        )
+        judge = _open(subject, model, alpha, max_sequences, seed, tolerance, checkpoint, timeout, rule, held)
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
             show(judge.log_e_value, judge.seen)
     judge.finish()
-    return verdict_of(judge, alpha, resolution, seed)
+    return _unless_lacking(verdict_of(judge, alpha, resolution, seed), subject)
+
+
+def _unless_lacking(verdict: Verdict, subject: Any) -> Verdict:
+    """Let nothing pass that the subject itself says was not tested."""
+    lacking = subject.lacking() if isinstance(subject, Endpoint) else ()
+    if verdict.outcome is not Outcome.NOT_REFUTED or not lacking:
+        return verdict
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, missing=lacking)
 
 
 def check_arguments(

@@ -29,6 +29,7 @@ from scd_analysis.validate import check_known
 
 if TYPE_CHECKING:
     from scd_analysis.audit.verdict import Verdict
+    from scd_analysis.cli.engines import Request
     from scd_analysis.exact.arithmetic import ArithmeticName
     from scd_analysis.exact.engine import Options
 
@@ -213,7 +214,9 @@ def _report_trace(source: Path, as_json: bool) -> None:
 
 @app.command()
 def audit(
-    subject: Annotated[str, typer.Argument(help="module:attribute of a subject, or a trace or recorded file.")],
+    subject: Annotated[
+        str, typer.Argument(help="module:attribute of a subject, a trace or recorded file, or an engine's http://...")
+    ],
     model: Annotated[
         str | None,
         typer.Option(help="As for trace; digits by default, unless the subject needs no model.", show_default=False),
@@ -234,6 +237,14 @@ def audit(
         str | None,
         typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The same with speculation off: compare the two, the control first.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option(help="Of an engine: the folder of its transformers model.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Of an engine: token ids, 1,2,3.")] = None,
+    sampling: Annotated[str | None, typer.Option(help="Of an engine: temperature=1,top_k=8.")] = None,
+    num_tokens: Annotated[int | None, typer.Option(help="Of an engine: tokens a sequence. [6]")] = None,
+    server: Annotated[str | None, typer.Option(help="Of an engine: openai or llama.cpp. [openai]")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -244,27 +255,49 @@ def audit(
 
     Exit status: 0 not refuted or exact, 1 refuted, 2 could not run, 3 inconclusive.
 
-    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`
+    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`; `scd-analysis
+    audit http://127.0.0.1:8000/v1 --target FOLDER --prompt 1,2,3 --sampling temperature=1,top_k=8`
     """
-    from scd_analysis import audit as run_audit
+    from scd_analysis.cli.engines import Request
 
+    request = Request(prompt, sampling, target, num_tokens, server)
     given = [Path(subject)] if Path(subject).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
+    common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
     with _elsewhere():
-        judged, target = resolve_subject(subject, model)
-        verdict = run_audit(
-            judged,
-            target,
-            alpha=alpha,
-            max_sequences=max_sequences,
-            seed=seed,
-            tolerance=tolerance,
-            timeout=timeout,
-            checkpoint=checkpoint,
-            rule=rule,
-        )
+        if against is not None:
+            judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
+        else:
+            judged, verdict = _judge(subject, model, request, alpha=alpha, tolerance=tolerance, rule=rule, **common)
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)
+
+
+def _arm(name: str, model: str | None, request: Request, *, has_law: bool) -> tuple[Any, Any]:
+    """A subject, an engine by its URL too, and the model that it is judged by."""
+    from scd_analysis.cli.engines import is_url
+
+    if is_url(name):
+        law = None if model is None else resolve_model(model)
+        return request.endpoint(name, has_law=has_law and law is None), law
+    request.check_unused()
+    return resolve_subject(name, model)
+
+
+def _judge(subject: str, model: str | None, request: Request, **options: Any) -> tuple[Any, Verdict]:
+    from scd_analysis import audit as run_audit
+
+    judged, law = _arm(subject, model, request, has_law=True)
+    return judged, run_audit(judged, law, **options)
+
+
+def _compare(on: str, off: str, model: str | None, request: Request, **options: Any) -> Verdict:
+    """Speculation on against off; without ``--model`` no law is asked for."""
+    from scd_analysis import audit_pair
+
+    speculating, law = _arm(on, model, request, has_law=False)
+    control, _ = _arm(off, model, request, has_law=False)
+    return audit_pair(speculating, control, None if model is None else law, **options)
 
 
 def _show_verdict(

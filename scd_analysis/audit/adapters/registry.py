@@ -55,6 +55,7 @@ registry = Registry(
     {
         "ancestral": "scd_analysis.subjects:ancestral",
         "callable": f"{_HERE}.sampler:sampler",
+        "endpoint": f"{_HERE}.endpoint:endpoint",
         "generate": f"{_HERE}.generate:generate",
         "kernel": f"{_HERE}.kernel:kernel",
         "recorded": f"{_HERE}.stored:recorded",
