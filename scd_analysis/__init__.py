@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HOME = {
     "audit": "scd_analysis.audit",
     "audit_log_probs": "scd_analysis.audit.log_probs",
+    "audit_pair": "scd_analysis.audit.pair",
     "ExactLaw": "scd_analysis.exact",
     "exact_law": "scd_analysis.exact",
     "exact_target_law": "scd_analysis.exact",
@@ -27,6 +28,7 @@ _HOME = {
     "CannotEnumerate": "scd_analysis.errors",
     "InputError": "scd_analysis.errors",
     "Outcome": "scd_analysis.audit",
+    "PairVerdict": "scd_analysis.audit.pair_verdict",
     "Verdict": "scd_analysis.audit",
     "TraceWriter": "scd_analysis.trace",
     "open_trace": "scd_analysis.trace",

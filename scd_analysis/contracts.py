@@ -91,6 +91,9 @@ class SubjectWithMore(Subject, Protocol):
     def num_tokens(self) -> int | None:
         """N, for a subject that is judged without a model."""
 
+    def lacking(self) -> tuple[str, ...]:
+        """Return, once it was drawn from, what was to be tested and was not; with any of it nothing passes."""
+
 
 class Kernel(Protocol):
     """A verification function by itself; it is not called, but handed windows."""
@@ -162,14 +165,18 @@ class SubjectSeen:
         Whether it is a verification function by itself.
     target_model : TargetModel or None
     num_available : int or None
-    sizes : (int, int) or None
-        V and N, where it says both.
+    vocab_size, num_tokens : int or None
+        V and N, where it says them.
+    lacking : callable
+        See :class:`SubjectWithMore`.
     """
 
     is_kernel: bool
     target_model: Any
     num_available: int | None
-    sizes: tuple[int, int] | None
+    vocab_size: int | None
+    num_tokens: int | None
+    lacking: Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -235,24 +242,37 @@ def is_model(found: Any, called: str) -> bool:
     return callable(attribute(found, "next_token_probs", called))
 
 
-def as_subject(subject: Any) -> SubjectSeen:
+def as_subject(subject: Any, called: str = "subject") -> SubjectSeen:
     """Read a subject; whether it can be called is seen when it is.
+
+    Parameters
+    ----------
+    subject : Subject
+    called : str
+        What it is called in messages.
 
     Raises
     ------
     InputError
         If it raises when it is looked at, or states a number that is none.
     """
-    if attribute(subject, "verify_window", "subject") is not None:
-        return SubjectSeen(True, None, None, None)
-    available = attribute(subject, "num_available", "subject")
-    sizes = [attribute(subject, name, "subject") for name in ("vocab_size", "num_tokens")]
+    if attribute(subject, "verify_window", called) is not None:
+        return SubjectSeen(True, None, None, None, None, _nothing)
+    available = attribute(subject, "num_available", called)
+    vocab_size, num_tokens = (attribute(subject, name, called) for name in ("vocab_size", "num_tokens"))
+    lacking = attribute(subject, "lacking", called)
     return SubjectSeen(
         False,
-        attribute(subject, "target_model", "subject"),
-        None if available is None else check_integer(available, "subject.num_available"),
-        None if None in sizes else (sizes[0], sizes[1]),
+        attribute(subject, "target_model", called),
+        None if available is None else check_integer(available, f"{called}.num_available"),
+        vocab_size,
+        num_tokens,
+        lacking if callable(lacking) else _nothing,
     )
+
+
+def _nothing() -> tuple[str, ...]:
+    return ()
 
 
 def brings_its_law(subject: Any) -> bool:

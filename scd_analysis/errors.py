@@ -19,6 +19,10 @@ class CausalityError(InputError):
     """A model's law of a token changes with tokens that come later."""
 
 
+class EngineError(InputError):
+    """An engine's server cannot be reached, goes away, or answers with something else than it was asked for."""
+
+
 class UnknownNameError(InputError):
     """A name (model, method, figure, ...) that is not known; the message lists those that are."""
 

@@ -5,6 +5,7 @@ which the audit reports as an error. Here are the others::
 
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
+    endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
     trace(source)              the sequences of a trace, each once, with all that was recorded
@@ -20,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from scd_analysis.audit.adapters.ancestral import ancestral
+from scd_analysis.audit.adapters.endpoint import Endpoint, endpoint
 from scd_analysis.audit.adapters.kernel import Kernel, kernel
 from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
@@ -30,11 +32,13 @@ from scd_analysis.contracts import Subject
 from scd_analysis.errors import UnknownNameError
 
 __all__ = [  # noqa: F822 -- some are loaded on first use
+    "Endpoint",
     "Kernel",
     "Recorded",
     "Subject",
     "Traced",
     "ancestral",
+    "endpoint",
     "generate",
     "kernel",
     "recorded",

@@ -146,6 +146,7 @@ def test_work_is_done_side_by_side_by_joblib_alone():
 FILES = modules(ROOT, ("scd_analysis", "reference", "studies"))
 
 LATE = {
+    "httpx": "only who audits a server needs it",
     "hypothesis": "only who draws batches needs it",
     "model_equality_testing": "a rival that is compared on request",
     "pyarrow": "only who reads Parquet needs it",

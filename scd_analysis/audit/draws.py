@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scd_analysis.audit.checkpoint import Checkpoint
 
 FIRST_BATCH = 64
+MOST_VOCABULARY = 2**31 - 1
 REPEAT_LOG_PROB = -30.0
 """Two batches that begin alike are an accident with this probability (nats) at most before the audit calls it a seed
 that was ignored."""
@@ -37,8 +38,8 @@ class Draws:
     ----------
     subject : Subject
     model : TargetModel or None
-    sizes : tuple of int
-        V and N.
+    sizes : tuple of int or None
+        V and N; None is whatever the first batch shows.
     seeds : numpy.random.SeedSequence
     checkpoint : Checkpoint, optional
         Where batches are kept, and found again.
@@ -46,30 +47,36 @@ class Draws:
         Seconds that one batch may take.
     in_batches : bool
         Whether they are drawn anew, so that a row of a batch means something; stored ones are not.
+    called : str
+        What the subject is called in messages.
     """
 
     def __init__(
         self,
         subject: Subject,
         model: Any,
-        sizes: tuple[int, int],
+        sizes: tuple[int | None, int | None],
         seeds: np.random.SeedSequence,
         checkpoint: Checkpoint | None = None,
         timeout: float | None = None,
         *,
         in_batches: bool = True,
+        called: str = "subject",
     ) -> None:
         if not callable(subject):
-            raise InputError(f"subject = {subject!r}: a subject is called with (model, num_sequences, seed)")
-        check_signature(
-            subject, "subject", "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3
-        )
-        self._timeout = timeout
+            raise InputError(f"{called} = {subject!r}: a subject is called with (model, num_sequences, seed)")
+        check_signature(subject, called, "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3)
+        self._timeout, self._called = timeout, called
         self.in_batches = in_batches
         self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
-        self.sizes = sizes
+        self._vocab_size, self._num_tokens = sizes
         self._used: list[int] = []
         self._head: Longs | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """V and N: while none is stated, as many tokens as there can be, and none in a sequence."""
+        return self._vocab_size or MOST_VOCABULARY, self._num_tokens or 0
 
     def next(self, num_sequences: int) -> Any:
         """Return Long[num_sequences, N] or a trace; a stored batch comes in the size it has, up to that.
@@ -84,7 +91,7 @@ class Draws:
         stored = None if self._checkpoint is None else self._checkpoint.load(number, seed)
         if stored is not None:
             return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
-        name = f"subject(model, {num_sequences}, {seed})"
+        name = f"{self._called}(model, {num_sequences}, {seed})"
         drawn = self._call(name, num_sequences, seed)
         if self._checkpoint is not None:
             self._checkpoint.save(number, seed, drawn)
@@ -106,7 +113,9 @@ class Draws:
 
     def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
         tokens = as_array(returned, name, None)
-        expected = (num_sequences, self.sizes[1])
+        if self._num_tokens is None and tokens.ndim == 2 and tokens.shape[1]:
+            self._num_tokens = tokens.shape[1]
+        expected = (num_sequences, self._num_tokens)
         if tokens.shape != expected:
             raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
         if not np.issubdtype(tokens.dtype, np.integer):
@@ -117,7 +126,8 @@ class Draws:
 
     def _trace(self, trace: xr.Dataset, name: str, num_sequences: int) -> xr.Dataset:
         found = (trace.sizes.get("sequence"), trace.sizes.get("position"), trace.attrs.get("vocab_size"))
-        expected = (num_sequences, self.sizes[1], self.sizes[0])
+        known = (num_sequences, self._num_tokens, self._vocab_size)
+        expected = tuple(shown if stated is None else stated for shown, stated in zip(found, known, strict=True))
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
         from scd_analysis.trace import validate
@@ -152,7 +162,7 @@ class Draws:
             log_prob = float(np.log(token_probs[:shared]).sum())
         if (previous[:shared] == self._head[:shared]).all() and log_prob < REPEAT_LOG_PROB:
             raise InputError(
-                f"subject(model, ..., seed={self._used[-1]}) begins with the same {shared} sequences as with "
+                f"{self._called}(model, ..., seed={self._used[-1]}) begins with the same {shared} sequences as with "
                 f"seed={self._used[-2]}: a subject draws anew for every seed"
             )
 

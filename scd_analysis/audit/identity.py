@@ -31,7 +31,7 @@ PROJECTIONS = 8
 Settings = dict[str, str]
 
 
-def identity(subject: Any, target: Target | None, sizes: tuple[int, int], seed: int) -> dict[str, Any]:
+def identity(subject: Any, target: Target | None, sizes: tuple[int | None, int | None], seed: int) -> dict[str, Any]:
     """Return what must be the same for stored batches to be of use: settings as text, and numbers of the laws."""
     return {
         "seed": seed,

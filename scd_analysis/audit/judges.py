@@ -74,7 +74,10 @@ class Judge(ABC, Generic[Part]):
         What comes after the crossing serves the diagnosis; the verdict counts the sequences up to it.
         """
         size = min(max(FIRST_BATCH, self._looked_at // 2), self.most_at_once, self.limit - self._looked_at)
-        drawn = self.draw(size)
+        self.look(self.draw(size), size)
+
+    def look(self, drawn: Any, size: int) -> None:
+        """Bet on ``size`` sequences that were drawn."""
         for part, count in self.parts(drawn):
             path = self.bet(part, self._looked_at)
             self._looked_at += count

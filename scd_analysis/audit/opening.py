@@ -58,13 +58,13 @@ class Asked:
     alpha: float
     max_sequences: int | None
     seed: int
-    tolerance: float | None
-    margin: float | None
-    epsilon: float
-    checkpoint: str | Path | None
-    timeout: float | None
-    rule: str | None
-    draft_model: Any
+    tolerance: float | None = None
+    margin: float | None = None
+    epsilon: float = 0.0
+    checkpoint: str | Path | None = None
+    timeout: float | None = None
+    rule: str | None = None
+    draft_model: Any = None
 
     def __post_init__(self) -> None:
         check_between(self.alpha, 0, 1, "alpha", open_ends=True)
@@ -104,7 +104,7 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     Parameters
     ----------
     given, model
-        The subject and the model, as the caller gave them.
+        The subject, opened, and the model as the caller gave it.
     asked : Asked
     held : ExitStack
         Closes what the judge uses, at the end of the audit.
@@ -114,7 +114,6 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     InputError
         If the subject, the model and what was asked do not go together.
     """
-    given = _opened(given)
     subject = as_subject(given)
     if subject.is_kernel:
         return _of_kernel(given, asked)
@@ -128,7 +127,7 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
         target = Target(model if laws is None else laws, asked.timeout)
     sizes = _sizes(subject, target)
     for_subject, for_checks, _, _ = asked.streams()
-    limit = _limit(sizes[1], subject.num_available, asked.max_sequences)
+    limit = most_sequences(sizes[1], subject.num_available, asked.max_sequences)
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     kept = _checkpoint(given, target, sizes, asked, held) if subject.num_available is None else None
@@ -145,7 +144,7 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     return SampleJudge(_evidence(target, draws, asked), draws, first, asked.log_threshold, limit, until_certain=certain)
 
 
-def _opened(subject: Any) -> Any:
+def opened(subject: Any) -> Any:
     """Take a trace or a recorded file, or a path to one, as what it is."""
     from scd_analysis.audit.adapters.recorded_file import SUFFIXES, recorded_file
     from scd_analysis.audit.adapters.stored import trace
@@ -250,16 +249,18 @@ def _checkpoint(given: Any, target: Target | None, sizes: tuple[int, int], asked
 def _sizes(subject: SubjectSeen, target: Target | None) -> tuple[int, int]:
     if target is not None:
         return target.vocab_size, target.num_tokens
-    if subject.sizes is None:
+    if subject.vocab_size is None or subject.num_tokens is None:
         raise InputError(
             "model = None: only a kernel or a recorded trace can be audited without a model, and what brings its laws "
             "along: a recorded file with them, or subjects.generate"
         )
-    vocab_size, num_tokens = (check_integer(size, "subject's vocab_size and num_tokens") for size in subject.sizes)
-    return vocab_size, num_tokens
+    vocab_size, num_tokens = subject.vocab_size, subject.num_tokens
+    what = "subject's vocab_size and num_tokens"
+    return check_integer(vocab_size, what), check_integer(num_tokens, what)
 
 
-def _limit(num_tokens: int, available: int | None, max_sequences: int | None) -> int:
+def most_sequences(num_tokens: int, available: int | None, max_sequences: int | None) -> int:
+    """Sequences at which an audit stops: as it was asked, by default, or as there are."""
     if max_sequences is None:
         max_sequences = max(FIRST_BATCH, min(DEFAULT_SEQUENCES, DEFAULT_TOKENS // num_tokens))
     return max_sequences if available is None else min(max_sequences, available)

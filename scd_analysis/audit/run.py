@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scd_analysis.audit.greedy import refuse_tolerance
 from scd_analysis.audit.judges import Judge
-from scd_analysis.audit.opening import Asked, open_judge
+from scd_analysis.audit.opening import Asked, open_judge, opened
 from scd_analysis.audit.progress import Progress
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE
 from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign import foreign
 from scd_analysis.common.versions import library_versions
+from scd_analysis.contracts import as_subject
 from scd_analysis.validate import check_between
 
 RESOLUTION_MEANING = {
@@ -125,7 +127,8 @@ def audit(
     check_between(resolution, 0, 1, "resolution", open_ends=True)
     asked = Asked(alpha, max_sequences, seed, tolerance, margin, epsilon, checkpoint, timeout, rule, draft_model)
     with ExitStack() as held:
-        judge = open_judge(subject, model, asked, held)
+        given = opened(subject)
+        judge = open_judge(given, model, asked, held)
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
@@ -133,10 +136,17 @@ def audit(
     judge.finish()
     if tolerance is not None and checkpoint is None and judge.grade == "samples" and judge.greedy() is not None:
         refuse_tolerance(tolerance)
-    return _verdict(judge, alpha, resolution, seed)
+    return _unless_lacking(verdict_of(judge, alpha, resolution, seed), given)
 
 
-def _verdict(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
+def _unless_lacking(verdict: Verdict, subject: Any) -> Verdict:
+    """Let nothing pass that the subject itself says was not tested."""
+    lacking = as_subject(subject).lacking() if verdict.outcome is Outcome.NOT_REFUTED else ()
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, missing=lacking) if lacking else verdict
+
+
+def verdict_of(judge: Judge[Any], alpha: float, wanted: float, seed: int) -> Verdict:
+    """What a judge has found, at the resolution that is wanted."""
     found = {of: (max(by.values(), default=1.0), by) for of, by in judge.resolutions().items()}
     finest = min(found, key=lambda of: found[of][0])
     worst, resolutions = found[finest]

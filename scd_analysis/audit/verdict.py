@@ -14,12 +14,13 @@ from scd_analysis.evidence.certificate import Certificate
 
 
 class Outcome(Enum):
-    """The four things an audit can say. Samples alone never prove losslessness, so no outcome claims it of them."""
+    """What an audit can say. Samples alone never prove losslessness, so no outcome claims it of them."""
 
     REFUTED = "The subject does not sample from the target law: the evidence against it crossed ln(1/alpha)."
     NOT_REFUTED = "The evidence found no difference from the target law down to the stated resolution."
     EXACT = "The exact law of the subject equals the target law: every branch was enumerated."
     INCONCLUSIVE = "Too little was tested, or seen, to say so at the resolution asked for."
+    CONTROL_REFUTED = "The control departs too: the stated law, the precision or the seeds are wrong, not speculation."
 
 
 BROKEN = (
@@ -318,7 +319,14 @@ class Verdict:
             return WITHIN[self.outcome].format(epsilon=self.epsilon)
         return self.outcome.value
 
-    def _amount(self) -> str:
+    @property
+    def is_refuted(self) -> bool:
+        """Whether the outcome is that one."""
+        return self.outcome is Outcome.REFUTED
+
+    @property
+    def amount(self) -> str:
+        """How much evidence there is, and of how much, in words."""
         if self.is_enumerated:
             found = f"{self.record['branches']:,} branches and {self.record['outcomes']:,} outcomes"
             return f"total variation {distance_in_words(self.record)} from the target law, by {found}"
@@ -329,11 +337,11 @@ class Verdict:
 
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
-        fields = {**asdict(self), "outcome": self.outcome.name, "sentence": self.sentence}
+        fields = {**asdict(self), "sentence": self.sentence}
         return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
-        lines = [f"{self.outcome.name}: {self._amount()}.", self.sentence]
+        lines = [f"{self.outcome.name}: {self.amount}.", self.sentence]
         lines += [f"Missing: {what}." for what in self.missing]
         if self.diagnosis is not None:
             lines += _diagnosis_lines(self.diagnosis)
@@ -389,6 +397,8 @@ def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, Outcome):
+        return value.name
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

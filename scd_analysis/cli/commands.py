@@ -30,6 +30,7 @@ from scd_analysis.validate import check_known
 
 if TYPE_CHECKING:
     from scd_analysis.audit.verdict import Verdict
+    from scd_analysis.cli.engines import Request
     from scd_analysis.exact.arithmetic import ArithmeticName
     from scd_analysis.exact.engine import Options
 
@@ -44,7 +45,7 @@ app = typer.Typer(
 STATUSES = (None, 0, 1, 2, 3)
 COULD_NOT_RUN = 2
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
+EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3, "CONTROL_REFUTED": 3}
 
 ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos, video) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -214,7 +215,9 @@ def _report_trace(source: Path, as_json: bool) -> None:
 
 @app.command()
 def audit(
-    subject: Annotated[str, typer.Argument(help="module:attribute of a subject, or a trace or recorded file.")],
+    subject: Annotated[
+        str, typer.Argument(help="module:attribute of a subject, a trace or recorded file, or an engine's http://...")
+    ],
     model: Annotated[
         str | None,
         typer.Option(help="As for trace; digits by default, unless the subject needs no model.", show_default=False),
@@ -246,6 +249,14 @@ def audit(
         str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")
     ] = None,
     epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
+    against: Annotated[
+        str | None, typer.Option(help="The same with speculation off: compare the two, the control first.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option(help="Of an engine: the folder of its transformers model.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Of an engine: token ids, 1,2,3.")] = None,
+    sampling: Annotated[str | None, typer.Option(help="Of an engine: temperature=1,top_k=8.")] = None,
+    num_tokens: Annotated[int | None, typer.Option(help="Of an engine: tokens a sequence. [6]")] = None,
+    server: Annotated[str | None, typer.Option(help="Of an engine: openai or llama.cpp. [openai]")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -256,30 +267,61 @@ def audit(
 
     Exit status: 0 not refuted or exact, 1 refuted, 2 could not run, 3 inconclusive.
 
-    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`
+    Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`; `scd-analysis
+    audit http://127.0.0.1:8000/v1 --target FOLDER --prompt 1,2,3 --sampling temperature=1,top_k=8`
     """
-    from scd_analysis import audit as run_audit
+    from scd_analysis.cli.engines import Request
 
+    request = Request(prompt, sampling, target, num_tokens, server)
     given = [Path(subject)] if Path(subject).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
+    common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
     with _elsewhere():
-        judged, target = resolve_subject(subject, model)
-        verdict = run_audit(
-            judged,
-            target,
-            alpha=alpha,
-            max_sequences=max_sequences,
-            seed=seed,
-            tolerance=tolerance,
-            margin=margin,
-            timeout=timeout,
-            checkpoint=checkpoint,
-            rule=rule,
-            draft_model=None if draft_model is None else resolve_model(draft_model),
-            epsilon=epsilon,
-        )
+        if against is not None:
+            _check_of_one_arm(
+                tolerance=tolerance, margin=margin, rule=rule, draft_model=draft_model, epsilon=epsilon or None
+            )
+            judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
+        else:
+            draft = None if draft_model is None else resolve_model(draft_model)
+            common |= {"tolerance": tolerance, "margin": margin, "rule": rule, "draft_model": draft, "epsilon": epsilon}
+            judged, verdict = _judge(subject, model, request, alpha=alpha, **common)
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)
+
+
+def _check_of_one_arm(**options: Any) -> None:
+    """Refuse what two arms are not asked."""
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name} = {value}: is of one subject's law, and --against compares two subjects")
+
+
+def _arm(name: str, model: str | None, request: Request, *, has_law: bool) -> tuple[Any, Any]:
+    """A subject, an engine by its URL too, and the model that it is judged by."""
+    from scd_analysis.cli.engines import is_url
+
+    if is_url(name):
+        law = None if model is None else resolve_model(model)
+        return request.endpoint(name, has_law=has_law and law is None), law
+    request.check_unused()
+    return resolve_subject(name, model)
+
+
+def _judge(subject: str, model: str | None, request: Request, **options: Any) -> tuple[Any, Verdict]:
+    from scd_analysis import audit as run_audit
+
+    judged, law = _arm(subject, model, request, has_law=True)
+    return judged, run_audit(judged, law, **options)
+
+
+def _compare(on: str, off: str, model: str | None, request: Request, **options: Any) -> Verdict:
+    """Speculation on against off; without ``--model`` no law is asked for."""
+    from scd_analysis import audit_pair
+
+    speculating, law = _arm(on, model, request, has_law=False)
+    control, _ = _arm(off, model, request, has_law=False)
+    return audit_pair(speculating, control, None if model is None else law, **options)
 
 
 def _show_verdict(

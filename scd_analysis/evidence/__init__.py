@@ -11,6 +11,7 @@ Everything is in log space (nats), float64; a NaN is an error. Randomness is an 
 ``features``, ``rules``               directions to lean along; what wrong verification rules would produce
 ``directed``, ``ridge``               learned bets along one direction, along all (Waudby-Smith and Ramdas 2024)
 ``repeats``                           sequences that come twice
+``two_sample``, ``contexts``          two arms of unknown laws, against each other (Shekhar and Ramdas 2023)
 ``goodness``                          Pearson, G and Monte Carlo tests of a fixed sample (Dwass 1957)
 ``certificate``                       bounds on a total variation at all times together (Robbins 1970)
 ``resolution``                        what n sequences would have found

@@ -9,7 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from scd_analysis.audit.verdict import Verdict
+from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
+from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign_json import check_plain_file, decode, first_line, parse, shown
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
@@ -44,9 +45,22 @@ def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") ->
         return verdict
     if not isinstance(verdict, Mapping):
         raise InputError(f"{name} = {shown(verdict)}: expected a Verdict, or the object parsed from its JSON")
-    read: Verdict = build(Verdict, verdict, name)
+    kind = PairVerdict if is_of_pair(verdict) else Verdict
+    read: Verdict = build(kind, verdict, name)
+    if isinstance(read, PairVerdict):
+        for arm in ("control", "speculation"):
+            if getattr(read, arm) is not None:
+                _check_ranges(getattr(read, arm), f"{name}.{arm}")
+    elif read.outcome is Outcome.CONTROL_REFUTED:
+        raise InputError(f"{name}.outcome = 'CONTROL_REFUTED': only two arms that were compared have it")
     _check_ranges(read, name)
     return read
+
+
+def is_of_pair(verdict: Mapping[str, Any]) -> bool:
+    """Whether the object parsed from a verdict's JSON is of two arms."""
+    record = verdict.get("record")
+    return isinstance(record, Mapping) and record.get("grade") == GRADE
 
 
 def _check_ranges(verdict: Verdict, name: str) -> None:

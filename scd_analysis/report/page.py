@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from scd_analysis.audit.pair_verdict import PairVerdict
 from scd_analysis.audit.verdict import Verdict
 from scd_analysis.common.files import MADE_BY, Kind, check_output, write_file
 from scd_analysis.errors import InputError
@@ -113,7 +114,11 @@ def _parts(verdict: Verdict | None, run: Run | None, sequences: int | Sequence[i
             parts.append(sections.diagnosis_section(verdict.diagnosis, _place(verdict, run, embedded)))
         if verdict.greedy is not None:
             parts.append(sections.greedy_section(verdict.greedy))
-        parts += [sections.evidence_section(verdict), sections.conditions_section(verdict.conditions)]
+        parts.append(sections.evidence_section(verdict))
+        if isinstance(verdict, PairVerdict):
+            parts.append(sections.control_section(verdict))
+        else:
+            parts.append(sections.conditions_section(verdict.conditions))
     elif summary is not None:
         parts.append(sections.trace_banner(name, summary))
     parts.append(worst_section(verdict, frame))
@@ -166,6 +171,7 @@ def _body(parts: list[Markup], name: str, run: Run | None) -> Markup:
         "greedy": "Greedy decoding",
         "evidence": "Evidence",
         "conditions": "Conditions",
+        "control": "Control",
         "worst": "Worst outcomes",
         "trajectories": "Trajectories",
         "figures": "Figures",

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from scd_analysis.audit.divergences import GreedyReport, gap_in_words
+from scd_analysis.audit.pair_verdict import PairVerdict
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Verdict, distance_in_words
 from scd_analysis.report import charts
 from scd_analysis.report.markup import Child, Markup, element, join
@@ -130,6 +131,14 @@ def evidence_section(verdict: Verdict) -> Markup:
         return section("evidence", "Evidence", element("p", "The verdict holds no path of ln E."))
     drawn = charts.evidence(verdict)
     return section("evidence", f"Evidence: {drawn.title}", figure(drawn, headed=False))
+
+
+def control_section(verdict: PairVerdict) -> Markup:
+    """What was compared beside the arms."""
+    notes = verdict.notes() or ("No model was given, and seeds were not compared.",)
+    return section(
+        "control", "Control", element("p", verdict.sentence), element("ul", [element("li", x) for x in notes])
+    )
 
 
 def conditions_section(reports: tuple[ConditionReport, ...]) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from scd_analysis.audit.pair_verdict import PairVerdict
 from scd_analysis.audit.verdict import Outcome, Verdict, distance_in_words
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -13,9 +14,16 @@ WORD = {
     Outcome.NOT_REFUTED: "Not refuted",
     Outcome.EXACT: "Exact",
     Outcome.INCONCLUSIVE: "Inconclusive",
+    Outcome.CONTROL_REFUTED: "Control refuted",
 }
 
-MARK = {Outcome.REFUTED: "✗", Outcome.NOT_REFUTED: "✓", Outcome.EXACT: "=", Outcome.INCONCLUSIVE: "?"}
+MARK = {
+    Outcome.REFUTED: "✗",
+    Outcome.NOT_REFUTED: "✓",
+    Outcome.EXACT: "=",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.CONTROL_REFUTED: "!",
+}
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -56,10 +64,27 @@ def _enumerated(verdict: Verdict, name: str) -> tuple[str, str, str]:
     return WORD[verdict.outcome], said[verdict.outcome], " (nothing was drawn, so no error rate applies)."
 
 
+def _compared(verdict: PairVerdict, name: str) -> tuple[str, str, str]:
+    """The headline where two arms were compared."""
+    first, seen = WORD[verdict.outcome], count(verdict.num_sequences, "pair")
+    said = {
+        Outcome.REFUTED: f": {name} samples another law with speculation on than with it off",
+        Outcome.NOT_REFUTED: f": {seen} of {name} show no difference between speculation on and off",
+        Outcome.CONTROL_REFUTED: f": {name} is refuted with speculation off already, so that speculation is not judged",
+        Outcome.INCONCLUSIVE: f": {seen} of {name} do not decide. Missing: {'; '.join(verdict.missing)}",
+    }
+    if verdict.outcome is Outcome.NOT_REFUTED:
+        first = f"{first} at resolution {number(verdict.resolution)}"
+    alarm = f" (arms that have one law are refuted with probability at most {rate(verdict.alpha)})."
+    return first, said[verdict.outcome], alarm
+
+
 def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
     """The verdict on ``name`` in one sentence: its first words, what they mean, and the error rate."""
     if verdict.is_enumerated:
         return _enumerated(verdict, name)
+    if isinstance(verdict, PairVerdict):
+        return _compared(verdict, name)
     seen, size = count(verdict.num_sequences, "sequence"), number(verdict.resolution)
     alarm = f" (a lossless decoder is refuted with probability at most {rate(verdict.alpha)})."
     first = WORD[verdict.outcome]
@@ -83,7 +108,7 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
             return first, f": every branch of {name} was enumerated, and its law is the target law", "."
         case Outcome.INCONCLUSIVE if verdict.missing:
             return first, f": {seen} do not refute {name}. Missing: {'; '.join(verdict.missing)}", alarm
-        case Outcome.INCONCLUSIVE:
+        case _:
             wanted = verdict.record.get("resolution_wanted")
             asked = f", and {number(wanted)} was asked for" if isinstance(wanted, float) else ""
             shown = f": {seen} do not refute {name}, but would have shown only departures of {size} or more{asked}"

@@ -16,7 +16,7 @@ from tests.statistics import ledger
 
 STANDS = ledger("docs: verdicts that are shown as not refuted, on fixed seeds, at 1e-6 or less", 1.2e-5)
 
-NOT_RUN: dict[str, str] = {}
+NOT_RUN = {"from scd_analysis import audit_pair, subjects": "needs an engine's server"}
 """First lines of blocks that are marked no-run, with the reason."""
 
 DIGITS = DOCS / "assets" / "tutorial-digits.png"

@@ -14,7 +14,7 @@ from typing import IO, Any
 from tests.fuzz.case import Case, unreadable
 
 ROOT = Path(__file__).parents[2]
-STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3}
+STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3, "CONTROL_REFUTED": 3}
 
 
 def environment() -> dict[str, str]:
@@ -83,6 +83,6 @@ def _outcome(out: str) -> str | None:
     try:
         found = json.loads(out)["outcome"]
     except (ValueError, KeyError, TypeError):
-        whole = re.match(r"(REFUTED|NOT_REFUTED|EXACT|INCONCLUSIVE): ln E", out)
+        whole = re.match(r"(REFUTED|NOT_REFUTED|EXACT|INCONCLUSIVE|CONTROL_REFUTED): ln E", out)
         return whole[1] if whole else None
     return str(found) if found in STATUS else None

@@ -71,7 +71,8 @@ class Recorded:
             If fewer are left.
         """
         out = self._tokens[self._shelf.take(num_sequences)]
-        check_tokens(out, int(model.vocab_size), "tokens")
+        if model is not None:
+            check_tokens(out, int(model.vocab_size), "tokens")
         return np.asarray(out)
 
 

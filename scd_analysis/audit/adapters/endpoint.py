@@ -1,0 +1,206 @@
+"""An engine behind its server as a subject."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+
+from scd_analysis.audit.adapters.engine_client import PAUSES, Answer, Client, load_httpx
+from scd_analysis.audit.adapters.engine_target import EngineTarget
+from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling
+from scd_analysis.common.foreign_json import shown
+from scd_analysis.errors import InputError
+from scd_analysis.evidence.batch import Longs
+from scd_analysis.validate import as_array, check_at_least, check_between, check_integer, check_known
+
+ADAPTERS = {"endpoint": "endpoint"}
+
+CONVENTIONS = {"openai": OPENAI, "llama.cpp": LLAMA_CPP}
+
+SEEDS = 2**32 - 1
+"""Seeds that every server takes; llama.cpp's reads the one after them as "any"."""
+
+NO_DRAFT = "drafts: the server says that it proposed none, so that speculation was not on"
+
+
+class Endpoint:
+    """See :func:`endpoint`.
+
+    Attributes
+    ----------
+    num_tokens : int
+    vocab_size : int or None
+        None without a target.
+    target_model : EngineTarget or None
+        The law that the settings ask for; an audit takes it by itself.
+    drafted : int or None
+        Draft tokens that were proposed for what was drawn; None where the server does not say, or nothing was drawn.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prompt: Longs,
+        num_tokens: int,
+        sampling: Sampling,
+        convention: Convention,
+        target: EngineTarget | None,
+        *,
+        speculation: bool | None,
+        choices: int,
+        concurrency: int,
+        served_model: str | None,
+        timeout: float,
+        retries: int,
+    ) -> None:
+        self.url, self.prompt, self.num_tokens, self.sampling = url, prompt, num_tokens, sampling
+        self.target_model, self.vocab_size = target, None if target is None else target.vocab_size
+        self.speculation, self.choices, self.served_model = speculation, choices, served_model
+        self._convention, self._settings = convention, convention.request(sampling)
+        self._at_once, self._patience = concurrency, (timeout, retries)  # no part of what is drawn
+        self.drafted: int | None = None
+
+    def __call__(self, model: Any, num_sequences: int, seed: int) -> Longs:
+        """Draw Long[num_sequences, num_tokens]; ``model`` is not used.
+
+        Raises
+        ------
+        EngineError
+            If the server cannot be reached, or answers with something else.
+        """
+        starts, prompt = request_seeds(seed, -(-num_sequences // self.choices), self.choices), self.prompt.tolist()
+        with Client(self.url, self._convention, self.served_model, *self._patience) as client:
+            before = client.drafted()
+            answers: list[Answer] = joblib.Parallel(n_jobs=self._at_once, prefer="threads")(
+                joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, self._settings)
+                for start in starts
+            )
+            self._count(answers, before, client.drafted())
+        rows = [row for answer in answers for row in answer.tokens]
+        return np.array(rows[:num_sequences], dtype=np.int64)
+
+    def _count(self, answers: Sequence[Answer], before: int | None, after: int | None) -> None:
+        told = [answer.drafted for answer in answers if answer.drafted is not None]
+        if before is not None and after is not None:
+            told.append(max(after - before, 0))
+        if told:
+            self.drafted = (self.drafted or 0) + sum(told)
+
+    def lacking(self) -> tuple[str, ...]:
+        """What a verdict on speculation lacks, one sentence each: drafts, where none was ever proposed."""
+        return (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
+
+
+def request_seeds(seed: int, num_requests: int, choices: int) -> list[int]:
+    """Return the seeds of requests, at least ``choices`` apart: an engine gives choice i of a request the seed s + i.
+
+    Parameters
+    ----------
+    seed : int
+        Of the batch.
+    num_requests, choices : int
+    """
+    slots = SEEDS // choices
+    rng = np.random.default_rng(seed)
+    offset, stride = (int(x) for x in rng.integers(1, slots, size=2))
+    while math.gcd(stride, slots) > 1:
+        stride += 1
+    return [(offset + stride * i) % slots * choices for i in range(num_requests)]
+
+
+def endpoint(
+    url: str,
+    *,
+    prompt: Sequence[int],
+    num_tokens: int = 6,
+    sampling: Mapping[str, Any] | Sampling | None = None,
+    target: Any = None,
+    server: str = "openai",
+    speculation: bool | None = None,
+    choices: int = 1,
+    concurrency: int = 8,
+    served_model: str | None = None,
+    end_tokens: Sequence[int] | None = None,
+    timeout: float = 60.0,
+    retries: int = 3,
+) -> Endpoint:
+    """Make a subject of an engine's server, an OpenAI-style one or llama.cpp's, that takes and returns token ids.
+
+    One dictionary of settings, ``sampling``, is sent with every request and makes the target law, so that the two
+    cannot differ. All settings are sent, those that are not used too: no default of the server's counts. Every request
+    has a seed of its own. Nothing is stopped at an end-of-sequence token: an OpenAI-style server draws it and goes on,
+    and llama.cpp's never draws it, in law and request.
+
+    Parameters
+    ----------
+    url : str
+        Of the server: ``http://127.0.0.1:8000/v1``.
+    prompt : sequence of int
+        Token ids.
+    num_tokens : int
+        N, tokens a sequence; a short sequence is judged as well as a long one, and sooner.
+    sampling : mapping, optional
+        ``temperature``, ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``presence_penalty``,
+        ``frequency_penalty``, ``logit_bias`` (token to number), ``allowed_tokens``; what is not given is not used.
+    target : path or TargetModel, optional
+        The folder of a transformers model, whose law is computed in float64, or a model whose laws the settings are
+        applied to. :func:`scd_analysis.audit_pair` does without.
+    server : {"openai", "llama.cpp"}
+        What it speaks: ``/v1/completions`` with ``token_ids``, as vLLM has it, or ``/completion`` with ``tokens``.
+    speculation : bool, optional
+        Whether speculation is said to be on: if the server counts drafts and has proposed none, a verdict is
+        inconclusive.
+    choices : int
+        Sequences a request; llama.cpp's server takes one.
+    concurrency : int
+        Requests at a time.
+    served_model : str, optional
+        The name of the model in requests; an OpenAI-style server is asked.
+    end_tokens : sequence of int, optional
+        End-of-sequence tokens, where a folder does not state them.
+    timeout : float
+        Seconds that an answer may take.
+    retries : int
+        How often a request that was not answered is made again, at most three times.
+
+    Raises
+    ------
+    InputError
+        If an argument is not what it should be; ``EngineError``, a kind of it, if httpx is not installed (the extra
+        ``engines``), and when drawing, if the server goes away or answers with something else.
+    """
+    load_httpx()
+    check_known(server, CONVENTIONS, "server")
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise InputError(f"url = {shown(url)}: expected http://... or https://...")
+    ids = as_array(prompt, "prompt", np.int64)
+    if ids.ndim != 1 or not len(ids) or (ids < 0).any():
+        raise InputError(f"prompt = {shown(prompt)}: expected token ids, one at least")
+    for name, value in (("num_tokens", num_tokens), ("choices", choices), ("concurrency", concurrency)):
+        check_at_least(check_integer(value, name), 1, name)
+    check_between(timeout, 1e-3, 1e6, "timeout")
+    check_between(check_integer(retries, "retries"), 0, len(PAUSES), "retries")
+    if server == "llama.cpp" and choices != 1:
+        raise InputError(f"choices = {choices}: llama.cpp's server makes one sequence a request")
+    stated, convention = Sampling.of(sampling), CONVENTIONS[server]
+    convention.request(stated)
+
+    law = EngineTarget(target, ids, num_tokens, stated, convention, end_tokens) if target is not None else None
+    return Endpoint(
+        url,
+        ids,
+        num_tokens,
+        stated,
+        convention,
+        law,
+        speculation=speculation,
+        choices=choices,
+        concurrency=concurrency,
+        served_model=served_model,
+        timeout=timeout,
+        retries=retries,
+    )
