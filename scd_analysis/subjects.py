@@ -5,6 +5,7 @@ which the audit reports as an error. Here are the others::
 
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
+    tree_kernel(function, ...) the same for trees of drafts and for several drafts a position
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     trace(source)              the sequences of a trace, each once, with all that was recorded
     recorded(tokens)           stored sequences, each once
@@ -25,6 +26,7 @@ from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
 from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
+from scd_analysis.audit.adapters.tree_kernel import TreeKernel, tree_kernel
 from scd_analysis.audit.draws import Subject
 from scd_analysis.audit.target import model_input
 from scd_analysis.common.load import load
@@ -37,6 +39,7 @@ __all__ = [  # noqa: F822 -- generate is loaded on first use
     "Recorded",
     "Subject",
     "Traced",
+    "TreeKernel",
     "ancestral",
     "generate",
     "kernel",
@@ -46,6 +49,7 @@ __all__ = [  # noqa: F822 -- generate is loaded on first use
     "resolve",
     "sampler",
     "trace",
+    "tree_kernel",
 ]
 
 

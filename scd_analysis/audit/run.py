@@ -19,7 +19,7 @@ from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign import attribute, foreign
 from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
-from scd_analysis.validate import check_at_least, check_between, check_integer
+from scd_analysis.validate import check_at_least, check_between, check_integer, check_known
 
 DEFAULT_TOKENS = 500_000
 """Tokens that an audit without ``max_sequences`` looks at before it gives up refuting."""
@@ -178,6 +178,12 @@ def _open(
         rules = stated(rule) or stated(None)
         panel = Panel(rules, for_watch, log_threshold, vocab_size=subject.vocab_size, tolerance=1e-4)
         return KernelJudge(subject, for_subject, panel, log_threshold, limit, timeout)
+    if attribute(subject, "verify_tree", "subject") is not None:
+        from scd_analysis.audit.trees import TreeJudge
+
+        check_known(ANY if rule is None else rule, (ANY,), "rule of a kernel for trees")
+        limit = DEFAULT_SEQUENCES if max_sequences is None else max_sequences
+        return TreeJudge(subject, for_subject, for_watch, log_threshold, limit, timeout)
     stated(rule)
     model = attribute(subject, "target_model", "subject") if model is None else model
     target = model if model is None or isinstance(model, Target) else Target(model, timeout)

@@ -84,7 +84,9 @@ def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
         raise UnknownNameError(f"subject={name!r} is not known; {known}")
     subject = Path(name) if is_path else load(name, "subject")
     with foreign(f"subject={name!r} raised"):
-        if model is None and (is_path or any(hasattr(subject, own) for own in ("verify_window", "target_model"))):
+        if model is None and (
+            is_path or any(hasattr(subject, own) for own in ("verify_window", "verify_tree", "target_model"))
+        ):
             return subject, None
     return subject, resolve_model("digits" if model is None else model)
 

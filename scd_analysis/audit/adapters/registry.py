@@ -60,6 +60,7 @@ registry = Registry(
         "recorded": f"{_HERE}.stored:recorded",
         "recorded-file": f"{_HERE}.recorded_file:recorded_file",
         "trace": f"{_HERE}.stored:trace",
+        "tree-kernel": f"{_HERE}.tree_kernel:tree_kernel",
     }
 )
 """Adapters by name: ``registry.load("kernel")``, ``registry.origin("kernel")``, ``list(registry)``."""
