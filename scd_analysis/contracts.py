@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _ABSENT = object()
 
+KINDS = ("verify_window", "verify_tree", "target_model")
+"""Of which a subject that is judged without a model has one."""
+
 LARGEST = {"vocab_size": 2**31 - 1, "num_tokens": MOST_TOKENS}
 
 
@@ -109,7 +112,8 @@ class Kernel(Protocol):
     def verify_window(self, tokens: Any, draft_probs: Any, target_probs: Any, seed: int) -> tuple[Any, Any]:
         """Verify drafts Long[B, L] with laws Float[B, L, V] against Float[B, L + 1, V].
 
-        Returns the tokens committed, Long[B, L + 1], then -1; and how many of them are accepted drafts, Long[B].
+        Returns the tokens committed, Long[B, L + 1], then -1; and how many of them are accepted drafts, Long[B]. A
+        kernel that states ``shortest`` is handed the number of drafts of each window too, Long[B].
         """
 
 
@@ -120,8 +124,39 @@ class KernelWithMore(Kernel, Protocol):
     def point_mass(self) -> bool:
         """Whether every draft is declared as the point mass on itself; False where it does not say."""
 
+    @property
+    def shortest(self) -> int | None:
+        """The fewest drafts of a window, where their number differs; None where each has L."""
+
+    @property
+    def draft_ids(self) -> Any:
+        """The tokens that are drafted, Long[D]; None where all are."""
+
+    @property
+    def makes_laws(self) -> bool:
+        """Whether it makes the target's laws from logits in a way of its own, of which nothing is said."""
+
     def processed(self, target_probs: Any) -> Any:
         """Return the target laws that it verifies against, given those it is handed; the same where it does not say."""
+
+
+class TreeKernel(Protocol):
+    """A verification function for trees of drafts; it is handed windows."""
+
+    @property
+    def vocab_size(self) -> int:
+        """V of the windows."""
+
+    @property
+    def tree(self) -> Any:
+        """The shape of its trees, a :class:`scd_analysis.audit.tree.Tree`."""
+
+    @property
+    def drafts(self) -> str:
+        """How the drafts of a node's children are drawn."""
+
+    def verify_tree(self, windows: Any, seed: int) -> Any:
+        """Verify trees, and return the tokens committed, Long[B, height + 1], then -1."""
 
 
 class Drawn(Protocol):
@@ -161,8 +196,8 @@ class SubjectSeen:
 
     Attributes
     ----------
-    is_kernel : bool
-        Whether it is a verification function by itself.
+    is_kernel, is_tree : bool
+        Whether it is a verification function by itself, of windows or of trees.
     target_model : TargetModel or None
     num_available : int or None
     vocab_size, num_tokens : int or None
@@ -172,6 +207,7 @@ class SubjectSeen:
     """
 
     is_kernel: bool
+    is_tree: bool
     target_model: Any
     num_available: int | None
     vocab_size: int | None
@@ -186,7 +222,9 @@ class KernelSeen:
     Attributes
     ----------
     vocab_size, window : int
-    point_mass : bool
+    point_mass, makes_laws : bool
+    shortest : int or None
+    draft_ids : Long[D] or None
     verify_window, processed : callable
         See :class:`Kernel` and :class:`KernelWithMore`.
     """
@@ -194,6 +232,9 @@ class KernelSeen:
     vocab_size: int
     window: int
     point_mass: bool
+    makes_laws: bool
+    shortest: int | None
+    draft_ids: Any
     verify_window: Callable[..., tuple[Any, Any]]
     processed: Callable[[Any], Any]
 
@@ -256,12 +297,14 @@ def as_subject(subject: Any, called: str = "subject") -> SubjectSeen:
     InputError
         If it raises when it is looked at, or states a number that is none.
     """
-    if attribute(subject, "verify_window", called) is not None:
-        return SubjectSeen(True, None, None, None, None, _nothing)
+    kinds = [attribute(subject, name, called) is not None for name in ("verify_window", "verify_tree")]
+    if any(kinds):
+        return SubjectSeen(kinds[0], not kinds[0], None, None, None, None, _nothing)
     available = attribute(subject, "num_available", called)
     vocab_size, num_tokens = (attribute(subject, name, called) for name in ("vocab_size", "num_tokens"))
     lacking = attribute(subject, "lacking", called)
     return SubjectSeen(
+        False,
         False,
         attribute(subject, "target_model", called),
         None if available is None else check_integer(available, f"{called}.num_available"),
@@ -283,9 +326,7 @@ def brings_its_law(subject: Any) -> bool:
     InputError
         If it raises when it is looked at.
     """
-    return any(
-        attribute(subject, name, "subject", _ABSENT) is not _ABSENT for name in ("verify_window", "target_model")
-    )
+    return any(attribute(subject, name, "subject", _ABSENT) is not _ABSENT for name in KINDS)
 
 
 def as_kernel(kernel: Any) -> KernelSeen:
@@ -305,6 +346,9 @@ def as_kernel(kernel: Any) -> KernelSeen:
         sizes[0],
         sizes[1],
         bool(attribute(kernel, "point_mass", "subject")),
+        bool(attribute(kernel, "makes_laws", "subject")),
+        attribute(kernel, "shortest", "subject"),
+        attribute(kernel, "draft_ids", "subject"),
         attribute(kernel, "verify_window", "subject"),
         _as_it_is if processed is None else processed,
     )

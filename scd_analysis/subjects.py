@@ -5,6 +5,7 @@ which the audit reports as an error. Here are the others::
 
     sampler(function)          a sampling function that is called in another way, or uses global generators
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
+    tree_kernel(function, ...) the same for trees of drafts and for several drafts a position
     endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
@@ -27,6 +28,7 @@ from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
 from scd_analysis.audit.adapters.stored import Recorded, Traced, recorded, trace
+from scd_analysis.audit.adapters.tree_kernel import TreeKernel, tree_kernel
 from scd_analysis.common.load import load
 from scd_analysis.contracts import Subject
 from scd_analysis.errors import UnknownNameError
@@ -37,6 +39,7 @@ __all__ = [  # noqa: F822 -- some are loaded on first use
     "Recorded",
     "Subject",
     "Traced",
+    "TreeKernel",
     "ancestral",
     "endpoint",
     "generate",
@@ -48,6 +51,7 @@ __all__ = [  # noqa: F822 -- some are loaded on first use
     "sampler",
     "sjd_sampler",
     "trace",
+    "tree_kernel",
 ]
 
 

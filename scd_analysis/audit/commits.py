@@ -477,7 +477,7 @@ def _other(passes: Passes, index: _Index, laws: Floats | None) -> Drawn:
     return Drawn(np.where(drafted, index.take(passes.after, -1), -1), laws)
 
 
-def cut(record: Any, rows: slice) -> Any:
+def cut(record: Any, rows: slice | npt.NDArray[np.int64]) -> Any:
     """Cut every array of a frozen record, and of those inside it, along its first axis."""
     if record is None or isinstance(record, np.ndarray):
         return None if record is None else record[rows]

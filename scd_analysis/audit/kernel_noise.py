@@ -31,7 +31,7 @@ def pairings(pairs: int) -> tuple[tuple[Longs, Longs], ...]:
     return (2 * number, 2 * number + 1), (number, number + pairs), (number, 2 * pairs - 1 - number)
 
 
-def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) -> Floats:
+def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool, lengths: Longs) -> Floats:
     """Return the law of what a window commits, by the number of accepted drafts and the token after them.
 
     Parameters
@@ -41,6 +41,8 @@ def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) 
         The drafts.
     has_bonus : bool
         Whether a window accepted whole commits one token more; else its mass lies at token 0.
+    lengths : Long[B]
+        How many drafts each window has.
 
     Returns
     -------
@@ -49,10 +51,15 @@ def outcome_laws(draft: Floats, target: Floats, tokens: Longs, has_bonus: bool) 
     """
     own = tokens[..., None]
     accepted = np.take_along_axis(acceptance(target[:, :-1], draft), own, axis=-1)[..., 0]
+    place = np.arange(target.shape[1])
+    accepted = np.where(place[:-1] < lengths[:, None], accepted, 0)
     reached = np.concatenate([np.ones_like(accepted[:, :1]), accepted.cumprod(axis=1)], axis=1)
     rejected = (reached[:, :-1] * (1 - accepted))[..., None] * residual(target[:, :-1], draft)
-    whole = target[:, -1] if has_bonus else np.eye(target.shape[-1])[0]
-    return np.concatenate([rejected, (reached[:, -1:] * whole)[:, None]], axis=1)
+    laws = np.concatenate([rejected, np.zeros_like(target[:, :1])], axis=1)
+    rows = np.arange(len(laws))
+    whole = target[rows, lengths] if has_bonus else np.eye(target.shape[-1])[0]
+    laws[rows, lengths] = reached[rows, lengths, None] * whole
+    return laws
 
 
 def log_odds_of_sharing(laws: Floats, alike: Bools, as_many: Bools, num_accepted: Longs) -> float:

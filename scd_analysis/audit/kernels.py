@@ -15,7 +15,7 @@ import numpy as np
 
 from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.checks import Violation
-from scd_analysis.audit.commits import Behind, Commits, Passes, run_ratio
+from scd_analysis.audit.commits import Behind, Commits, Passes, cut, run_ratio
 from scd_analysis.audit.conditions.independence import WINDOWS_SHARE
 from scd_analysis.audit.guard import guarded
 from scd_analysis.audit.judges import chunk_lengths
@@ -30,6 +30,7 @@ from scd_analysis.audit.kernel_noise import (
     outcome_laws,
     pairings,
 )
+from scd_analysis.audit.kernel_settings import RowSettings, recognised
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.rules import ANY
 from scd_analysis.audit.rules.any import AnyRule, AnyRuleWithin
@@ -54,7 +55,13 @@ CONCENTRATIONS = (0.1, 0.5, 1.0, 5.0)
 
 
 def make_windows(
-    rng: np.random.Generator, num_windows: int, window: int, vocab_size: int, *, point_mass: bool = False
+    rng: np.random.Generator,
+    num_windows: int,
+    window: int,
+    vocab_size: int,
+    *,
+    point_mass: bool = False,
+    draft_ids: Longs | None = None,
 ) -> tuple[Longs, Floats, Floats]:
     """Draw laws of many kinds, and drafts from them.
 
@@ -65,6 +72,8 @@ def make_windows(
         B, L and V.
     point_mass : bool
         Whether every draft is declared as the point mass on itself, whatever it was drawn from.
+    draft_ids : Long[D], optional
+        The tokens that can be drafts; by default all.
 
     Returns
     -------
@@ -72,16 +81,13 @@ def make_windows(
         Drafts, their laws, and target laws with the row for a bonus; float32 values. Laws are peaked, flat, with zeros,
         equal, nearly equal, or a point mass on the draft.
     """
-    shape = (num_windows, window + 1, vocab_size)
-    shapes = rng.choice(CONCENTRATIONS, size=(num_windows, window + 1, 1))
-    target, other = (rng.gamma(shapes, size=shape) + 1e-12 for _ in range(2))
-    zeros = (rng.random((num_windows, window + 1, 1)) < 0.25) & (rng.random(shape) < 0.3)
-    target = np.where(zeros & (target < target.max(axis=-1, keepdims=True)), 0, target)
-    target = _law(target)
+    target, other = made_up_pair(rng, (num_windows, window + 1), vocab_size)
     kind = rng.integers(8, size=(num_windows, window, 1))
-    near = _law(target[:, :-1] ** 1.2)
+    near = as_law(target[:, :-1] ** 1.2)
     likely = (kind == 0) | (point_mass & (kind > 4))  # else windows of point masses are hardly ever accepted whole
-    draft = np.where(likely, target[:, :-1], np.where(kind == 1, near, _law(other[:, :-1])))
+    draft = np.where(likely, target[:, :-1], np.where(kind == 1, near, as_law(other[:, :-1])))
+    if draft_ids is not None:
+        draft = as_law(np.where(np.isin(np.arange(vocab_size), draft_ids), draft + 1e-6, 0))
     tokens = (draft.cumsum(axis=-1) <= rng.random((num_windows, window, 1))).sum(axis=-1)
     tokens = np.minimum(tokens, vocab_size - 1)
     held = np.take_along_axis(draft, tokens[..., None], axis=-1)[..., 0] > 0
@@ -90,25 +96,53 @@ def make_windows(
     return tokens, np.where(point_mass | (kind == 2), point, draft).astype(np.float64), target
 
 
-def _law(weights: Floats) -> Floats:
+def made_up_pair(rng: np.random.Generator, lead: tuple[int, ...], vocab_size: int) -> tuple[Floats, Floats]:
+    """Draw target laws, peaked to flat and some with zeros, and weights of other laws, Float[..., V] each."""
+    shape = (*lead, vocab_size)
+    shapes = rng.choice(CONCENTRATIONS, size=(*lead, 1))
+    target, other = (rng.gamma(shapes, size=shape) + 1e-12 for _ in range(2))
+    zeros = (rng.random((*lead, 1)) < 0.25) & (rng.random(shape) < 0.3)
+    target = np.where(zeros & (target < target.max(axis=-1, keepdims=True)), 0, target)
+    return as_law(target), other
+
+
+def as_law(weights: Floats) -> Floats:
+    """Normalise weights; the values are those of float32."""
     law = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
     return np.asarray(law, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Windows that a kernel is tried on.
+
+    Attributes
+    ----------
+    tokens : Long[B, L]
+        Drafts, those behind the end of a window too.
+    draft, target : Float[B, L, V], Float[B, L + 1, V]
+    lengths : Long[B]
+        How many drafts each window has.
+    """
+
+    tokens: Longs
+    draft: Floats
+    target: Floats
+    lengths: Longs
 
 
 class _Copies:
     """A call that holds every window twice, in places ``first`` and ``second``."""
 
-    def __init__(self, windows: tuple[Longs, Floats, Floats], first: Longs, second: Longs) -> None:
+    def __init__(self, windows: MadeUp, first: Longs, second: Longs) -> None:
         self.first, self.second = first, second
         self.order = np.empty(2 * len(first), dtype=np.int64)
         self.order[first] = self.order[second] = np.arange(len(first))
-        tokens, draft, target = windows
-        self.call = tokens[self.order], draft[self.order], target[self.order]
+        self.call = cut(windows, self.order)
 
     def laws(self, target: Floats, has_bonus: bool) -> Floats:
         """What each window commits under some target laws, as :func:`outcome_laws`."""
-        tokens, draft, _ = self.call
-        return outcome_laws(draft, target, tokens, has_bonus)
+        return outcome_laws(self.call.draft, target, self.call.tokens, has_bonus, self.call.lengths)
 
 
 @dataclass(frozen=True)
@@ -169,6 +203,7 @@ class KernelJudge(ConditionsJudge[Verified]):
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
         self._ignores_seed: str | None = None
         self._shares_noise = False
+        self._settings: RowSettings | None = None
         self._any: AnyRule | AnyRuleWithin
         self._any = AnyRuleWithin(kernel.vocab_size, epsilon) if epsilon else AnyRule(kernel.vocab_size)
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.window + 1
@@ -178,7 +213,8 @@ class KernelJudge(ConditionsJudge[Verified]):
     @property
     def taken(self) -> tuple[str, str]:
         """Sequential."""
-        return "sequential", _TAKEN + (_POINT_MASS if self._kernel.point_mass else "")
+        settings = "" if self._settings is None else f"; {self._settings.message}"
+        return "sequential", _TAKEN + (_POINT_MASS if self._kernel.point_mass else "") + settings
 
     @property
     def most_at_once(self) -> int:
@@ -188,31 +224,49 @@ class KernelJudge(ConditionsJudge[Verified]):
     def draw(self, size: int) -> Verified:
         """Make windows, have them verified, and lay out what came back."""
         for_windows, for_kernel = self._seeds.spawn(1)[0].spawn(2)
-        tokens, draft, target = self._windows(for_windows, size)
-        emitted = self._verify(tokens, draft, target, _seed(for_kernel))
-        target = self._processed(target)
-        commits = lay_out(tokens, draft, target, *emitted)
+        if not self._looked_at and self._kernel.makes_laws:
+            self._settings = recognised(self._probed, self.vocab_size)
+        made = self._windows(for_windows, size)
+        emitted = self._verify(made, _seed(for_kernel))
+        made = replace(made, target=self._processed(made.target))
+        commits = lay_out(made.tokens, made.draft, made.target, *emitted, made.lengths)
         if self._ignores_seed is not None:
             raise InputError(self._ignores_seed)  # what is wrong besides was refuted by the windows before
         pairs = min(PAIRS, max(FEWEST_PAIRS, self.limit // 8), self.most_at_once // 2)
         if not self._looked_at and self.limit >= 2 * pairs:
             self._compare_windows(pairs)
-        return Verified(commits, _whole_windows(commits, tokens, draft, target), draft)
+        return Verified(commits, _whole_windows(commits, made), made.draft)
 
-    def _windows(self, seeds: np.random.SeedSequence, size: int) -> tuple[Longs, Floats, Floats]:
+    def _windows(self, seeds: np.random.SeedSequence, size: int) -> MadeUp:
         kernel, rng = self._kernel, np.random.default_rng(seeds)
-        return make_windows(rng, size, kernel.window, self.vocab_size, point_mass=kernel.point_mass)
+        made = make_windows(
+            rng, size, kernel.window, self.vocab_size, point_mass=kernel.point_mass, draft_ids=kernel.draft_ids
+        )
+        lengths = np.full(size, kernel.window)
+        if kernel.shortest is not None:
+            lengths = rng.integers(kernel.shortest, kernel.window + 1, size=size)
+        return MadeUp(*made, lengths)
+
+    def _probed(self, size: int) -> tuple[Floats, Longs]:
+        """Have windows verified that nothing else looks at; in a stream of seeds apart."""
+        key = (*self._seeds.spawn_key, 2**31 + 1, size)
+        for_windows, for_kernel = np.random.SeedSequence(self._seeds.entropy, spawn_key=key).spawn(2)
+        made = self._windows(for_windows, min(size, self.most_at_once))
+        return made.target, self._verify(made, _seed(for_kernel))[0]
 
     def _processed(self, target: Floats) -> Floats:
         """The target laws that the kernel says it verifies against, given those it was handed."""
+        if self._settings is not None:
+            return self._settings(target)
         found: Floats = guarded("kernel's processor", lambda: self._kernel.processed(target), self._timeout)
         return found
 
-    def _verify(self, tokens: Longs, draft: Floats, target: Floats, seed: int) -> tuple[Longs, Longs]:
-        found: tuple[Longs, Longs] = guarded(
-            f"kernel (seed {seed})", lambda: self._kernel.verify_window(tokens, draft, target, seed), self._timeout
-        )
-        return found
+    def _verify(self, made: MadeUp, seed: int) -> tuple[Longs, Longs]:
+        def call() -> tuple[Longs, Longs]:
+            own = () if self._kernel.shortest is None else (made.lengths,)
+            return self._kernel.verify_window(made.tokens, made.draft, made.target, seed, *own)
+
+        return guarded(f"kernel (seed {seed})", call, self._timeout)
 
     def _compare_windows(self, pairs: int) -> None:
         """Look whether windows of a call share noise, or calls do; in a stream of seeds apart."""
@@ -237,9 +291,10 @@ class KernelJudge(ConditionsJudge[Verified]):
     def _alike(self, copies: _Copies, seeds: list[int]) -> int:
         """How many windows come out like their copies; 0 where chance may have done it."""
         first, second = copies.first, copies.second
-        emitted, accepted = self._verify(*copies.call, seeds[0])
-        again, accepted_again = self._verify(*copies.call, seeds[1])
-        laws = copies.laws(self._processed(copies.call[2]), has_bonus=bool((emitted[:, -1] >= 0).any()))
+        emitted, accepted = self._verify(copies.call, seeds[0])
+        again, accepted_again = self._verify(copies.call, seeds[1])
+        beyond = (emitted >= 0).sum(axis=1) > copies.call.lengths
+        laws = copies.laws(self._processed(copies.call.target), has_bonus=bool(beyond.any()))
         if (emitted == again).all() and log_probability(laws, emitted, accepted) < -SURE:
             same = f"kernel: {len(emitted)} windows come out the same under two seeds"
             self._ignores_seed = f"{same}: it does not draw from its generator, its seed or a global generator"
@@ -249,7 +304,7 @@ class KernelJudge(ConditionsJudge[Verified]):
             return 0
         for i, seed in enumerate(seeds[2:], 1):  # several, since what a whole call shares may be alike in two
             mine = copies.order % CALLS == i
-            found = self._verify(*copies.call, seed)
+            found = self._verify(copies.call, seed)
             again[mine], accepted_again[mine] = found[0][mine], found[1][mine]
         alike_apart = (emitted[first] == again[second]).all(axis=1)
         as_many_apart = accepted[first] == accepted_again[second]
@@ -297,9 +352,13 @@ class KernelJudge(ConditionsJudge[Verified]):
 
     def findings(self) -> tuple[Finding, ...]:
         """What the conditions say; of another exact rule, that it is none of those that are known."""
+        known = () if self._settings is None else (
+            Finding("settings", self._settings.message, self._settings.log_e_value, True),
+        )  # fmt: skip
         if self.is_another_rule:
-            return (Finding("rule", ANOTHER_RULE, min(self.panel.log_e_values.values()), True),)
-        return super().findings() or (Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted),)
+            return (*known, Finding("rule", ANOTHER_RULE, min(self.panel.log_e_values.values()), True))
+        said = Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted)
+        return (*known, *(super().findings() or (said,)))
 
     def diagnosis(self) -> Diagnosis | None:
         """Name a condition, or say what committed tokens lean to where modified rejection sampling would stand."""
@@ -327,11 +386,12 @@ class KernelJudge(ConditionsJudge[Verified]):
         return {f"any/{arm}": float(own) for arm, own in zip(portfolio.arms, portfolio.log_weights, strict=True)}
 
 
-def _whole_windows(commits: Commits, tokens: Longs, draft: Floats, target: Floats) -> Windows:
-    own = tokens[..., None]
+def _whole_windows(commits: Commits, made: MadeUp) -> Windows:
+    own = made.tokens[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.take_along_axis(target[:, :-1], own, axis=-1) / np.take_along_axis(draft, own, axis=-1)
-    return windows_of(commits.passes, ratio[:, None, :, 0], [(0, draft[:, None], target[:, None, :-1])])
+        ratio = np.take_along_axis(made.target[:, :-1], own, axis=-1) / np.take_along_axis(made.draft, own, axis=-1)
+    laws = [(0, made.draft[:, None], made.target[:, None, :-1])]
+    return windows_of(commits.passes, ratio[:, None, :, 0], laws)
 
 
 def _seed(sequence: np.random.SeedSequence) -> int:
@@ -348,7 +408,9 @@ def _counted(emitted: Longs, vocab_size: int) -> Longs:
     return count
 
 
-def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_accepted: Longs) -> Commits:
+def lay_out(
+    tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_accepted: Longs, lengths: Longs
+) -> Commits:
     """Arrange the output of a kernel as commits: L + 1 positions, one pass.
 
     Parameters
@@ -360,6 +422,8 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         Tokens that the kernel commits, then -1.
     num_accepted : Long[B]
         How many of them are accepted drafts.
+    lengths : Long[B]
+        How many drafts each window has.
 
     Raises
     ------
@@ -367,25 +431,26 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         If a window commits nothing, or a token is outside the vocabulary.
     """
     window, vocab_size = tokens.shape[1], target.shape[-1]
-    place = np.arange(window + 1)
+    place, ends = np.arange(window + 1), lengths[:, None]
     reached = place < _counted(emitted, vocab_size)[:, None]
-    drafted = reached & (place < window)
+    drafted = reached & (place < ends)
     accepted = drafted & (place < num_accepted[:, None])
-    padded = np.pad(tokens, ((0, 0), (0, 1)), constant_values=-1)
+    whole = np.pad(tokens, ((0, 0), (0, 1)), constant_values=-1)
+    padded = np.where(place < ends, whole, -1)
     laws = np.concatenate([draft, np.full((len(draft), 1, vocab_size), np.nan)], axis=1)
-    own = np.maximum(padded, 0)[..., None]
+    own = np.maximum(whole, 0)[..., None]
     draft_prob = np.where(drafted, np.take_along_axis(laws, own, axis=-1)[..., 0], np.nan)
     target_prob = np.where(drafted, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
     ratio = np.take_along_axis(target, own, axis=-1)[..., 0] / np.take_along_axis(laws, own, axis=-1)[..., 0]
-    ratio[:, window] = np.nan
-    likely = np.where(place < window, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
+    ratio = np.where(place < ends, ratio, np.nan)
+    likely = np.where(place < ends, np.take_along_axis(target, own, axis=-1)[..., 0], np.nan)
     none = np.full(drafted.shape, np.nan)
     zeros = np.zeros(drafted.shape, dtype=np.int64)
     return Commits(
         final=np.where(reached, emitted, 0),
         drafted=drafted,
         accepted=accepted,
-        bonus=reached & (place == window),
+        bonus=reached & (place == ends),
         iteration=np.where(drafted, 0, -1),
         slot=np.where(drafted, place, -1),
         age=np.where(drafted, 1, -1),
@@ -401,11 +466,11 @@ def lay_out(tokens: Longs, draft: Floats, target: Floats, emitted: Longs, num_ac
         passes=Passes(
             base=zeros[:, :1],
             slot_position=np.broadcast_to(place[None, None, :window], (len(tokens), 1, window)),
-            used=np.ones((len(tokens), 1, window), dtype=bool),
+            used=(place < ends)[:, None, :window],
             reached=drafted[:, None, :window],
             committed=drafted[:, None, :window],
             accepted=accepted[:, None, :window],
-            draft=tokens[:, None],
+            draft=padded[:, None, :window],
             after=emitted[:, None, :window],
             uniform=none[:, None, :window],
         ),

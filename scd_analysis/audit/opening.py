@@ -19,7 +19,7 @@ from scd_analysis.audit.samples import SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.contracts import SubjectSeen, as_kernel, as_subject, is_trace
 from scd_analysis.errors import InputError
-from scd_analysis.validate import check_at_least, check_between, check_integer
+from scd_analysis.validate import check_at_least, check_between, check_integer, check_known
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,6 +117,8 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     subject = as_subject(given)
     if subject.is_kernel:
         return _of_kernel(given, asked)
+    if subject.is_tree:
+        return _of_tree_kernel(given, asked)
     stated(asked.rule)
     model = subject.target_model if model is None else model
     laws = laws_of_greedy(model, asked.margin)
@@ -160,14 +162,30 @@ def opened(subject: Any) -> Any:
     return trace(subject) if is_trace(subject) else subject
 
 
-def _of_kernel(given: Any, asked: Asked) -> Judge[Any]:
-    from scd_analysis.audit.kernels import KernelJudge
-    from scd_analysis.audit.panel import Panel
-
+def _check_of_kernel(asked: Asked) -> None:
     if asked.draft_model is not None:
         raise InputError("draft_model: a kernel is judged on laws made up by the audit, and has no draft model")
     if asked.margin is not None:
         raise InputError(f"margin = {asked.margin:g}: a kernel is judged by the law of what it commits, not as greedy")
+
+
+def _of_tree_kernel(given: Any, asked: Asked) -> Judge[Any]:
+    from scd_analysis.audit.trees import TreeJudge
+
+    _check_of_kernel(asked)
+    if asked.epsilon:
+        raise InputError(f"epsilon = {asked.epsilon:g}: kernels for trees are judged by the law itself")
+    check_known(ANY if asked.rule is None else asked.rule, (ANY,), "rule of a kernel for trees")
+    limit = DEFAULT_SEQUENCES if asked.max_sequences is None else asked.max_sequences
+    for_subject, _, _, for_watch = asked.streams()
+    return TreeJudge(given, for_subject, for_watch, asked.log_threshold, limit, asked.timeout)
+
+
+def _of_kernel(given: Any, asked: Asked) -> Judge[Any]:
+    from scd_analysis.audit.kernels import KernelJudge
+    from scd_analysis.audit.panel import Panel
+
+    _check_of_kernel(asked)
     limit = DEFAULT_SEQUENCES if asked.max_sequences is None else asked.max_sequences
     for_subject, _, _, for_watch = asked.streams()
     rules, kernel = stated(asked.rule) or stated(None), as_kernel(given)

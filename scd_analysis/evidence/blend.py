@@ -73,7 +73,7 @@ class Blend:
             companion = np.where(token >= 0, token == batch.tokens, batch.token_probs)
         else:
             return np.zeros((len(batch), len(self._shares)))
-        ratio = companion / batch.token_probs
+        ratio = np.maximum(companion, 0) / batch.token_probs  # rounding makes a law negative where it is zero
         if one.only is not None:
             ratio = np.where(batch.context[one.only], ratio, 1)
         return np.asarray(np.log1p(self._shares * (ratio[..., None] - 1)).sum(axis=1))

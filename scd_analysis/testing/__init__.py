@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scd_analysis.exact import assert_exact
     from scd_analysis.testing.batches import assert_batch_invariant
+    from scd_analysis.testing.exact_kernel import assert_exact_kernel
     from scd_analysis.testing.examples import DraftBatch, TableModel, Window
     from scd_analysis.testing.lossless import assert_lossless
     from scd_analysis.testing.rates import register_rate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOME = {
     "assert_exact": "scd_analysis.exact",
     "assert_batch_invariant": "scd_analysis.testing.batches",
+    "assert_exact_kernel": "scd_analysis.testing.exact_kernel",
     "assert_lossless": "scd_analysis.testing.lossless",
     "register_rate": "scd_analysis.testing.rates",
     "DraftBatch": "scd_analysis.testing.examples",
@@ -54,6 +56,7 @@ __all__ = [
     "Window",
     "assert_batch_invariant",
     "assert_exact",
+    "assert_exact_kernel",
     "assert_lossless",
     "draft_batches",
     "law_pairs",

@@ -17,6 +17,8 @@ import pytest
 from reference import decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
+from scd_analysis.audit.tree import TreeWindows
+from scd_analysis.audit.trees import make_tables
 from scd_analysis.contracts import as_subject, is_trace
 from scd_analysis.errors import UnknownNameError
 from scd_analysis.subjects import registry
@@ -25,6 +27,7 @@ from tests.audit.engine_server import Engine, served
 from tests.audit.test_kernels import verify
 from tests.audit.test_traces import MODEL as TABULAR
 from tests.decoders.sjd_samplers import AsFirstReleased, MaximalCoupling
+from tests.decoders.tree_rules import RIGHT, TREE, WRONG
 from tests.evidence.decoders import Tables, random_tables
 from tests.statistics import ledger
 
@@ -83,6 +86,8 @@ atexit.register(SERVERS.close)
 REQUEST = {"prompt": [1, 2], "num_tokens": 4, "choices": 16, "sampling": {"top_k": 2}}
 CALL = {"input_ids": PROMPT, "do_sample": True, "max_new_tokens": 5}
 
+SLIP = "no-q: row of the parent"
+
 EXAMPLES = {
     "ancestral": Example(
         lambda folder: ancestral, lambda folder: lambda model, n, seed: ancestral(SHARP, n, seed), TABLES
@@ -122,6 +127,10 @@ EXAMPLES = {
     "sjd-sampler": Example(
         lambda folder: load("sjd-sampler")(MaximalCoupling, batch_size=None),
         lambda folder: load("sjd-sampler")(AsFirstReleased, batch_size=None),
+    ),
+    "tree-kernel": Example(
+        lambda folder: load("tree-kernel")(RIGHT["no q"][0], TREE, "no-q", output="list", numpy=True),
+        lambda folder: load("tree-kernel")(WRONG[SLIP][0], TREE, "no-q", output="list", numpy=True),
         None,
     ),
     "trace": Example(
@@ -168,10 +177,15 @@ def test_an_adapter_is_small(example: Example, tmp_path: Path) -> None:
     own = [name for name in vars(type(subject)) if callable(getattr(subject, name)) and not name.startswith("_")]
     called = ["__call__"] if "__call__" in vars(type(subject)) else []
     assert len(own + called) <= 3
-    assert callable(subject) or set(own) == {"processed", "verify_window"}
+    assert callable(subject) or {"verify_window", "verify_tree"} & set(own)
 
 
 def drawn(subject: Any, model: Any, num_sequences: int, seed: int) -> np.ndarray:
+    if as_subject(subject).is_tree:
+        rng, size = np.random.default_rng(0), subject.vocab_size
+        tables = make_tables(rng, num_sequences, subject.tree, size, subject.drafts)
+        first = np.tile(np.arange(len(subject.tree)) % size, (num_sequences, 1))
+        return subject.verify_tree(TreeWindows(tables, first), seed)
     if as_subject(subject).is_kernel:
         tokens, laws = np.zeros((num_sequences, 4), dtype=np.int64), np.full((num_sequences, 5, 6), 1 / 6)
         return subject.verify_window(tokens, laws[:, :4], laws, seed)[0]

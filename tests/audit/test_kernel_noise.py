@@ -105,7 +105,7 @@ def test_laws_of_outcomes_are_those_of_the_kernel():
     windows = make_windows(np.random.default_rng(3), 1, 2, 3)
     tokens, draft, target = (np.repeat(part, 40_000, axis=0) for part in windows)
     emitted, accepted = kernel(right_of_two, vocab_size=3, window=2).verify_window(tokens, draft, target, 0)
-    laws = outcome_laws(draft[:1], target[:1], tokens[:1], has_bonus=True)
+    laws = outcome_laws(draft[:1], target[:1], tokens[:1], has_bonus=True, lengths=np.array([2]))
     assert laws.sum() == pytest.approx(1)
     seen = np.zeros_like(laws[0])
     np.add.at(seen, (accepted, emitted[np.arange(len(emitted)), accepted]), 1 / len(emitted))

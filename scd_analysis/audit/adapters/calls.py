@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scd_analysis.common.foreign import attribute
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,14 @@ class Roles:
     names: Mapping[str, tuple[str, ...]]
     default: tuple[str, ...]
 
-    def signature(self, function: Callable[..., Any], arguments: Any = None) -> Signature:
+    def signature(
+        self,
+        function: Callable[..., Any],
+        arguments: Any = None,
+        *,
+        known: Mapping[str, str] = NOTHING,
+        leaves: Sequence[str] = (),
+    ) -> Signature:
         """Find out what a function takes, by what is said of it or else by the names of its parameters.
 
         Parameters
@@ -64,6 +74,10 @@ class Roles:
         function : callable
         arguments : sequence of str, or mapping of str to str, optional
             Roles in the order of the function's positional parameters, or parameter to role.
+        known : mapping of str to str
+            Parameters of an interface that is known, to their roles; the names say the rest.
+        leaves : sequence of str
+            Roles that optional parameters have and that are not passed.
 
         Raises
         ------
@@ -75,7 +89,7 @@ class Roles:
         if not callable(function):
             raise InputError(f"function = {function!r}: a {self.what} is a function")
         if arguments is None:
-            found = self._by_name(function)
+            found = self._by_name(function, known, leaves)
         elif isinstance(arguments, Mapping):
             found = Signature((), tuple(arguments.items()))
         elif isinstance(arguments, Sequence) and not isinstance(arguments, str):
@@ -88,7 +102,7 @@ class Roles:
                 raise InputError(f"arguments: two parameters take {role}")
         return found
 
-    def _by_name(self, function: Callable[..., Any]) -> Signature:
+    def _by_name(self, function: Callable[..., Any], known: Mapping[str, str], leaves: Sequence[str]) -> Signature:
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):  # written in C: it does not say
@@ -98,24 +112,31 @@ class Roles:
         positional: list[str] = []
         named: list[tuple[str, str]] = []
         for parameter in parameters:
-            role = self.role(parameter.name)
+            role = known.get(parameter.name) or self.role(parameter.name)
             optional = parameter.default is not parameter.empty or parameter.kind in (
                 parameter.VAR_POSITIONAL,
                 parameter.VAR_KEYWORD,
             )
             if role is None and not optional:
-                raise InputError(
-                    f"{self.what}: parameter {parameter.name!r} of {_named(function)}{inspect.signature(function)} "
-                    f"could be anything; say what it takes: arguments={{{parameter.name!r}: ...}} with one of "
-                    f"{', '.join(self.names)} for every parameter, or a tuple of these in order"
-                )
-            if role is None:
+                raise InputError(self._unclear(function, parameter.name))
+            if role is None or (optional and role in leaves):
                 continue
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(role)
             else:
                 named.append((parameter.name, role))
         return Signature(tuple(positional), tuple(named))
+
+    def _unclear(self, function: Callable[..., Any], parameter: str) -> str:
+        named = _named(function)
+        wrapped = named if named.isidentifier() else "function"
+        return (
+            f"{self.what}: parameter {parameter!r} of {named}{inspect.signature(function)} "
+            f"could be anything; say what it takes: arguments={{{parameter!r}: ...}} with one of "
+            f"{', '.join(self.names)} for every parameter, or a tuple of these in order; or wrap it in a function "
+            f"that takes what is on this list and settles the rest: "
+            f"def verify({', '.join(self.default)}): return {wrapped}(..., {parameter}=...)"
+        )
 
     def role(self, parameter: str) -> str | None:
         """Return the role that a parameter of this name has, None where it says none."""

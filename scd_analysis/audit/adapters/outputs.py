@@ -7,6 +7,8 @@ One window of L = 4 drafts a b c d, of which a and b are accepted and c is repla
     padded             [a b x -1 -1]
     accepted+bonus     2, x                    or a mask, and a replacement for each position
     list               [a, b, x]
+
+Where windows differ in length, L is that of the longest that can be, and each row is read by its own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.tree import Tree
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import as_array
@@ -36,12 +39,15 @@ class Window:
         Of padded output.
     bonus : bool
         Whether a window accepted whole commits one token more.
+    lengths : Long[B], optional
+        How many drafts each has; by default all L.
     """
 
     drafts: Longs
     vocab_size: int
     placeholder: int
     bonus: bool
+    lengths: Longs | None = None
 
     @property
     def size(self) -> int:
@@ -49,9 +55,19 @@ class Window:
         return self.drafts.shape[1]
 
     @property
-    def most(self) -> int:
-        """Tokens that a window commits at most."""
-        return self.size + self.bonus
+    def sizes(self) -> Longs:
+        """How many drafts each window has, Long[B]."""
+        return np.full(len(self.drafts), self.size) if self.lengths is None else self.lengths
+
+    @property
+    def most(self) -> Longs:
+        """Tokens that each window commits at most, Long[B]."""
+        return np.asarray(self.sizes + self.bonus)
+
+    @property
+    def last_draft(self) -> Longs:
+        """The last draft of each window, Long[B]."""
+        return np.take_along_axis(self.drafts, np.maximum(self.sizes - 1, 0)[:, None], axis=1)[:, 0]
 
 
 Emitted = tuple[Longs, Longs]
@@ -107,8 +123,10 @@ def _cut(tokens: Longs, counts: Longs, window: Window) -> Longs:
 def _of_counts(tokens: Longs, counts: Longs, window: Window) -> Emitted:
     accepted = counts - 1
     if not window.bonus:  # the last of L tokens is then an accepted draft or a replacement, which never equals it
-        whole = (counts == window.size) & (tokens[:, min(window.size, tokens.shape[1]) - 1] == window.drafts[:, -1])
-        accepted = np.where(whole, window.size, accepted)
+        place = np.clip(window.sizes, 1, tokens.shape[1]) - 1
+        last = np.take_along_axis(tokens, place[:, None], axis=1)[:, 0]
+        whole = (counts == window.sizes) & (last == window.last_draft)
+        accepted = np.where(whole, window.sizes, accepted)
     return _cut(tokens, counts, window), accepted
 
 
@@ -116,10 +134,10 @@ def tokens_and_counts(returned: Any, window: Window) -> Emitted:
     """Tokens Long[B, at most L + 1], and how many of each row are committed."""
     out, counts, *_ = _pair(returned, "(tokens, counts)")
     tokens, counts = _tokens(out, window, window.size + 1), _per_window(counts, window, "counts")
-    most = min(window.most, tokens.shape[1])
+    most = np.minimum(window.most, tokens.shape[1])
     for i in np.flatnonzero((counts < 1) | (counts > most))[:1]:
         hint = "; counts of accepted drafts are output='tokens+accepted'" if counts[i] == 0 else ""
-        raise InputError(f"kernel's counts[{i}] = {counts[i]}: must lie between 1 and {most}{hint}")
+        raise InputError(f"kernel's counts[{i}] = {counts[i]}: must lie between 1 and {most[i]}{hint}")
     return _of_counts(tokens, counts, window)
 
 
@@ -129,11 +147,12 @@ def _accepted(value: Any, window: Window) -> Longs:
     if flags.shape == window.drafts.shape and flags.shape[1] > 1:
         if not np.isin(flags, (0, 1)).all():
             raise InputError(f"kernel's accepted have shape {flags.shape}: a mask holds 0 and 1 only")
-        return np.asarray(flags.cumprod(axis=1).sum(axis=1))
+        return np.asarray(np.minimum(flags.cumprod(axis=1).sum(axis=1), window.sizes))
     counts = _per_window(flags, window, "accepted")
-    for i in np.flatnonzero((counts < 0) | (counts > window.size))[:1]:
-        hint = "; counts of committed tokens are output='tokens+counts'" if counts[i] == window.size + 1 else ""
-        raise InputError(f"kernel's accepted[{i}] = {counts[i]}: must lie between 0 and {window.size}{hint}")
+    for i in np.flatnonzero((counts < 0) | (counts > window.sizes))[:1]:
+        size = window.sizes[i]
+        hint = "; counts of committed tokens are output='tokens+counts'" if counts[i] == size + 1 else ""
+        raise InputError(f"kernel's accepted[{i}] = {counts[i]}: must lie between 0 and {size}{hint}")
     return counts
 
 
@@ -163,7 +182,7 @@ def padded(returned: Any, window: Window) -> Emitted:
     for i, k in np.argwhere(empty[:, :-1] & ~empty[:, 1:])[:1]:
         raise InputError(f"kernel's tokens[{i}, {k}] = {window.placeholder}: a token comes after the placeholder")
     for i in np.flatnonzero(counts > window.most)[:1]:
-        raise InputError(f"kernel's tokens[{i}]: {counts[i]} tokens of a window that commits {window.most} at most")
+        raise InputError(f"kernel's tokens[{i}]: {counts[i]} tokens of a window that commits {window.most[i]} at most")
     return _of_counts(tokens, counts, window)
 
 
@@ -175,7 +194,7 @@ def accepted_and_bonus(returned: Any, window: Window) -> Emitted:
     """
     flags, other, *more = _pair(returned, "(accepted, replacement) or (accepted, replacements, bonus)")
     accepted = _accepted(flags, window)
-    rows, whole = np.arange(len(accepted)), accepted == window.size
+    rows, whole = np.arange(len(accepted)), accepted == window.sizes
     other = _whole(other, "kernel's replacements")
     if other.ndim == 2 and other.shape[1] in (window.size, window.size + 1) and other.shape[1] > 1:
         chosen = other[rows, np.minimum(accepted, other.shape[1] - 1)]
@@ -201,14 +220,67 @@ def lists(returned: Any, window: Window) -> Emitted:
         raise InputError(f"kernel: expected a list of {len(window.drafts)} lists to be returned, got {size}")
     rows = [_whole(row, f"kernel's list {i}") for i, row in enumerate(returned)]
     for i, row in enumerate(rows):
-        if row.ndim != 1 or not 1 <= len(row) <= window.most:
-            raise InputError(f"kernel's list {i} has shape {row.shape}: 1 to {window.most} tokens are committed")
+        if row.ndim != 1 or not 1 <= len(row) <= window.most[i]:
+            raise InputError(f"kernel's list {i} has shape {row.shape}: 1 to {window.most[i]} tokens are committed")
     counts = np.array([len(row) for row in rows])
-    tokens = np.full((len(rows), window.most), NONE)
+    tokens = np.full((len(rows), window.size + window.bonus), NONE)
     for i, row in enumerate(rows):
         tokens[i, : len(row)] = row
     return _of_counts(tokens, counts, window)
 
+
+def buffers(returned: Any, window: Window) -> Emitted:
+    """Filled buffers: predicts Long[B * nodes], accept_index Long[B, at most L + 1], accept_token_num Long[B].
+
+    Row b of ``accept_index`` holds the root and the accepted nodes, as places in ``predicts``, which holds the token
+    that follows each.
+    """
+    following, path, accepted = (_whole(part, f"kernel's {name}") for part, name in zip(returned, BUFFERS, strict=True))
+    accepted = _accepted(accepted, window)
+    place = np.arange(path.shape[1])
+    reached = place < (accepted + 1)[:, None]
+    for i, k in np.argwhere(reached & ((path < 0) | (path >= len(following))))[:1]:
+        raise InputError(
+            f"kernel's accept_index[{i}, {k}] = {path[i, k]}: not a place in predicts, of {len(following)}"
+        )
+    tokens = np.where(reached, following[np.clip(path, 0, len(following) - 1)], NONE)[:, : window.size + 1]
+    return _cut(tokens, accepted + 1, window), accepted
+
+
+def accepted_nodes(returned: Any, drafts: Longs, tree: Tree, window: Window) -> Longs:
+    """Nodes of a tree Long[B, at most D] that end with -1, and the token that follows them Long[B].
+
+    Parameters
+    ----------
+    returned : tuple
+    drafts : Long[B, n]
+        Of each node.
+    tree : Tree
+    window : Window
+
+    Returns
+    -------
+    Long[B, D + 1]
+        The tokens committed, then -1.
+    """
+    path, token, *_ = _pair(returned, "(nodes, token)")
+    path, token = _tokens(path, window, window.size), _per_window(token, window, "tokens")
+    parent = np.full(len(path), -1)
+    tokens = np.full((len(path), window.size + 1), NONE)
+    counts = (path >= 0).sum(axis=1)
+    for k in range(path.shape[1]):
+        there, node = k < counts, path[:, k]
+        fits = (node >= 0) & (node < len(tree)) & (np.array(tree.parents)[np.clip(node, 0, len(tree) - 1)] == parent)
+        for i in np.flatnonzero(there & ~fits)[:1]:
+            raise InputError(f"kernel's nodes[{i}, {k}] = {node[i]}: not a child of {parent[i]} in the tree")
+        own = np.take_along_axis(drafts, np.maximum(node, 0)[:, None], axis=1)[:, 0]
+        tokens[:, k], parent = np.where(there, own, NONE), np.where(there, node, parent)
+    tokens[np.arange(len(path)), counts] = token
+    return _cut(tokens, counts + 1, window)
+
+
+BUFFERS = ("predicts", "accept_index", "accept_token_num")
+"""Roles of what is filled, and not returned."""
 
 READERS: dict[str, Callable[[Any, Window], Emitted]] = {
     "tokens+counts": tokens_and_counts,
@@ -216,4 +288,5 @@ READERS: dict[str, Callable[[Any, Window], Emitted]] = {
     "padded": padded,
     "accepted+bonus": accepted_and_bonus,
     "list": lists,
+    "buffers": buffers,
 }
