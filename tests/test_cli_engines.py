@@ -16,7 +16,7 @@ from tests.audit.engine_server import Engine, served
 from tests.evidence.decoders import random_tables
 
 TABLES = random_tables(5, 4, 0.8, np.random.default_rng(11))
-REQUEST = ["--prompt", "1,2", "--num-tokens", "4", "--sampling", "temperature=0.8,top_k=2"]
+REQUEST = ["--prompt", "1,2", "--num-tokens", "4", "--sampling", "temperature=0.8,top_k=1"]
 
 
 @pytest.mark.slow
@@ -24,11 +24,11 @@ def test_an_engine_is_compared_with_itself(capsys: pytest.CaptureFixture[str]) -
 
     engines = Engine(TABLES, fault="no-top-k", salt=1), Engine(TABLES)
     with served(engines[0]) as on, served(engines[1]) as off:
-        status, line = run(["audit", on, "--against", off, *REQUEST, "--max-sequences", "512", "--json"])
+        status, line = run(["audit", on, "--against", off, *REQUEST, "--max-sequences", "256", "--json"])
     assert (status, line) == (1, None)
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert said["outcome"] == "REFUTED"
-    assert engines[0].requests[0]["top_k"] == 2
+    assert engines[0].requests[0]["top_k"] == 1
 
 
 @pytest.mark.parametrize(
