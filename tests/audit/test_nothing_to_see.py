@@ -27,12 +27,14 @@ def test_where_no_draft_survives_it_is_said():
         assert [(one.log_e_value, one.significant) for one in found] == [(0.0, False)]
 
 
+@pytest.mark.slow
 def test_where_drafts_survive_nothing_is_said():
     sentence, found = said(sjd_sampler(SpeculativeJacobi, num_tokens=5, batch_size=None))
     assert "could not have been refuted" not in sentence
     assert not found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("declared", "warned"), [("point-mass", True), ("laws", False)])
 def test_point_masses_are_their_laws_and_fresh_drafts_are_seen(declared, warned):
     """A draft model drafts anew in every pass, by recorded ages: what it declares is seen without survivors."""
@@ -41,6 +43,7 @@ def test_point_masses_are_their_laws_and_fresh_drafts_are_seen(declared, warned)
     assert ("every draft is declared as a point mass" in sentence) == bool(found) == warned
 
 
+@pytest.mark.slow
 def test_a_rule_that_does_not_rest_on_declared_laws_is_not_warned_of():
     model = Chain()
     assert not said(as_traced(exact_match, model), model, rule="exact-match")[1]

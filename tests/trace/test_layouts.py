@@ -129,6 +129,7 @@ def test_an_exact_decoder_of_the_layout_stands(decode):
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decode", "condition"),
     [(traced(lookup, slip=True), Condition.VERIFICATION), (traced(held_back, slip=True), Condition.SELECTION)],
