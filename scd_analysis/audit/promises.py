@@ -22,14 +22,22 @@ import numpy as np
 from scd_analysis.audit.bets import Process
 from scd_analysis.audit.commits import Commits
 from scd_analysis.conditions import Condition
+from scd_analysis.evidence.batch import Longs
 from scd_analysis.validate import check_known
 
 TESTED = 0.5
 """Share of events of a kind that must have been judged."""
 
-EVENTS = ("drafted", "drawn", "drawn first", "rejected", "bonus", "windows")
+EVENTS = ("drafted", "drawn", "drawn first", "rejected", "bonus", "windows", "again", "carried", "survived")
 """Committed by a draft; that one drawn from a law that is no point mass, or is unknown; of those the first of a window;
-rejected; bonus tokens; windows with a draft."""
+rejected; bonus tokens; windows with a draft. Of the drawn ones: at a position that an earlier pass verified, too; drawn
+by such a pass, by its age; and by one before the last, so that it was verified twice since it was drawn."""
+
+POINT_MASSES = "every draft is declared as a point mass, which is its law"
+NONE_SURVIVED = (
+    "no draft survived two passes, so that a law that was declared for a draft that stays was never relied on; more "
+    "tokens, or a wider window, show it"
+)
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,30 @@ class Events:
             "rejected": commits.rejected,
             "bonus": commits.bonus,
             "windows": commits.passes.used.any(axis=-1),
+            "again": drawn & (_times_verified(commits) > 1),
+            "carried": drawn & (commits.age >= 1),
+            "survived": drawn & (commits.age >= 2),
         }
         for kind, where in kinds.items():
             self.counts[kind] += int(where.sum())
+
+    @property
+    def declared_law_unseen(self) -> str | None:
+        """Why no law that was declared for a draft could have shown to be wrong, in words; None if one could."""
+        if not self.counts["drafted"]:
+            return None
+        if not self.counts["drawn"]:
+            return POINT_MASSES
+        slides = self.counts["carried"] or not self.counts["again"]  # else every pass drafts anew
+        return NONE_SURVIVED if slides and not self.counts["survived"] else None
+
+
+def _times_verified(commits: Commits) -> Longs:
+    """By how many passes each position was verified, Long[S, N]."""
+    sequence, iteration, slot = np.nonzero(commits.passes.used)
+    out = np.zeros(commits.final.shape, dtype=np.int64)
+    np.add.at(out, (sequence, commits.passes.slot_position[sequence, iteration, slot]), 1)
+    return out
 
 
 def untested(

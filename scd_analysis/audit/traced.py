@@ -18,11 +18,11 @@ from scd_analysis.audit.drift import DriftEvidence
 from scd_analysis.audit.given import PASSES_AT_ONCE, Given
 from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
-from scd_analysis.audit.promises import untested
+from scd_analysis.audit.promises import POINT_MASSES, untested
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.rules.mrs import NO_MODEL
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
-from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
+from scd_analysis.audit.verdict import UNTESTED, ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
@@ -140,7 +140,7 @@ class ConditionsJudge(Judge[Part]):
         if why is None and not happened["drafted"]:
             return "nothing was drafted"
         if why is None and condition is Condition.DECLARED_LAW and not happened["drawn"]:
-            return "nothing to test: every draft is declared as a point mass, which is its law"
+            return f"nothing to test: {POINT_MASSES}"
         return why
 
     def _resolution(self, running: list[Running]) -> float | None:
@@ -315,9 +315,17 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return own | self._evidence.resolutions(self.log_threshold, self.seen, math.log(SAMPLES_SHARE))
 
     def findings(self) -> tuple[Finding, ...]:
-        """Those of the conditions, then those of the sequences."""
+        """Those of the conditions, then those of the sequences; at last what could not be seen."""
         own = super().findings()
-        return own if self._evidence is None else (*own, *self._evidence.findings())
+        if self._evidence is not None:
+            own = (*own, *self._evidence.findings())
+        unseen = self.watch.events.declared_law_unseen
+        if unseen is None or self.refuted or Condition.DECLARED_LAW not in self.watch.rule.asks_of:
+            return own
+        return (
+            *own,
+            Finding(UNTESTED, f"{Condition.DECLARED_LAW.value} could not have been refuted: {unseen}", 0.0, False),
+        )
 
     def diagnosis(self) -> Diagnosis | None:
         """Name a condition, or else what the sequences suggest: where no law is wrong, repeats mean shared noise."""

@@ -46,18 +46,22 @@ GREEDY = {
     Outcome.REFUTED: "The subject is not greedy: a token lies more than the margin below the most probable one.",
     Outcome.NOT_REFUTED: "Given the subject's own tokens, none lies more than the margin below the most probable one.",
 }
+UNTESTED = "untested"
+"""Name of a finding that says what nothing in the audit could have shown."""
+
 DIFFERS = "The exact law of the subject is not the target law: every branch that decides it was enumerated."
 LEFT_OUT = "Branches that were left out decide whether the exact law of the subject is the target law."
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One way in which the subject departs from the target.
+    """One way in which the subject departs from the target, or what could not be seen.
 
     Attributes
     ----------
     name : str
-        The bettor that won, such as ``"temperature"``.
+        The bettor that won, such as ``"temperature"``; ``"untested"`` where nothing in the audit could have shown a
+        condition broken.
     message : str
         What its winning says, in words.
     log_e_value : float
@@ -306,7 +310,15 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The outcome in words; where a condition is named, the evidence is against that condition."""
+        """The outcome in words; where a condition is named, the evidence is against that condition.
+
+        A subject that is not refuted is told with what nothing in the audit could have shown.
+        """
+        unseen = [finding.message for finding in self.findings if finding.name == UNTESTED]
+        return " ".join([self._outcome_in_words, *(f"{what[0].upper()}{what[1:]}." for what in unseen)])
+
+    @property
+    def _outcome_in_words(self) -> str:
         if self.is_enumerated:
             return {Outcome.REFUTED: DIFFERS, Outcome.INCONCLUSIVE: LEFT_OUT}.get(self.outcome, self.outcome.value)
         if self.is_greedy and self.outcome in GREEDY:

@@ -70,8 +70,18 @@ def _check_bases(values: dict[str, Array], used: Array, first: int) -> None:
         made = ~np.isnan(base[:, t])
         wrong = np.zeros(base.shape, dtype=bool)
         wrong[:, t] = made & ~np.isnan(last) & (base[:, t] != last)
-        _refuse("base", wrong, values, first, "is not where the pass before left off")
+        gap = (base[:, t] - last)[wrong[:, t]][:1].sum()
+        _refuse("base", wrong, values, first, "is not where the pass before left off" + remedy(gap))
         last = np.where(made, after[:, t], last)
+
+
+def remedy(gap: float) -> str:
+    """What a loop may have meant whose window moved by so many tokens more than it committed."""
+    if gap == 1:
+        return "; a token that a pass commits behind its drafts, or without any, is bonus_token"
+    if gap == -1:
+        return "; a replacement that the next pass commits stands first in it, and is accepted there"
+    return ""
 
 
 def _check_commits(values: dict[str, Array], used: Array, first: int) -> None:

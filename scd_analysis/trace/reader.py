@@ -11,7 +11,7 @@ from zarr.abc.store import Store
 
 from scd_analysis.errors import TraceError
 from scd_analysis.trace.checks import RANGES, check_arrays, check_attributes, check_dataset
-from scd_analysis.trace.coherence import check_coherent
+from scd_analysis.trace.coherence import check_coherent, remedy
 from scd_analysis.trace.place import leftovers
 from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
 from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, named, open_store
@@ -188,7 +188,9 @@ def check_counts(part: xr.Dataset) -> None:
         Naming the variable, the index and the value.
     """
     moved = part.base.shift(iteration=-1) - part.base
-    _fail("base", moved.notnull() & (moved != part.num_committed), part.base, MOVED)
+    wrong = moved.notnull() & (moved != part.num_committed)
+    gap = (moved - part.num_committed).values[wrong.values][:1].sum()
+    _fail("base", wrong, part.base, MOVED + remedy(gap))
     in_pass = part.committed.fillna(0).sum("slot") + part.bonus_token.notnull()
     _fail(
         "num_committed", part.num_committed.notnull() & (in_pass != part.num_committed), part.num_committed, "miscounts"

@@ -24,6 +24,7 @@ from zarr.storage import MemoryStore
 from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
+from scd_analysis.trace.layouts import NONE, Amendment, LastPass, committed_behind, reconciled
 from scd_analysis.trace.place import Place
 from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
 from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
@@ -146,6 +147,7 @@ class TraceWriter:
         self._buffer: dict[str, Array] = {}
         self._spare: dict[str, Array] = {}  # written already, to be filled again: fresh memory would cost more
         self._filled = self._iterations = self._sequence_chunk = 0
+        self._last = LastPass.none(0)
         self._concurrent = concurrent
         self._in_batch = self._failed = self._closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trace")
@@ -163,6 +165,7 @@ class TraceWriter:
         start = self._blocks[-1][1] if self._blocks else 0
         self._blocks.append([start, start + num_sequences, 0])
         self._iterations = 0
+        self._last = LastPass.none(num_sequences)
         if not self._arrays:
             self._sequence_chunk = num_sequences
             for name in self._names:
@@ -225,7 +228,8 @@ class TraceWriter:
             Long[B], tokens committed before the pass.
         draft_token, next_token : array_like
             Long[B, L], the drafts verified, and the tokens afterwards. A pass that drafted fewer than L has -1 in the
-            last slots of ``draft_token``; what the other variables hold there is not looked at.
+            last slots of ``draft_token``; what the other variables hold there is not looked at, but for a token that
+            the pass commits behind its drafts (:mod:`scd_analysis.trace.layouts`).
         accepted : array_like
             Bool[B, L].
         sequence : array_like, optional
@@ -259,7 +263,26 @@ class TraceWriter:
                 raise InputError(f"sequence[{i}] = {row}: the batch has {stop - start} sequences")
         if len(np.unique(index)) < len(index):
             raise InputError(f"sequence = {index.tolist()}: names a sequence twice")
+        said = as_array(next_token, "next_token")
+        rows["said"] = np.where((said >= 0) & (said < self.vocab_size), said, NONE).astype(np.int64)
+        rows, amendments = reconciled(self._last, index, rows)
+        for amendment in amendments:
+            self._amend(amendment)
+        behind = rows.pop("said")
+        self._last.note(index, self._iterations + self._filled, rows, behind)
         self.write_rows(index, rows)
+
+    def _amend(self, amendment: Amendment) -> None:
+        """Change passes that were recorded, in the buffer or where they were written."""
+        if (amendment.iteration < self._iterations).any():
+            self._settle()
+        for own in amendment.rows():
+            for name, (place, value) in own.items():
+                sequence, iteration, *slot = place
+                if iteration >= self._iterations:
+                    self._buffer[name][sequence, iteration - self._iterations, *slot] = value
+                else:
+                    self._arrays[name][self._blocks[-1][0] + sequence, iteration, *slot] = value
 
     def write_rows(self, index: Array, rows: dict[str, Array]) -> None:
         """Record one iteration that is known to be right; the checked way in is :meth:`append`.
@@ -312,6 +335,8 @@ class TraceWriter:
         """
         if not self._blocks:
             return
+        if self._in_batch and tokens is not None:
+            self._amend_last(as_array(tokens, "tokens"))
         self._flush()
         start, stop, _ = self._blocks[-1]
         finished = {"tokens": tokens, "nfe": nfe}
@@ -321,6 +346,14 @@ class TraceWriter:
         for name, values in rows.items():
             self._arrays[name][start:stop] = values
         self._in_batch = False
+
+    def _amend_last(self, tokens: Array) -> None:
+        """Where one token is missing, and the last pass names it behind its drafts, that pass committed it."""
+        last = self._last
+        if tokens.shape == (len(last.base), self.num_tokens):
+            short = (last.iteration >= 0) & (last.base + last.committed == self.num_tokens - 1)
+            index = np.flatnonzero(short & (last.behind >= 0) & (last.behind == tokens[:, -1]))
+            self._amend(committed_behind(last, index))
 
     def _flush(self) -> None:
         """Write what is buffered, and wait until it is there."""

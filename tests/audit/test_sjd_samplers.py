@@ -54,6 +54,7 @@ def test_a_wrong_one_has_not(sampler):
     assert verdict.resolution > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "condition"),
     [(AsFirstReleased, Condition.DECLARED_LAW), (ReplacedFromTarget, Condition.VERIFICATION)],

@@ -70,6 +70,7 @@ def test_an_exact_loop_stands(subject):
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "slip", "condition"),
     [(one_by_one, "stale", Condition.DECLARED_LAW), (together, "from_target", Condition.VERIFICATION)],
