@@ -54,7 +54,7 @@ FAR = Mixed(0.3)
 TRUTH = 0.3 * 2 / 3
 """Of ``FAR``, at most: no token of three is the most probable one with a probability below 1/3."""
 
-WITHIN = ledger("audit up to epsilon: within the ball", 4e-6, power=0.99, resolution=0.2)
+WITHIN = ledger("audit up to epsilon: within the ball", 4e-7, power=0.99, resolution=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_decoder_beyond_epsilon_is_refuted_with_its_size(far: Verdict) -> None
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_a_decoder_within_epsilon_is_not_refuted(share: float) -> None:
-    verdict = audit(Mixed(share), MODEL, epsilon=0.2, max_sequences=500, resolution=0.6)
+    verdict = audit(Mixed(share), MODEL, 1e-7, epsilon=0.2, max_sequences=500, resolution=0.6)
     assert verdict.outcome is Outcome.NOT_REFUTED
     assert verdict.epsilon_refuted <= share * 2 / 3
     assert 0.2 < verdict.resolution < 0.6
@@ -106,7 +106,7 @@ def test_a_token_of_probability_zero_refutes_at_epsilon_zero_alone() -> None:
         return np.where(rng.random(tokens.shape) < 0.01, 2, tokens)
 
     assert audit(flips, Three(), max_sequences=100).log_e_value == math.inf
-    assert audit(flips, Three(), max_sequences=300, epsilon=0.02).outcome is not Outcome.REFUTED
+    assert audit(flips, Three(), 1e-7, max_sequences=300, epsilon=0.02).outcome is not Outcome.REFUTED
     assert audit(flips, Three(), max_sequences=1500, epsilon=0.002).outcome is Outcome.REFUTED
 
 
@@ -129,7 +129,7 @@ def test_assert_lossless_takes_epsilon() -> None:
         assert_lossless(FAR, MODEL, epsilon=0.05)
 
 
-NEAR = ledger("audit up to epsilon: kernels and traces within the ball", 4e-6)
+NEAR = ledger("audit up to epsilon: kernels and traces within the ball", 4e-7)
 
 
 def skewed(share, slip=None):
@@ -150,7 +150,7 @@ def test_a_kernel_is_judged_by_what_it_commits() -> None:
         (0.0, 0.01, "target", True),
         (0.3, 0.03, None, True),
     ):
-        verdict = audit(skewed(share, slip), epsilon=epsilon, max_sequences=2000, rule="mrs", progress=False)
+        verdict = audit(skewed(share, slip), alpha=1e-7, epsilon=epsilon, max_sequences=2000, rule="mrs", progress=False)
         assert (verdict.outcome is Outcome.REFUTED) == refuted, (share, epsilon, slip)
         assert verdict.epsilon_refuted <= (1.0 if slip else share)
         assert (verdict.epsilon_refuted >= epsilon) == refuted
@@ -170,7 +170,7 @@ def test_a_trace_is_judged_by_the_laws_it_records_and_by_their_drift() -> None:
     """A decoder of laws that are off by some .015 on average: refuted at 0 at once, at .005 by drift, at .05 not."""
     trace = decode(Drifting(), "scd-mc", 3, 250, seed=2, record="laws").trace.load()
     exactly, beyond, within = (
-        audit(trace, MODEL, epsilon=epsilon, rule="mrs", progress=False) for epsilon in (0.0, 0.005, 0.05)
+        audit(trace, MODEL, 1e-7, epsilon=epsilon, rule="mrs", progress=False) for epsilon in (0.0, 0.005, 0.05)
     )
     assert (exactly.outcome, exactly.condition) == (Outcome.REFUTED, Condition.TARGET)
     assert exactly.drift is None

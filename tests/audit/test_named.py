@@ -142,7 +142,7 @@ FAULTS = {
     "target-temperature": lambda p, q: _tempered(p, 1.3),
 }
 NAMED_RIGHT = ledger("draft_model: a fault is named otherwise or missed", 1e-6 * len(FAULTS))
-STANDS = ledger("draft_model: a right decoder is refuted at 1e-6", 2e-6)
+STANDS = ledger("draft_model: a right decoder is refuted at 1e-7", 2e-7)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -170,7 +170,7 @@ def test_a_fault_is_named_from_tokens(name):
 
 def test_a_right_decoder_stands_and_one_without_a_name_gets_none():
     """Every third token a copy of the first: refuted by other bets, and no fault is named."""
-    verdict = assert_lossless(_subject(_right), Tables(0), max_sequences=1_000, draft_model=Tables(1))
+    verdict = assert_lossless(_subject(_right), Tables(0), alpha=1e-7, max_sequences=1_000, draft_model=Tables(1))
     assert verdict.outcome is Outcome.NOT_REFUTED
 
     def copies(model, num_sequences, seed):

@@ -23,7 +23,7 @@ from tests.evidence.decoders import random_tables
 from tests.statistics import ledger
 
 TABLES = random_tables(3, 5, 0.7, np.random.default_rng(1))
-STANDS = ledger("rows: right decoders that differ by row, at 1e-6", 4e-6)
+STANDS = ledger("rows: right decoders that differ by row, at 1e-7", 4e-7)
 
 
 def decoder(other=None, power=None):
@@ -90,13 +90,13 @@ def test_right_decoders_that_differ_by_row_stand():
         first[num_sequences // 2 :] = ancestral(model, num_sequences, seed)[num_sequences // 2 :]
         return first[np.random.default_rng(seed).permutation(num_sequences)] if seed % 2 else first
 
-    verdict = audit(halves, model, max_sequences=1_000, progress=False)
+    verdict = audit(halves, model, 1e-7, max_sequences=1_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 
 def test_stored_sequences_have_no_rows():
-    stored = audit(recorded(ancestral(TABLES, 300, 0)), TABLES, progress=False)
-    drawn = audit(ancestral, TABLES, max_sequences=300, progress=False)
+    stored = audit(recorded(ancestral(TABLES, 300, 0)), TABLES, 1e-7, progress=False)
+    drawn = audit(ancestral, TABLES, 1e-7, max_sequences=300, progress=False)
     assert not any(arm.startswith("by-row") for arm in stored.record["bettor_weights"])
     assert any(arm.startswith("by-row") for arm in drawn.record["bettor_weights"])
 

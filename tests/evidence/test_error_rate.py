@@ -60,9 +60,9 @@ def test_one_moved_cell_is_refuted(tables: Tables) -> None:
 
 
 SEQUENCES = {"stale-law": 60_000, "temperature": 60_000, "fresh-match": 30_000}
-"""Several times the mean stopping time, so that a refutation is missed with probability far below 1e-6."""
+"""Several times the mean stopping time, so that a refutation is missed with probability far below 5e-7."""
 
-POWER = {fault: ledger(f"portfolio: refutes {fault}", 1e-6) for fault in FAULTS}
+POWER = {fault: ledger(f"portfolio: refutes {fault}", 5e-7) for fault in FAULTS}
 
 
 @pytest.mark.slow

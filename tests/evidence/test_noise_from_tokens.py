@@ -17,7 +17,7 @@ from tests.evidence.decoders import Floats, Longs, random_tables
 from tests.statistics import ledger
 
 STANDS = {
-    of: ledger(f"noise from tokens: a right decoder is not refuted at 1e-6, {of}", 1e-6)
+    of: ledger(f"noise from tokens: a right decoder is not refuted at 1e-7, {of}", 1e-7)
     for of in ("race", "variate", "garbage")
 }
 

@@ -16,7 +16,7 @@ from tests.evidence.decoders import Floats, Longs, draw, random_tables
 from tests.statistics import ledger
 
 STANDS = {
-    of: ledger(f"occurrences: a right decoder is not refuted at 1e-6, {of}", 1e-6) for of in ("6", "300", "a table")
+    of: ledger(f"occurrences: a right decoder is not refuted at 1e-7, {of}", 1e-7) for of in ("6", "300", "a table")
 }
 
 
@@ -59,7 +59,7 @@ def test_bets_on_occurrences_are_exact_martingales() -> None:
 def test_a_penalty_applied_twice_is_found(vocab_size: int) -> None:
     """With 0.5 nats a time and 20 tokens; alone where the vocabulary is too large for a tilt along all directions.
 
-    A right decoder is refuted with probability below 1e-6. The faulty one was refuted in 20 of 20 runs within 100
+    A right decoder is refuted with probability below 1e-7. The faulty one was refuted in 20 of 20 runs within 100
     sequences of 6 and of 300 tokens.
     """
     rng, found = np.random.default_rng(1), {}
