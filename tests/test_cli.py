@@ -158,9 +158,11 @@ def options_of(command):
 OF_FIGURES = {"context", "names", "out", "trace", "list_", "check", "as_json", "jobs"}
 """What the command alone has; and it starts a process a core, which a script may not."""
 
+OF_ENGINES = ("target", "prompt", "sampling", "num_tokens", "server")
+
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json"}),
-    commands.audit: (audit, {"out", "html", "as_json"}),
+    commands.audit: (audit, {"out", "html", "as_json", "against", *OF_ENGINES}),
     commands.log_probs: (audit_log_probs, {"out", "as_json"}),
     commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
     figures_command: (Decoding, OF_FIGURES),

@@ -43,9 +43,13 @@ def test_what_a_model_may_have_is_found_or_absent() -> None:
 
 def test_what_a_subject_may_have_is_found_or_absent() -> None:
     found = as_subject(SUBJECT)
-    assert (found.is_kernel, found.target_model, found.num_available, found.sizes) == (False, None, None, None)
+    assert (found.is_kernel, found.is_tree, found.target_model, found.num_available) == (False, False, None, None)
+    assert (found.vocab_size, found.num_tokens, found.lacking()) == (None, None, ())
     stored = as_subject(SimpleNamespace(num_available=7, vocab_size=3, num_tokens=4, target_model=MODEL))
-    assert (stored.target_model, stored.num_available, stored.sizes) == (MODEL, 7, (3, 4))
+    assert (stored.target_model, stored.num_available) == (MODEL, 7)
+    assert (stored.vocab_size, stored.num_tokens) == (3, 4)
+    assert as_subject(SimpleNamespace(verify_tree=len)).is_tree
+    assert as_subject(SimpleNamespace(lacking=lambda: ("drafts",))).lacking() == ("drafts",)
     assert as_subject(WHOLE).is_kernel
     with pytest.raises(InputError, match=r"subject\.num_available = 'many'"):
         as_subject(SimpleNamespace(num_available="many"))

@@ -233,6 +233,13 @@ ASK = {
     "scd_analysis/audit/adapters/generate_trace.py": "an adapter knows the names of the library that it adapts",
     "scd_analysis/audit/adapters/sjd_reading.py": "what a released sampler returns, in the forms that there are",
     "scd_analysis/audit/adapters/sjd_sampler.py": "the method of a stranger's class that is a sampler",
+    "scd_analysis/audit/adapters/engines.py": "a function's name, by which an engine's is recognised",
+    "scd_analysis/audit/adapters/handed.py": "a type of PyTorch by its name",
+    "scd_analysis/audit/adapters/kernel.py": "what a verification function returned",
+    "scd_analysis/audit/adapters/sampling.py": "settings of its own, by their names",
+    "scd_analysis/cli/engines.py": "options of its own, by their names",
+    "scd_analysis/report/load.py": "parts of a verdict, by their names",
+    "scd_analysis/testing/exact_kernel.py": "fields of its own tables, by their names",
     "scd_analysis/trace/lines.py": "the code and the source of a stranger's function",
     "scd_analysis/trace/watcher.py": "local variables of a stranger's function, whatever they are",
     "scd_analysis/testing/plugin.py": "pytest's reports and settings, which have what other plugins gave them",
@@ -245,6 +252,7 @@ ASK_FOREIGN = {
     "scd_analysis/audit/adapters/calls.py": "a function's name, for messages",
     "scd_analysis/audit/adapters/sampler.py": "a length, where the model states one, for a sampler that takes it",
     "scd_analysis/testing/lossless.py": "a function's name, for messages",
+    "scd_analysis/audit/adapters/engine_target.py": "a length, where the target of an engine states one",
 }
 """Files that ask by ``foreign.attribute``, and what for."""
 

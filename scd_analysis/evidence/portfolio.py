@@ -84,10 +84,19 @@ class Portfolio:
         self._log_weights = np.concatenate(
             [np.full(len(f.bettor.arms), np.log(f.weight / total / len(f.bettor.arms))) for f in families]
         )
-        self.log_wealth = np.zeros(len(self.arms))
+        self._log_wealth = np.zeros(len(self.arms))
         self._at_ends = np.repeat([f.at_ends for f in families], [len(f.bettor.arms) for f in families])
         self.impossible = False
         self._log_e_value: float | None = None
+
+    @property
+    def log_wealth(self) -> Floats:
+        """Return Float[arms], ln of the wealth of each (nats)."""
+        return self._log_wealth
+
+    @log_wealth.setter
+    def log_wealth(self, value: Floats) -> None:
+        self._log_wealth, self._log_e_value = value, None
 
     @property
     def log_weights(self) -> Floats:
@@ -132,7 +141,7 @@ class Portfolio:
             row, arm = np.argwhere(np.isnan(growth))[0]
             raise InputError(f"log bets[{row}] of arm {self.arms[arm]!r} = nan: a bet is a number")
         wealth = self.log_wealth + np.cumsum(growth, axis=0)
-        self.log_wealth, self._log_e_value = wealth[-1].copy(), None
+        self.log_wealth = wealth[-1].copy()
         wealth[:-1, self._at_ends] = -np.inf
         return np.asarray(np.logaddexp.reduce(self._log_weights + wealth, axis=1))
 

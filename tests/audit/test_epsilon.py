@@ -150,7 +150,9 @@ def test_a_kernel_is_judged_by_what_it_commits() -> None:
         (0.0, 0.01, "target", True),
         (0.3, 0.03, None, True),
     ):
-        verdict = audit(skewed(share, slip), alpha=1e-7, epsilon=epsilon, max_sequences=2000, rule="mrs", progress=False)
+        verdict = audit(
+            skewed(share, slip), alpha=1e-7, epsilon=epsilon, max_sequences=2000, rule="mrs", progress=False
+        )
         assert (verdict.outcome is Outcome.REFUTED) == refuted, (share, epsilon, slip)
         assert verdict.epsilon_refuted <= (1.0 if slip else share)
         assert (verdict.epsilon_refuted >= epsilon) == refuted
