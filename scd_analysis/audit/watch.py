@@ -230,7 +230,8 @@ class Watch:
         if self.rule.compares_variates:
             self._compare_flags(commits, offset)
         self.waited += int((commits.passes.reached & ~commits.passes.committed).sum())
-        self.events.add(commits)
+        if not only_checks:  # what is no longer bet on need not have been judged
+            self.events.add(commits)
         if self.violations:
             path[max(min(v.sequence for v in self.violations.values()) - offset, 0) :] = np.inf
         if model_probs is not None:
