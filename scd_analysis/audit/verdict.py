@@ -303,6 +303,15 @@ class Verdict:
         return self.record.get("grade") == "greedy"
 
     @property
+    def fails_to(self) -> str:
+        """What a refuted subject does not do, in words that go behind its name."""
+        if self.is_greedy:
+            return "does not decode greedily"
+        if self.epsilon:
+            return f"does not sample within epsilon = {self.epsilon:g} of its target law"
+        return "does not sample from its target law"
+
+    @property
     def is_rule_stated(self) -> bool:
         """Whether its rule was stated, and not recognised."""
         rules = self.record.get("rules")

@@ -90,7 +90,7 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
     first = WORD[verdict.outcome]
     match verdict.outcome:
         case Outcome.REFUTED:
-            broken = "does not decode greedily" if verdict.is_greedy else "does not sample from its target law"
+            broken = verdict.fails_to
             if verdict.condition is not None:
                 broken = (
                     f"breaks the condition of {verdict.condition.value}, on which sampling from its target law rests"
@@ -99,9 +99,10 @@ def headline(verdict: Verdict, name: str) -> tuple[str, str, str]:
         case Outcome.NOT_REFUTED:
             if verdict.is_greedy and verdict.greedy is not None:
                 return first, f": {name} decodes greedily in {seen}, within {verdict.greedy.margin:g} nats", "."
+            beyond = f" of more than epsilon = {verdict.epsilon:g}" if verdict.epsilon else ""
             shown = (
-                f": {seen} of {name} show no departure from the target law, and one of that size would have been found "
-                "with probability 0.99"
+                f": {seen} of {name} show no departure{beyond} from the target law, and one of that size would have "
+                "been found with probability 0.99"
             )
             return f"{first} at resolution {size}", shown, alarm
         case Outcome.EXACT:

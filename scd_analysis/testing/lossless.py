@@ -76,8 +76,7 @@ def assert_lossless(
     ledger.enter(_entry(ledger.test, name, verdict, seed))
     if verdict.outcome is Outcome.REFUTED:
         broken = verdict.condition
-        law = "does not decode greedily" if verdict.is_greedy else "does not sample from its target law"
-        what = law if broken is None else f"breaks the condition of {broken.value}"
+        what = verdict.fails_to if broken is None else f"breaks the condition of {broken.value}"
         problem = f"{name} {what}."
     elif verdict.outcome is Outcome.INCONCLUSIVE and resolution is not None:
         problem = _too_few(name, verdict, resolution)

@@ -68,6 +68,7 @@ def test_a_decoder_beyond_epsilon_is_refuted_with_its_size(far: Verdict) -> None
     assert far.epsilon == 0.05
     assert 0.05 <= far.epsilon_refuted <= TRUTH
     assert "further than epsilon = 0.05" in far.sentence
+    assert far.fails_to == "does not sample within epsilon = 0.05 of its target law"
     assert f"further than {far.epsilon_refuted:g}" in str(far)
     assert dict(far.log_e_by_epsilon)[0.05] >= math.log(1e6)
 
