@@ -79,8 +79,6 @@ def remedy(gap: float) -> str:
     """What a loop may have meant whose window moved by so many tokens more than it committed."""
     if gap == 1:
         return "; a token that a pass commits behind its drafts, or without any, is bonus_token"
-    if gap == -1:
-        return "; a replacement that the next pass commits stands first in it, and is accepted there"
     return ""
 
 

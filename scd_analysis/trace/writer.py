@@ -265,8 +265,7 @@ class TraceWriter:
             raise InputError(f"sequence = {index.tolist()}: names a sequence twice")
         said = as_array(next_token, "next_token")
         rows["said"] = np.where((said >= 0) & (said < self.vocab_size), said, NONE).astype(np.int64)
-        rows, amendments = reconciled(self._last, index, rows)
-        for amendment in amendments:
+        for amendment in reconciled(self._last, index, rows):
             self._amend(amendment)
         behind = rows.pop("said")
         self._last.note(index, self._iterations + self._filled, rows, behind)
