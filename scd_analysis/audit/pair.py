@@ -17,13 +17,12 @@ from scd_analysis.audit.identity import identity
 from scd_analysis.audit.opening import Asked, most_sequences, opened
 from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
 from scd_analysis.audit.progress import Progress
-from scd_analysis.audit.run import verdict_of
+from scd_analysis.audit.run import record_of, verdict_of
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.traced import tokens_of
 from scd_analysis.audit.verdict import Finding, Outcome
 from scd_analysis.common.foreign import foreign
-from scd_analysis.common.versions import library_versions
 from scd_analysis.contracts import SubjectSeen, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
@@ -45,6 +44,10 @@ GROWTH = 16
 
 HELD_BACK = 256
 """Sequences of the control, at least, that are looked at before arms are said to differ."""
+
+EQUAL = "probability that a sequence has another token anywhere, power 0.99"
+APART = "total variation between laws of whole sequences of the arms, to first order, power 0.99"
+"""What a resolution is of, while equal seeds give equal tokens and where they do not."""
 
 FOLDERS = ("off", "on", "on-equal-seeds")
 """Of a checkpoint: one for each stream of draws."""
@@ -115,6 +118,7 @@ class PairJudge:
 
     Attributes
     ----------
+    grade : str
     log_e_value, log_threshold : float
         ln E (nats) against one law of both arms, and ln(1/alpha).
     seen, limit : int
@@ -130,6 +134,8 @@ class PairJudge:
     resolution : float
         What is wanted, which ends an audit whose control is refuted.
     """
+
+    grade = GRADE
 
     def __init__(
         self,
@@ -149,6 +155,13 @@ class PairJudge:
         self.equal_seeds, self._looked_at = (0, 0), 0
         self.path: list[tuple[int, float]] = []
         self.plan: list[int] = []
+
+    @property
+    def taken(self) -> tuple[str, str]:
+        """Which path is taken, and why."""
+        if self.is_equal:
+            return "token for token", "equal seeds give equal tokens in both arms"
+        return "two samples", "equal seeds do not give equal tokens, so that only laws can be compared"
 
     @property
     def refuted(self) -> bool:
@@ -481,26 +494,7 @@ def _verdict(judge: PairJudge, alpha: float, wanted: float, seed: int) -> PairVe
 
 
 def _record(judge: PairJudge, alpha: float, by: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
-    taken = (
-        ("token for token", "equal seeds give equal tokens in both arms")
-        if judge.is_equal
-        else ("two samples", "equal seeds do not give equal tokens, so that only laws can be compared")
-    )
     mixture = judge.evidence.mixture
-    return {
-        "grade": GRADE,
-        "path": dict(zip(("taken", "why"), taken, strict=True)),
-        "seed": seed,
-        "alpha": alpha,
-        "max_sequences": judge.limit,
-        "batch_plan": judge.plan,
-        "largest_log_e_value": judge.largest,
-        "resolution_wanted": wanted,
-        "resolution_meaning": "probability that a sequence has another token anywhere, power 0.99"
-        if judge.is_equal
-        else "total variation between laws of whole sequences of the arms, to first order, power 0.99",
-        "resolutions": by,
-        "bettor_weights": {arm: math.exp(w) for arm, w in zip(mixture.arms, mixture.log_weights, strict=True)},
-        "false_discovery_rate": FALSE_DISCOVERY_RATE,
-        "versions": library_versions("numpy", "torch"),
-    }
+    asked = {"seed": seed, "alpha": alpha, "resolution_wanted": wanted}
+    weights = dict(zip(mixture.arms, map(float, mixture.log_weights), strict=True))
+    return record_of(judge, asked, (EQUAL if judge.is_equal else APART, by), weights, {})

@@ -200,22 +200,47 @@ def _record(
     wanted: float,
     seed: int,
 ) -> dict[str, Any]:
-    taken, why = judge.taken
+    own = {
+        "target_laws": judge.target_laws,
+        "rules": {"stated": judge.stated_rule, "nearest": judge.rule},
+        "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},
+    }
+    asked = {"seed": seed, "alpha": alpha, "resolution_wanted": wanted}
+    return record_of(judge, asked, (meaning, resolutions), judge.log_weights(), own)
+
+
+def record_of(
+    judge: Any,
+    asked: dict[str, Any],
+    resolutions: tuple[str, dict[str, float]],
+    log_weights: dict[str, float],
+    own: dict[str, Any],
+) -> dict[str, Any]:
+    """What an audit records of how it came to its verdict.
+
+    Parameters
+    ----------
+    judge : Judge or PairJudge
+    asked : dict
+        Arguments of the audit.
+    resolutions : (str, dict of str to float)
+        What they are of, and each by direction.
+    log_weights : dict of str to float
+        Of all arms (ln).
+    own : dict
+        What this kind of audit records besides.
+    """
     return {
         "grade": judge.grade,
-        "path": {"taken": taken, "why": why},
-        "seed": seed,
-        "alpha": alpha,
+        "path": dict(zip(("taken", "why"), judge.taken, strict=True)),
+        **asked,
         "max_sequences": judge.limit,
         "batch_plan": judge.plan,
         "largest_log_e_value": judge.largest,
-        "resolution_wanted": wanted,
-        "resolution_meaning": meaning,
-        "resolutions": resolutions,
-        "target_laws": judge.target_laws,
-        "rules": {"stated": judge.stated_rule, "nearest": judge.rule},
-        "bettor_weights": {arm: math.exp(weight) for arm, weight in judge.log_weights().items()},
+        "resolution_meaning": resolutions[0],
+        "resolutions": resolutions[1],
+        **own,
+        "bettor_weights": {arm: math.exp(weight) for arm, weight in log_weights.items()},
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
-        "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},
         "versions": library_versions("numpy", "torch"),
     }

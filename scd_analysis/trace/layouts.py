@@ -10,7 +10,6 @@ it is verified once more, those that were accepted are no fair sample of replace
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,33 +70,8 @@ class LastPass:
         self.committed[index], self.behind[index] = rows["num_committed"], np.where(open_, behind, NONE)
 
 
-@dataclass(frozen=True)
-class Amendment:
-    """What is to be changed in passes that were recorded.
-
-    Attributes
-    ----------
-    index, iteration : Long[n]
-        Sequences of the batch, and which pass of theirs.
-    values : dict of str to Long[n]
-        Of variables a pass.
-    """
-
-    index: Array
-    iteration: Array
-    values: dict[str, Array]
-
-    def rows(self) -> Iterator[dict[str, tuple[tuple[int, ...], int]]]:
-        """One by one: of each variable the place, [sequence, iteration], and the value."""
-        for i, (sequence, iteration) in enumerate(zip(self.index.tolist(), self.iteration.tolist(), strict=True)):
-            own: dict[str, tuple[tuple[int, ...], int]] = {}
-            for name, values in self.values.items():
-                own[name] = (sequence, iteration), int(values[i])
-            yield own
-
-
-def reconciled(last: LastPass, index: Array, rows: dict[str, Array]) -> list[Amendment]:
-    """Compare the beginning of a pass with the end of the last one.
+def committed_behind(last: LastPass, index: Array, rows: dict[str, Array]) -> Array:
+    """Return the sequences whose last pass committed the token behind its drafts: the new one begins behind it.
 
     Parameters
     ----------
@@ -109,18 +83,8 @@ def reconciled(last: LastPass, index: Array, rows: dict[str, Array]) -> list[Ame
 
     Returns
     -------
-    list of Amendment
-        What changes in earlier rows.
+    Long[n]
+        Some of ``index``.
     """
-    amendments = []
-    gap = np.where(last.iteration[index] >= 0, rows["base"] - last.base[index] - last.committed[index], 0)
-    behind = (gap == 1) & (last.behind[index] >= 0)
-    if behind.any():
-        amendments.append(committed_behind(last, index[behind]))
-    return amendments
-
-
-def committed_behind(last: LastPass, index: Array) -> Amendment:
-    """Count the token behind the drafts of the last pass as its bonus token."""
-    values = {"num_committed": last.committed[index] + 1, "bonus_token": last.behind[index]}
-    return Amendment(index, last.iteration[index], values)
+    gap = rows["base"] - last.base[index] - last.committed[index]
+    return np.asarray(index[(last.iteration[index] >= 0) & (gap == 1) & (last.behind[index] >= 0)])

@@ -24,7 +24,7 @@ from zarr.storage import MemoryStore
 from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
-from scd_analysis.trace.layouts import NONE, Amendment, LastPass, committed_behind, reconciled
+from scd_analysis.trace.layouts import NONE, LastPass, committed_behind
 from scd_analysis.trace.place import Place
 from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
 from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
@@ -265,23 +265,24 @@ class TraceWriter:
             raise InputError(f"sequence = {index.tolist()}: names a sequence twice")
         said = as_array(next_token, "next_token")
         rows["said"] = np.where((said >= 0) & (said < self.vocab_size), said, NONE).astype(np.int64)
-        for amendment in reconciled(self._last, index, rows):
-            self._amend(amendment)
+        self._count_behind(committed_behind(self._last, index, rows))
         behind = rows.pop("said")
         self._last.note(index, self._iterations + self._filled, rows, behind)
         self.write_rows(index, rows)
 
-    def _amend(self, amendment: Amendment) -> None:
-        """Change passes that were recorded, in the buffer or where they were written."""
-        if (amendment.iteration < self._iterations).any():
+    def _count_behind(self, index: Array) -> None:
+        """Count the token behind the drafts of the last pass of some sequences as its bonus token."""
+        last = self._last
+        if (last.iteration[index] < self._iterations).any():
             self._settle()
-        for own in amendment.rows():
-            for name, (place, value) in own.items():
-                sequence, iteration, *slot = place
-                if iteration >= self._iterations:
-                    self._buffer[name][sequence, iteration - self._iterations, *slot] = value
-                else:
-                    self._arrays[name][self._blocks[-1][0] + sequence, iteration, *slot] = value
+        for sequence in index.tolist():
+            iteration = int(last.iteration[sequence])
+            here = iteration >= self._iterations  # in the buffer, or written already
+            into: Any = self._buffer if here else self._arrays
+            start = (0, self._iterations) if here else (self._blocks[-1][0], 0)
+            place = sequence + start[0], iteration - start[1]
+            into["num_committed"][place] = int(last.committed[sequence]) + 1
+            into["bonus_token"][place] = int(last.behind[sequence])
 
     def write_rows(self, index: Array, rows: dict[str, Array]) -> None:
         """Record one iteration that is known to be right; the checked way in is :meth:`append`.
@@ -352,7 +353,7 @@ class TraceWriter:
         if tokens.shape == (len(last.base), self.num_tokens):
             short = (last.iteration >= 0) & (last.base + last.committed == self.num_tokens - 1)
             index = np.flatnonzero(short & (last.behind >= 0) & (last.behind == tokens[:, -1]))
-            self._amend(committed_behind(last, index))
+            self._count_behind(index)
 
     def _flush(self) -> None:
         """Write what is buffered, and wait until it is there."""

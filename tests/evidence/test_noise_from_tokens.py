@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from scd_analysis.evidence.by_sequence import of_sequences
 from scd_analysis.evidence.catalogue import standard_portfolio
 from scd_analysis.evidence.earlier_noise import EARLIER_NOISE, of_earlier_noise
 from scd_analysis.evidence.portfolio import Portfolio
-from tests.evidence.batches import batch_of, every_sequence
+from tests.evidence.batches import assert_exact_martingale
 from tests.evidence.decoders import Floats, Longs, random_tables
 from tests.statistics import ledger
 
@@ -32,20 +30,9 @@ STANDS = {
     ids=["by position", "for all", "by sequence"],
 )
 def test_the_bets_are_exact_martingales(families) -> None:
-    """Sum over all sequences of p(x) times the factor that x would give: one, after a wrong decoder's history."""
-    tables, rng = random_tables(3, 4, 0.8, np.random.default_rng(3)), np.random.default_rng(0)
-    portfolio = Portfolio(families)
-    history = rng.integers(3, size=(60, 4))
+    history = np.random.default_rng(0).integers(3, size=(60, 4))
     history[:, 1] = history[:, 0]
-    for part in batch_of(tables, history, rng.random(history.shape)).chunks(0, 0.25, 16):
-        portfolio.bet(part)
-    total = np.zeros(len(portfolio.arms))
-    for tokens, probability in zip(every_sequence(tables), tables.joint(), strict=True):
-        after = copy.deepcopy(portfolio)
-        after.bet(batch_of(tables, tokens[None], np.zeros((1, 4))))
-        total += probability * np.exp(after.log_wealth - portfolio.log_wealth)
-    np.testing.assert_allclose(total, 1, rtol=0, atol=1e-9)
-    assert np.abs(portfolio.log_wealth).min() > 0
+    assert_exact_martingale(Portfolio(families), random_tables(3, 4, 0.8, np.random.default_rng(3)), history)
 
 
 def _race(laws: Floats, noise: Floats) -> Longs:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from scd_analysis.evidence.batch import make_batch
 from scd_analysis.evidence.catalogue import standard_portfolio
 from scd_analysis.evidence.occurrences import OCCURRENCES, of_occurrences, times_before
 from scd_analysis.evidence.portfolio import Portfolio
-from tests.evidence.batches import ancestral, batch_of, every_sequence
+from tests.evidence.batches import ancestral, assert_exact_martingale, batch_of
 from tests.evidence.decoders import Floats, Longs, draw, random_tables
 from tests.statistics import ledger
 
@@ -40,19 +38,9 @@ def test_occurrences_by_hand() -> None:
 
 
 def test_bets_on_occurrences_are_exact_martingales() -> None:
-    """Sum over all sequences of p(x) times the factor that x would give: one, after a wrong decoder's history."""
-    tables, rng = random_tables(3, 4, 0.8, np.random.default_rng(3)), np.random.default_rng(0)
-    portfolio = Portfolio(of_occurrences(4, together=True))
-    history = rng.integers(3, size=(200, 4))
-    for part in batch_of(tables, history, rng.random(history.shape)).chunks(0, 0.25, 16):
-        portfolio.bet(part)
-    total = np.zeros(len(portfolio.arms))
-    for tokens, probability in zip(every_sequence(tables), tables.joint(), strict=True):
-        after = copy.deepcopy(portfolio)
-        after.bet(batch_of(tables, tokens[None], np.zeros((1, 4))))
-        total += probability * np.exp(after.log_wealth - portfolio.log_wealth)
-    np.testing.assert_allclose(total, 1, rtol=0, atol=1e-9)
-    assert np.abs(portfolio.log_wealth).min() > 0
+    portfolio, rng = Portfolio(of_occurrences(4, together=True)), np.random.default_rng(0)
+    tables = random_tables(3, 4, 0.8, np.random.default_rng(3))
+    assert_exact_martingale(portfolio, tables, rng.integers(3, size=(200, 4)))
 
 
 @pytest.mark.parametrize("vocab_size", [6, 300])
