@@ -397,7 +397,7 @@ def _open(
     subjects = {"off": opened(off), "on": opened(on)}
     seen = {name: as_subject(subject, name) for name, subject in subjects.items()}
     for name, subject in subjects.items():
-        if seen[name].is_kernel:
+        if seen[name].is_kernel or seen[name].is_tree:
             raise InputError(f"{name} = {subject!r:.60}: a kernel has no second arm; audit it by itself")
     for_off, for_on, for_checks, for_pit = np.random.SeedSequence(seed).spawn(4)
     model = seen["off"].target_model if model is None else model

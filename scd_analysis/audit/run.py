@@ -141,7 +141,7 @@ def audit(
 
 def _unless_lacking(verdict: Verdict, subject: Any) -> Verdict:
     """Let nothing pass that the subject itself says was not tested."""
-    lacking = as_subject(subject).lacking() if verdict.outcome is Outcome.NOT_REFUTED else ()
+    lacking = tuple(map(str, as_subject(subject).lacking())) if verdict.outcome is Outcome.NOT_REFUTED else ()
     return replace(verdict, outcome=Outcome.INCONCLUSIVE, missing=lacking) if lacking else verdict
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,8 @@ def test_errors_name_the_arm() -> None:
         audit_pair(broken, arm())
     with pytest.raises(InputError, match=r"off = .*: a kernel has no second arm"):
         audit_pair(arm(), subjects.kernel(lambda draft_tokens, draft_probs, target_probs, generator: draft_tokens))
+    with pytest.raises(InputError, match=r"on = .*: a kernel has no second arm"):
+        audit_pair(SimpleNamespace(verify_tree=len), arm())
     with pytest.raises(InputError, match="alpha = 2"):
         audit_pair(arm(), arm(), alpha=2)
 
