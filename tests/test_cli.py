@@ -73,7 +73,7 @@ ERRORS = [
     (["audit", "mine", "--model", "mine:model"], "write it as module:attribute"),
     (["audit", "mine:leaves", "--model", "mine:model"], "raised SystemExit"),
     (["audit", "leaving:x"], "cannot be imported: SystemExit: 0"),
-    (["exact", "mine:exits"], "the sampler raised SystemExit: 0"),
+    (["exact", "mine:exits"], "sampler raised SystemExit: 0"),
     (["exact", "leaving:x"], "cannot be imported: SystemExit: 0"),
     (["audit", "--bogus"], "No such option: --bogus"),
     (["audit", "mine:good", "--model", "mine:model", "--seed", "-1"], "seed = -1: must be at least 0"),
