@@ -4,14 +4,15 @@ Run ``python -m studies.calibration``; the result is written to ``studies/result
 largest ln E over all sequences is kept, which is optional stopping at its worst: an audit of level alpha refutes iff it
 reaches ln(1/alpha). Ville's inequality bounds the rate by alpha. Models share the seeds of a method, so audits of
 different models are not quite independent, and the intervals of their rates a little too short. What a trace does not
-hold the audit works out from what it does, so traces that hold less are audited, too.
+hold the audit works out from what it does, so traces that hold less are audited, too; and every exact rule that is
+known, as a kernel and in a decoder's trace.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +24,9 @@ from reference import Method, TabularModel, coupling_mixture, decode, get_method
 from scd_analysis import audit
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.evidence.pit import randomised_pit
-from scd_analysis.subjects import recorded
+from scd_analysis.subjects import kernel, recorded
 from scd_analysis.trace.schema import SCALARS_OF_LAWS
+from studies.exact_rules import LookedUp, Loop, as_kernel, block, exact_match, gumbel_match, point_mass, rejection
 from studies.store import Rows, save
 
 QUESTION = "rate at which audits refute lossless decoders, by alpha, under optional stopping"
@@ -67,20 +69,53 @@ MODELS: dict[str, Callable[[], TabularModel]] = {
 }
 
 
+RULES: dict[str, dict[str, Any]] = {
+    "mrs": {"rule": rejection, "declared": "laws"},
+    "exact match": {"rule": exact_match, "declared": "laws"},
+    "exact match, point masses": {"rule": point_mass},
+    "gumbel match": {"rule": gumbel_match, "declared": "laws", "raced": True},
+    "block": {"rule": block, "declared": "laws"},
+}
+OF_RULES, KERNELS = "trace of a rule", "kernel"
+WINDOWS = {f"V = {v}, L = {window}": (v, window) for v, window in ((2, 2), (3, 4), (3, 6), (4, 1), (4, 4), (8, 3))}
+"""Of kernels, whose laws the audit makes up."""
+
+GRADES = ("samples", *MISSING, OF_RULES, KERNELS)
+
+
 def audits(task: tuple[str, int, int, str]) -> dict[str, Any]:
     """Audit one decoder on one model many times: the largest ln E of each, and a histogram of the PIT."""
     name, number, count, grade = task
+    if grade in (OF_RULES, KERNELS):
+        subjects = [of_rule(*task, i) for i in range(count)]
+        model = MODELS[name]() if grade == OF_RULES else None
+        return {"model": name, "method": method_of(task), "grade": grade, "largest": largest(subjects, model)}
     model, method = MODELS[name](), METHODS[number]
     record = "laws" if grade in MISSING else None
     out = decode(model, method, 3, count * SEQUENCES, seed=number, record=record, progress=False)
     trace = None if out.trace is None else without(out.trace, MISSING[grade])
-    largest = []
-    for i in range(count):
-        part = slice(i * SEQUENCES, (i + 1) * SEQUENCES)
-        subject = recorded(out.tokens[part]) if trace is None else trace.isel(sequence=part)
-        verdict = audit(subject, model, alpha=1e-12, max_sequences=SEQUENCES, seed=i, progress=False)
-        largest.append(float(verdict.record["largest_log_e_value"]))
-    return {"model": name, "method": method.name, "grade": grade, "largest": largest}
+    parts = [slice(i * SEQUENCES, (i + 1) * SEQUENCES) for i in range(count)]
+    recordings = [recorded(out.tokens[part]) if trace is None else trace.isel(sequence=part) for part in parts]
+    return {"model": name, "method": method_of(task), "grade": grade, "largest": largest(recordings, model)}
+
+
+def largest(subjects: list[Any], model: Any) -> list[float]:
+    """The largest ln E of each audit, over all sequences."""
+    verdicts = [
+        audit(subject, model, alpha=1e-12, max_sequences=SEQUENCES, seed=seed, progress=False)
+        for seed, subject in enumerate(subjects)
+    ]
+    return [float(verdict.record["largest_log_e_value"]) for verdict in verdicts]
+
+
+def of_rule(name: str, number: int, count: int, grade: str, seed: int) -> Any:
+    """A subject that verifies by an exact rule: a kernel, or a decoder that drafts with a model of its own."""
+    options = dict(list(RULES.values())[number])
+    if grade == KERNELS:
+        vocab_size, window = WINDOWS[name]
+        return kernel(as_kernel(options["rule"]), output="list", numpy=True, vocab_size=vocab_size, window=window)
+    draft = TabularModel.random(MODELS[name]().vocab_size, MODELS[name]().num_tokens, 1.0, seed=seed)
+    return Loop(**options, draft=LookedUp(draft))
 
 
 def without(trace: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
@@ -111,33 +146,48 @@ def rates(largest: list[float], grade: str) -> list[dict[str, Any]]:
     return out
 
 
+def cells(totals: dict[str, int], models: Iterable[str], methods: int) -> list[tuple[str, int, int, str]]:
+    """Tasks: a number of audits of every method on every model, for each grade."""
+    named = list(models)
+    return [
+        (name, number, total // (len(named) * methods), grade)
+        for grade, total in totals.items()
+        for name in named
+        for number in range(methods)
+    ]
+
+
+def method_of(task: tuple[str, int, int, str]) -> str:
+    """Name the method, or the rule, of a task."""
+    return list(RULES)[task[1]] if task[3] in (OF_RULES, KERNELS) else METHODS[task[1]].name
+
+
 def main() -> None:
     """Audit, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=12_024, help="audits of tokens")
-    parser.add_argument("--traces", type=int, default=1_224, help="audits of traces of each kind")
+    parser.add_argument("--samples", type=int, default=10_080, help="audits of tokens")
+    parser.add_argument("--traces", type=int, default=504, help="audits of traces of each kind")
+    parser.add_argument("--rules", type=int, default=510, help="audits of traces of rules")
+    parser.add_argument("--kernels", type=int, default=2_040, help="audits of kernels")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     rows = Rows("calibration", ("model", "method", "grade"), fresh=args.fresh)
-    cells = len(MODELS) * len(METHODS)
-    tasks = [
-        (name, number, total // cells, grade)
-        for grade, total in {"samples": args.samples, **dict.fromkeys(MISSING, args.traces)}.items()
-        for name in MODELS
-        for number in range(len(METHODS))
-        if not rows.has(name, METHODS[number].name, grade)
-    ]
+    totals = {"samples": args.samples, **dict.fromkeys(MISSING, args.traces)}
+    tasks = cells(totals, MODELS, len(METHODS)) + cells({OF_RULES: args.rules}, MODELS, len(RULES))
+    tasks += cells({KERNELS: args.kernels}, WINDOWS, len(RULES))
+    tasks = [task for task in tasks if not rows.has(task[0], method_of(task), task[3])]
     for row in side_by_side(audits, tasks, args.jobs):
         rows.add(row)
     grid = [(name, number) for name in MODELS for number in range(len(METHODS))]
     pit = np.sum([pit_histogram(*cell, seed=1_000 + i) for i, cell in enumerate(grid)], axis=0)
-    grades = ("samples", *MISSING)
-    by_grade = {g: [x for row in rows.rows if row["grade"] == g for x in row["largest"]] for g in grades}
+    by_grade = {g: [x for row in rows.rows if row["grade"] == g for x in row["largest"]] for g in GRADES}
     content = {
         "sequences_an_audit": SEQUENCES,
         "models": list(MODELS),
         "methods": [method.name for method in METHODS],
+        "rules": list(RULES),
+        "windows": list(WINDOWS),
         "pit_histogram": pit.tolist(),
         "pit_p_value": float(stats.chisquare(pit).pvalue),
         "quantiles_of_largest": {

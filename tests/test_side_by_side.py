@@ -22,14 +22,16 @@ def rows_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[
         with (folder / "made").open("a") as file:
             file.write(f"{os.getpid()} {task}\n")
         largest = [float(number + place) for place in range(count)]
-        return {"model": name, "method": calibration.METHODS[number].name, "grade": grade, "largest": largest}
+        return {"model": name, "method": calibration.method_of(task), "grade": grade, "largest": largest}
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(calibration, "audits", audits)
     monkeypatch.setattr(store, "commit", lambda: "none")
     monkeypatch.setattr(calibration, "PIT_SEQUENCES", 100)
     monkeypatch.setattr(calibration, "save", lambda *args: None)
-    monkeypatch.setattr("sys.argv", ["calibration", "--samples", "72", "--traces", "36", *words])
+    monkeypatch.setattr(
+        "sys.argv", ["calibration", "--samples", "72", "--traces", "36", "--rules", "30", "--kernels", "30", *words]
+    )
     calibration.main()
     lines = [json.loads(line) for line in (folder / "build" / "calibration.rows.jsonl").read_text().splitlines()]
     return sorted(lines, key=lambda row: (row["model"], row["method"], row["grade"]))
@@ -56,7 +58,7 @@ def test_a_stopped_study_goes_on_and_two_jobs_give_its_rows(tmp_path: Path, monk
     assert len(made) == len(together) - 20  # what was kept is not made again
     assert str(os.getpid()) not in {line.split()[0] for line in made}
     assert together == rows_of(tmp_path / "one", monkeypatch)
-    assert len(together) == 36 * 5
+    assert len(together) == 36 * 5 + 30 * 2
 
 
 def test_rows_are_in_the_order_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ import pytest
 from scd_analysis import Outcome, audit
 from scd_analysis.audit.verdict import UNTESTED
 from scd_analysis.subjects import sjd_sampler
-from tests.decoders.rules import Chain, as_traced, exact_match, rejection
+from studies.exact_rules import exact_match, rejection
+from tests.decoders.rules import Chain, as_traced
 from tests.decoders.sjd_samplers import AsFirstReleased, MaximalCoupling, SpeculativeJacobi
 from tests.statistics import ledger
 

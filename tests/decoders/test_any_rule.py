@@ -9,16 +9,9 @@ from scd_analysis import Outcome, audit
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.subjects import kernel
-from tests.decoders.rules import (
-    as_kernel,
-    block,
-    exact_match,
-    pick,
-    point_mass,
-    rejection,
-    wrong_acceptance,
-    wrong_replacement,
-)
+from studies import exact_rules
+from studies.exact_rules import as_kernel, block, exact_match, pick, point_mass, rejection
+from tests.decoders.rules import wrong_acceptance, wrong_replacement
 from tests.statistics import ledger
 
 STANDS = ledger("decoders: exact rules are not refuted as kernels at 1e-8", 9e-8)
@@ -172,13 +165,11 @@ def block_by_choices(chance, drafts, draft_laws, target_laws, *, scaled=True):
         def __mul__(self, total):
             raise AssertionError
 
-    import tests.decoders.rules as rules
-
-    before, rules.pick = rules.pick, lambda rng, law: chance.choose(np.asarray(law) / np.sum(law))
+    before, exact_rules.pick = exact_rules.pick, lambda rng, law: chance.choose(np.asarray(law) / np.sum(law))
     try:
         return block(Rng(), drafts, draft_laws, target_laws, scaled=scaled)
     finally:
-        rules.pick = before
+        exact_rules.pick = before
 
 
 @pytest.mark.parametrize("scaled", [True, False])

@@ -9,16 +9,8 @@ from scd_analysis.audit.kernels import make_windows
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.subjects import kernel
-from tests.decoders.rules import (
-    Chain,
-    as_kernel,
-    as_traced,
-    exact_match,
-    point_mass,
-    rejection,
-    wrong_acceptance,
-    wrong_replacement,
-)
+from studies.exact_rules import as_kernel, exact_match, point_mass, rejection
+from tests.decoders.rules import Chain, as_traced, wrong_acceptance, wrong_replacement
 from tests.statistics import ledger
 
 STANDS = ledger("decoders: exact rules for point masses are not refuted at 1e-8", 10e-8)

@@ -11,18 +11,8 @@ from scd_analysis.audit.rules import RULES, stated
 from scd_analysis.audit.windows import windows_of
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, UnknownNameError
-from tests.decoders.rules import (
-    Chain,
-    as_traced,
-    block,
-    exact_match,
-    gumbel_match,
-    point_mass,
-    rejection,
-    wrong_acceptance,
-    wrong_race,
-    wrong_replacement,
-)
+from studies.exact_rules import block, exact_match, gumbel_match, point_mass, rejection
+from tests.decoders.rules import Chain, as_traced, wrong_acceptance, wrong_race, wrong_replacement
 from tests.statistics import ledger
 
 STANDS = ledger("decoders: traces of exact rules are not refuted at 1e-8", 20e-8)
