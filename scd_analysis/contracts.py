@@ -94,6 +94,10 @@ class SubjectWithMore(Subject, Protocol):
     def num_tokens(self) -> int | None:
         """N, for a subject that is judged without a model."""
 
+    @property
+    def brings_its_model(self) -> bool | None:
+        """Whether it is called with None for its model."""
+
     def lacking(self) -> tuple[str, ...]:
         """Return, once it was drawn from, what was to be tested and was not; with any of it nothing passes."""
 
@@ -204,6 +208,10 @@ class SubjectSeen:
         V and N, where it says them.
     lacking : callable
         See :class:`SubjectWithMore`.
+    keeps_count : bool
+        Whether it is asked what was lacking, and so must be drawn from in this process.
+    brings_its_model : bool
+        See :class:`SubjectWithMore`.
     """
 
     is_kernel: bool
@@ -213,6 +221,13 @@ class SubjectSeen:
     vocab_size: int | None
     num_tokens: int | None
     lacking: Callable[[], tuple[str, ...]]
+    keeps_count: bool = False
+    brings_its_model: bool = False
+
+    @property
+    def is_drawn_anew(self) -> bool:
+        """Return whether it is asked for batches: it is neither stored nor a kernel."""
+        return self.num_available is None and not (self.is_kernel or self.is_tree)
 
 
 @dataclass(frozen=True)
@@ -311,6 +326,8 @@ def as_subject(subject: Any, called: str = "subject") -> SubjectSeen:
         vocab_size,
         num_tokens,
         lacking if callable(lacking) else _nothing,
+        callable(lacking),
+        bool(attribute(subject, "brings_its_model", called)),
     )
 
 

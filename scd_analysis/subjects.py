@@ -9,6 +9,7 @@ which the audit reports as an error. Here are the others::
     endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
+    made_by("module:function") what a function makes in each process that draws (jobs)
     trace(source)              the sequences of a trace, each once, with all that was recorded
     recorded(tokens)           stored sequences, each once
     recorded_file(path)        a file of tokens with the target's log-probabilities                   (no model needed)
@@ -24,6 +25,7 @@ from typing import Any
 from scd_analysis.audit.adapters.ancestral import ancestral
 from scd_analysis.audit.adapters.endpoint import Endpoint, endpoint
 from scd_analysis.audit.adapters.kernel import Kernel, kernel
+from scd_analysis.audit.adapters.made_by import MadeBy, made_by
 from scd_analysis.audit.adapters.recorded_file import recorded_file
 from scd_analysis.audit.adapters.registry import registry
 from scd_analysis.audit.adapters.sampler import sampler
@@ -36,6 +38,7 @@ from scd_analysis.errors import UnknownNameError
 __all__ = [  # noqa: F822 -- some are loaded on first use
     "Endpoint",
     "Kernel",
+    "MadeBy",
     "Recorded",
     "Subject",
     "Traced",
@@ -44,6 +47,7 @@ __all__ = [  # noqa: F822 -- some are loaded on first use
     "endpoint",
     "generate",
     "kernel",
+    "made_by",
     "recorded",
     "recorded_file",
     "registry",

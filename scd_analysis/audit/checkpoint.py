@@ -129,6 +129,10 @@ class Checkpoint:
     def _folder(self, number: int) -> Path:
         return self.path / f"batch-{number:05d}.zarr"
 
+    def holds(self, number: int) -> bool:
+        """Whether a batch is there."""
+        return os.path.lexists(self._folder(number))
+
     def load(self, number: int, seed: int) -> Any:
         """Return a stored batch, tokens or trace, or None.
 
@@ -137,9 +141,9 @@ class Checkpoint:
         InputError
             If it was drawn with another seed, or is not what was stored.
         """
-        folder = self._folder(number)
-        if not os.path.lexists(folder):
+        if not self.holds(number):
             return None
+        folder = self._folder(number)
         noted = _read(folder.with_suffix(".json"))
         if noted.get("seed") != seed:
             raise InputError(f"checkpoint {folder}: was drawn with another seed than {seed}")

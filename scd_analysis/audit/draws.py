@@ -1,31 +1,28 @@
-"""Drawing batches from a subject: seeds, sizes, and the checks on what comes back."""
+"""Drawing batches from a subject: seeds, sizes, who draws, and what is kept."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scd_analysis.audit.guard import check_signature, guarded
-from scd_analysis.contracts import Subject, as_drawn, is_trace
+from scd_analysis.audit.ahead import Ahead, Ask
+from scd_analysis.audit.drawing import MOST_VOCABULARY, Drawing
+from scd_analysis.audit.guard import check_signature
+from scd_analysis.contracts import Subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs, Rows
-from scd_analysis.validate import as_array, check_tokens
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from scd_analysis.audit.checkpoint import Checkpoint
 
 FIRST_BATCH = 64
-MOST_VOCABULARY = 2**31 - 1
 REPEAT_LOG_PROB = -30.0
 """Two batches that begin alike are an accident with this probability (nats) at most before the audit calls it a seed
 that was ignored."""
-
-
-READ_ONCE = 2**24
-"""Bytes up to which a trace is read as a whole: each of its variables is looked at several times."""
 
 
 class Draws:
@@ -66,17 +63,34 @@ class Draws:
         if not callable(subject):
             raise InputError(f"{called} = {subject!r}: a subject is called with (model, num_sequences, seed)")
         check_signature(subject, called, "(model, num_sequences, seed); other forms are subjects.sampler(function)", 3)
-        self._timeout, self._called = timeout, called
         self.in_batches = in_batches
-        self._subject, self._model, self._seeds, self._checkpoint = subject, model, seeds, checkpoint
-        self._vocab_size, self._num_tokens = sizes
-        self._used: list[int] = []
+        self._drawing = Drawing(subject, model, *sizes, timeout, called)
+        self._seeds, self._checkpoint = seeds, checkpoint
+        self._asked: list[int] = []
+        self._given = 0
         self._head: Longs | None = None
+        self._ahead: Ahead | None = None
+        self._most = 0
+        self._coming: Generator[Any, None, None] | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
         """V and N: while none is stated, as many tokens as there can be, and none in a sequence."""
-        return self._vocab_size or MOST_VOCABULARY, self._num_tokens or 0
+        return self._drawing.vocab_size or MOST_VOCABULARY, self._drawing.num_tokens or 0
+
+    def draw_ahead(self, jobs: int, left: int, held: ExitStack) -> None:
+        """From now on draw several batches at a time, all of the size that is asked for first.
+
+        Parameters
+        ----------
+        jobs : int
+        left : int
+            Sequences that will be asked for, at most.
+        held : ExitStack
+            Stops what is being drawn, at the end of the audit.
+        """
+        self._ahead, self._most = Ahead(self._drawing, jobs, held), left
+        held.callback(self._stop)
 
     def next(self, num_sequences: int) -> Any:
         """Return Long[num_sequences, N] or a trace; a stored batch comes in the size it has, up to that.
@@ -87,60 +101,53 @@ class Draws:
             If the subject raises or takes too long, or if what comes back has another shape, is not integer, or has a
             token outside the vocabulary.
         """
-        seed, number = self._next_seed(), len(self._used) - 1
-        stored = None if self._checkpoint is None else self._checkpoint.load(number, seed)
-        if stored is not None:
-            return stored[:num_sequences] if not is_trace(stored) else stored.isel(sequence=slice(0, num_sequences))
-        name = f"{self._called}(model, {num_sequences}, {seed})"
-        drawn = self._call(name, num_sequences, seed)
+        try:
+            drawn = self._next(num_sequences)
+        except InputError as error:
+            if self._checkpoint is None or not self._given:
+                raise
+            kept = f"the {self._given} batches before are kept in {self._checkpoint.path}"
+            raise type(error)(f"{error}; {kept}") from error.__cause__
+        self._given += 1
+        return drawn[:num_sequences] if not is_trace(drawn) else drawn.isel(sequence=slice(0, num_sequences))
+
+    def _next(self, num_sequences: int) -> Any:
+        if self._ahead is None:
+            return self._one(Ask(self._given, num_sequences, self._seed_of(self._given)))
+        found = None if self._coming is None else next(self._coming, None)
+        if found is None:
+            self._coming = self._round(self._ahead, num_sequences)
+            found = next(self._coming)
+        return found
+
+    def _stop(self) -> None:
+        if self._coming is not None:
+            self._coming.close()
+
+    def _one(self, ask: Ask) -> Any:
+        """Return a batch that is stored, or draw it here."""
+        stored = None if self._checkpoint is None else self._checkpoint.load(ask.number, ask.seed)
+        return self._kept(ask, self._drawing(ask.num_sequences, ask.seed)) if stored is None else stored
+
+    def _kept(self, ask: Ask, drawn: Any) -> Any:
+        if self._drawing.num_tokens is None:
+            self._drawing = replace(self._drawing, num_tokens=drawn.shape[1])
         if self._checkpoint is not None:
-            self._checkpoint.save(number, seed, drawn)
+            self._checkpoint.save(ask.number, ask.seed, drawn)
         return drawn
 
-    def _call(self, name: str, num_sequences: int, seed: int) -> Any:
-        def drawn() -> Any:  # attributes of what is returned are the subject's code too
-            returned = self._subject(self._model, num_sequences, seed)
-            found = as_drawn(returned)
-            return (self._trace if is_trace(found) else self._tokens)(found, name, num_sequences)
-
-        try:
-            return guarded(name, drawn, self._timeout)
-        except InputError as error:
-            if self._checkpoint is None or len(self._used) == 1:
-                raise
-            kept = f"the {len(self._used) - 1} batches before are kept in {self._checkpoint.path}"
-            raise type(error)(f"{error}; {kept}") from error.__cause__
-
-    def _tokens(self, returned: Any, name: str, num_sequences: int) -> Longs:
-        tokens = as_array(returned, name, None)
-        if self._num_tokens is None and tokens.ndim == 2 and tokens.shape[1]:
-            self._num_tokens = tokens.shape[1]
-        expected = (num_sequences, self._num_tokens)
-        if tokens.shape != expected:
-            raise InputError(f"{name} has shape {tokens.shape}: expected {expected}")
-        if not np.issubdtype(tokens.dtype, np.integer):
-            raise InputError(f"{name} has dtype {tokens.dtype}: tokens are integers")
-        tokens = tokens.astype(np.int64)
-        check_tokens(tokens, self.sizes[0], name)
-        return tokens
-
-    def _trace(self, trace: xr.Dataset, name: str, num_sequences: int) -> xr.Dataset:
-        found = (trace.sizes.get("sequence"), trace.sizes.get("position"), trace.attrs.get("vocab_size"))
-        known = (num_sequences, self._num_tokens, self._vocab_size)
-        expected = tuple(shown if stated is None else stated for shown, stated in zip(found, known, strict=True))
-        if found != expected:
-            raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
-        from scd_analysis.trace import validate
-        from scd_analysis.trace.store import named
-
-        try:
-            if trace.nbytes <= READ_ONCE:
-                with named("trace"):
-                    trace = trace.compute()
-            validate(trace, laws=True)
-        except InputError as error:
-            raise type(error)(f"{name}: {error}") from None
-        return trace
+    def _round(self, ahead: Ahead, num_sequences: int) -> Generator[Any, None, None]:
+        """Give stored batches as they are, and draw the others side by side."""
+        asks = []
+        for number in range(self._given, self._given + ahead.size(self._given)):
+            size = min(num_sequences, self._most)
+            if size:
+                self._most -= size
+                asks.append(Ask(number, size, self._seed_of(number)))
+        is_new = {ask.number: self._checkpoint is None or not self._checkpoint.holds(ask.number) for ask in asks}
+        coming = ahead.round([ask for ask in asks if is_new[ask.number]])
+        for ask in asks:
+            yield self._kept(ask, next(coming)) if is_new[ask.number] else self._one(ask)
 
     def rows(self, first: int, stop: int, size: int) -> Rows | None:
         """Number the rows ``first ... stop - 1`` of a batch of ``size``; None of stored ones, which are no batch."""
@@ -162,13 +169,14 @@ class Draws:
             log_prob = float(np.log(token_probs[:shared]).sum())
         if (previous[:shared] == self._head[:shared]).all() and log_prob < REPEAT_LOG_PROB:
             raise InputError(
-                f"{self._called}(model, ..., seed={self._used[-1]}) begins with the same {shared} sequences as with "
-                f"seed={self._used[-2]}: a subject draws anew for every seed"
+                f"{self._drawing.called}(model, ..., seed={self._seed_of(self._given - 1)}) begins with the same "
+                f"{shared} sequences as with seed={self._seed_of(self._given - 2)}: a subject draws anew for every seed"
             )
 
-    def _next_seed(self) -> int:
-        while True:
+    def _seed_of(self, number: int) -> int:
+        """Return the seed of a batch, another for each."""
+        while len(self._asked) <= number:
             seed = int(self._seeds.spawn(1)[0].generate_state(1)[0] >> 1)
-            if seed not in self._used:
-                self._used.append(seed)
-                return seed
+            if seed not in self._asked:
+                self._asked.append(seed)
+        return self._asked[number]

@@ -44,6 +44,9 @@ class Judge(ABC, Generic[Part]):
     vocab_size: int
     num_tokens: int
     target_laws = "the model's"
+    steady = False
+    """Whether all batches are of one size, so that several can be drawn at a time."""
+
     epsilon = 0.0
     """How far in total variation every conditional law may be from the target's."""
 
@@ -69,11 +72,12 @@ class Judge(ABC, Generic[Part]):
         return self.refuted and (self._looked_at >= 2 * self.seen or self.is_diagnosed())
 
     def step(self) -> None:
-        """Draw half as many sequences as were seen, and bet on them in parts.
+        """Draw half as many sequences as were seen, or where batches are steady always as many, and bet on them.
 
         What comes after the crossing serves the diagnosis; the verdict counts the sequences up to it.
         """
-        size = min(max(FIRST_BATCH, self._looked_at // 2), self.most_at_once, self.limit - self._looked_at)
+        wanted = FIRST_BATCH if self.steady else max(FIRST_BATCH, self._looked_at // 2)
+        size = min(wanted, self.most_at_once, self.limit - self._looked_at)
         self.look(self.draw(size), size)
 
     def look(self, drawn: Any, size: int) -> None:

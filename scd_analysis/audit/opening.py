@@ -65,6 +65,7 @@ class Asked:
     timeout: float | None = None
     rule: str | None = None
     draft_model: Any = None
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         check_between(self.alpha, 0, 1, "alpha", open_ends=True)
@@ -78,6 +79,8 @@ class Asked:
         check_at_least(check_integer(self.seed, "seed"), 0, "seed")
         if self.max_sequences is not None:
             check_at_least(check_integer(self.max_sequences, "max_sequences"), 1, "max_sequences")
+        if self.jobs is not None:
+            check_at_least(check_integer(self.jobs, "jobs"), 1, "jobs")
         if self.timeout is not None:
             check_at_least(self.timeout, 1e-3, "timeout")
             check_between(self.timeout, 0, LONGEST_TIMEOUT, "timeout")
@@ -134,8 +137,11 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
         target.check(np.random.default_rng(for_checks))
     kept = _checkpoint(given, target, sizes, asked, held) if subject.num_available is None else None
     in_batches = subject.num_available is None
-    draws = Draws(given, model, sizes, for_subject, kept, asked.timeout, in_batches=in_batches)
+    own = None if subject.brings_its_model else model
+    draws = Draws(given, own, sizes, for_subject, kept, asked.timeout, in_batches=in_batches)
     first = draws.next(min(FIRST_BATCH, FIRST_BATCH if target is None else target.sequences_at_once, limit))
+    if asked.jobs is not None and in_batches:
+        _draw_ahead(draws, subject, asked.jobs, limit - FIRST_BATCH, held)
     if laws is not None and target is not None:
         return _of_greedy(target, draws, first, asked, limit)
     if is_trace(first):
@@ -144,6 +150,12 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
         raise InputError("model = None: an audit of tokens needs the model whose law they should have")
     certain = asked.max_sequences is None
     return SampleJudge(_evidence(target, draws, asked), draws, first, asked.log_threshold, limit, until_certain=certain)
+
+
+def _draw_ahead(draws: Draws, subject: SubjectSeen, jobs: int, left: int, held: ExitStack) -> None:
+    if subject.keeps_count:
+        raise InputError(f"jobs = {jobs}: the subject keeps count of what it has drawn, which other processes cannot")
+    draws.draw_ahead(jobs, left, held)
 
 
 def opened(subject: Any) -> Any:

@@ -45,6 +45,7 @@ def audit(
     rule: str | None = None,
     draft_model: Any = None,
     epsilon: float = 0.0,
+    jobs: int | None = None,
 ) -> Verdict:
     """Judge whether a subject samples from its target model.
 
@@ -109,6 +110,12 @@ def audit(
         The null is that every law of a token given those before it lies within this total variation of the model's: on
         hardware nothing is exact. 0 asks for the model's law itself. A token of probability zero then refutes nothing
         by itself.
+    jobs : int, optional
+        Batches that are drawn at a time, ahead of the judge, each on one thread of PyTorch: in processes of this
+        machine, or wherever ``joblib.parallel_config`` says, as on a cluster of Dask or Ray. Batches are then all of
+        one size, and the verdict is the same for any number of jobs. Subject and model are sent to the workers; see
+        :func:`scd_analysis.subjects.made_by` for those that should not be. Kernels and stored sequences are judged as
+        without it.
 
     Returns
     -------
@@ -125,10 +132,11 @@ def audit(
     .. [1] J. Ville (1939). Etude critique de la notion de collectif. Gauthier-Villars.
     """
     check_between(resolution, 0, 1, "resolution", open_ends=True)
-    asked = Asked(alpha, max_sequences, seed, tolerance, margin, epsilon, checkpoint, timeout, rule, draft_model)
+    asked = Asked(alpha, max_sequences, seed, tolerance, margin, epsilon, checkpoint, timeout, rule, draft_model, jobs)
     with ExitStack() as held:
         given = opened(subject)
         judge = open_judge(given, model, asked, held)
+        judge.steady = jobs is not None and as_subject(given).is_drawn_anew
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()

@@ -249,6 +249,7 @@ def audit(
         str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")
     ] = None,
     epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
+    jobs: Annotated[int | None, typer.Option(help="Processes that draw batches ahead of the judge.")] = None,
     against: Annotated[
         str | None, typer.Option(help="The same with speculation off: compare the two, the control first.")
     ] = None,
@@ -279,12 +280,18 @@ def audit(
     with _elsewhere():
         if against is not None:
             _check_of_one_arm(
-                tolerance=tolerance, margin=margin, rule=rule, draft_model=draft_model, epsilon=epsilon or None
+                tolerance=tolerance,
+                margin=margin,
+                rule=rule,
+                draft_model=draft_model,
+                epsilon=epsilon or None,
+                jobs=jobs,
             )
             judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
         else:
             draft = None if draft_model is None else resolve_model(draft_model)
             common |= {"tolerance": tolerance, "margin": margin, "rule": rule, "draft_model": draft, "epsilon": epsilon}
+            common |= {"jobs": jobs}
             judged, verdict = _judge(subject, model, request, alpha=alpha, **common)
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)
@@ -294,7 +301,7 @@ def _check_of_one_arm(**options: Any) -> None:
     """Refuse what two arms are not asked."""
     for name, value in options.items():
         if value is not None:
-            raise InputError(f"{name} = {value}: is of one subject's law, and --against compares two subjects")
+            raise InputError(f"{name} = {value}: is asked of one subject, and --against compares two")
 
 
 def _arm(name: str, model: str | None, request: Request, *, has_law: bool) -> tuple[Any, Any]:

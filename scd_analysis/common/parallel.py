@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -16,9 +16,34 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+def workers(jobs: int, *, ordered: bool = False) -> Parallel:
+    """Give a pool to be entered and held, for a function that is to be called on several rounds of tasks.
+
+    Parameters
+    ----------
+    jobs : int
+        Tasks at a time.
+    ordered : bool
+        Whether results come in the order of their tasks.
+    """
+    how = ("generator" if ordered else "generator_unordered") if _streams() else "list"
+    return Parallel(n_jobs=jobs, return_as=how, batch_size=1)
+
+
+def _streams() -> bool:
+    """Whether the backend in use gives results as they come."""
+    backend, _ = get_active_backend()
+    return isinstance(backend, SequentialBackend) or bool(backend.supports_return_generator)
+
+
 def side_by_side(
-    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, *, ordered: bool = False
-) -> Iterator[Result]:
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    jobs: int,
+    *,
+    ordered: bool = False,
+    pool: Parallel | None = None,
+) -> Generator[Result, None, None]:
     """Give the results of a function as they come, several tasks at a time and each on one thread of PyTorch.
 
     Parameters
@@ -32,6 +57,8 @@ def side_by_side(
         such as ``multiprocessing``, they come at the end.
     ordered : bool
         Whether results come in the order of their tasks.
+    pool : joblib.Parallel, optional
+        Of :func:`workers`, entered, whose processes stay for the next round.
 
     Raises
     ------
@@ -44,10 +71,8 @@ def side_by_side(
     object
         A result of each task.
     """
-    backend, _ = get_active_backend()
-    streams = isinstance(backend, SequentialBackend) or backend.supports_return_generator
-    how = ("generator" if ordered else "generator_unordered") if streams else "list"
-    pool = Parallel(n_jobs=jobs, return_as=how, batch_size=1)
+    streams = _streams()
+    pool = workers(jobs, ordered=ordered) if pool is None else pool
     results = pool(delayed(_alone)(function, task) for task in tasks)
     try:
         for result in results:  # noqa: UP028 -- `yield from` would close them itself, and joblib's warning be heard
