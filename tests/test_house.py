@@ -163,7 +163,7 @@ LATE_HERE = {
     "scd_analysis/cli/commands.py": "a command loads what it needs and no more",
     "scd_analysis/cli/worker.py": "signals are handled before anything is loaded",
     "scd_analysis/audit/opening.py": "a subject's judge is loaded when it is met",
-    "scd_analysis/audit/draws.py": "only traces are validated",
+    "scd_analysis/audit/drawing.py": "only traces are validated",
     "scd_analysis/audit/adapters/generate_trace.py": "only who watches a decode writes a trace",
     "scd_analysis/audit/adapters/stored.py": "only who judges a trace reads one",
     "scd_analysis/figures/__main__.py": "the door: the gallery is there only in a checkout",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Any
 
 import cloudpickle
 
-from scd_analysis.common.parallel import side_by_side, workers
+from scd_analysis.common.parallel import WorkerKilled, side_by_side, workers
 from scd_analysis.errors import InputError
 
 ROUNDS_HELD = 4
@@ -113,7 +112,7 @@ class Ahead:
                 for drawn in coming:
                     given, deaths = given + 1, 0
                     yield drawn
-            except BrokenProcessPool as error:
+            except WorkerKilled as error:
                 deaths += 1
                 if deaths == DEATHS:
                     ask = asks[given]

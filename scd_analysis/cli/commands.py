@@ -250,6 +250,8 @@ def audit(
     ] = None,
     epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
     jobs: Annotated[int | None, typer.Option(help="Processes that draw batches ahead of the judge.")] = None,
+    backend: Annotated[str, typer.Option(help="Of jobs: processes, dask or ray.")] = "processes",
+    address: Annotated[str | None, typer.Option(help="Of the cluster of Dask or Ray. [one started here]")] = None,
     against: Annotated[
         str | None, typer.Option(help="The same with speculation off: compare the two, the control first.")
     ] = None,
@@ -271,13 +273,14 @@ def audit(
     Example: `scd-analysis audit reference.subjects:scd_mc --model digits`; `scd-analysis audit run.zarr`; `scd-analysis
     audit http://127.0.0.1:8000/v1 --target FOLDER --prompt 1,2,3 --sampling temperature=1,top_k=8`
     """
+    from scd_analysis.cli.cluster import cluster
     from scd_analysis.cli.engines import Request
 
     request = Request(prompt, sampling, target, num_tokens, server)
     given = [Path(subject)] if Path(subject).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
-    with _elsewhere():
+    with _elsewhere(), cluster(backend, address):
         if against is not None:
             _check_of_one_arm(
                 tolerance=tolerance,

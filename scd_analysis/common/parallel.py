@@ -10,7 +10,11 @@ from typing import TypeVar
 import cloudpickle
 import torch
 from joblib import Parallel, delayed
+from joblib.externals.loky import BrokenProcessPool
 from joblib.parallel import SequentialBackend, get_active_backend
+
+WorkerKilled = BrokenProcessPool
+"""Raised where a process of this machine was killed: what it had not given is lost, and the pool can be used on."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -16,7 +16,12 @@ from tests.statistics import ledger
 
 STANDS = ledger("docs: verdicts that are shown as not refuted, on fixed seeds, at 1e-6 or less", 1.2e-5)
 
-NOT_RUN = {"from scd_analysis import audit_pair, subjects": "needs an engine's server"}
+NOT_RUN = {
+    "from scd_analysis import audit_pair, subjects": "needs an engine's server",
+    'subject = subjects.made_by("mine:decoder")  # mine.decoder() returns a subject, with its model loaded': "a GPU",
+    "from distributed import Client  # pip install scd-analysis[dask]": "needs a cluster",
+    "import ray  # pip install scd-analysis[ray]": "needs a cluster",
+}
 """First lines of blocks that are marked no-run, with the reason."""
 
 DIGITS = DOCS / "assets" / "tutorial-digits.png"
