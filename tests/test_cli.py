@@ -85,14 +85,35 @@ ERRORS = [
 ]
 
 
+@pytest.fixture
+def here(place, monkeypatch):
+    """In the working directory of a command, whose modules are found and forgotten again."""
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(place)
+    before = set(sys.modules)
+    yield place
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", "").startswith(str(place)):
+            del sys.modules[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), ERRORS, ids=lambda x: " ".join(x[:3]) if isinstance(x, list) else "")
-def test_bad_input_is_one_line_and_status_two(place, words, message):
+def test_bad_input_is_one_line_and_status_two(here, words, message):
+    status, line = commands.run(words, "scd-analysis")
+    assert status == 2
+    assert message in line
+    assert len(line.strip().splitlines()) == 1
+    assert not (here / "a.zarr").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "message"), [ERRORS[7], ERRORS[11]], ids=["a subject that leaves", "a bad option"])
+def test_the_process_of_a_command_says_so_too(place, words, message):
     done = run(place, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert not (place / "a.zarr").exists()
 
 
 @pytest.mark.slow
@@ -112,7 +133,7 @@ def test_trace_and_report(place):
 @pytest.mark.parametrize(
     ("subject", "options", "status", "outcome"),
     [
-        ("mine:good", ["--max-sequences", "20000"], 0, "NOT_REFUTED"),
+        ("mine:good", ["--max-sequences", "5000"], 0, "NOT_REFUTED"),
         ("mine:bad", ["--max-sequences", "60000"], 1, "REFUTED"),
         ("mine:talks", ["--max-sequences", "20"], 3, "INCONCLUSIVE"),
     ],
@@ -158,11 +179,12 @@ def options_of(command):
 OF_FIGURES = {"context", "names", "out", "trace", "list_", "check", "as_json", "jobs"}
 """What the command alone has; and it starts a process a core, which a script may not."""
 
+OF_CLUSTER = ("backend", "address")
 OF_ENGINES = ("target", "prompt", "sampling", "num_tokens", "server")
 
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json"}),
-    commands.audit: (audit, {"out", "html", "as_json", "against", *OF_ENGINES}),
+    commands.audit: (audit, {"out", "html", "as_json", "against", *OF_ENGINES, *OF_CLUSTER}),
     commands.log_probs: (audit_log_probs, {"out", "as_json"}),
     commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
     figures_command: (Decoding, OF_FIGURES),

@@ -121,13 +121,13 @@ def test_lossless_methods_stand(method):
     assert {report.status for report in verdict.conditions} <= {"not refuted", "not tested"}
 
 
-TYPE_ONE = ledger("audit of traces: type I", 2e-6, power=0.99, resolution=0.3)
-TRIALS = 60
+TYPE_ONE = ledger("audit of traces: type I", 2e-6, power=0.99, resolution=0.6)
+TRIALS = 30
 
 
 @pytest.mark.slow
 def test_lossless_decoders_cross_no_more_than_alpha():
-    """60 audits of 64 sequences, ln E at its largest, at alpha = 1/5: at most alpha by its binomial bound."""
+    """30 audits of 64 sequences, ln E at its largest, at alpha = 1/5; ``studies.calibration`` has thousands."""
     model, hits = TabularModel.random(3, 4, 0.7, seed=1), 0
     for i in range(TRIALS):
         method = ("sjd", "scd-mc", "scd-gs", UNIFORM_LAW)[i % 4]

@@ -36,8 +36,8 @@ def counts_of(tokens, vocab_size):
 
 # -- the law ----------------------------------------------------------------------------------------------------------
 
-N_LAW = 300_000
-LAW_RATE = ledger("decoder: joint law, all lossless methods and two mixtures", 7e-7, power=0.999, resolution=0.012)
+N_LAW = 100_000
+LAW_RATE = ledger("decoder: joint law, all lossless methods and two mixtures", 7e-7, power=0.999, resolution=0.021)
 
 
 @pytest.mark.slow

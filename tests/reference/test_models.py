@@ -25,7 +25,9 @@ def held_out(name):
 
 
 @pytest.mark.slow
-def test_the_card_states_the_bits_a_token_that_the_weights_have(shipped):
+@pytest.mark.parametrize("name", ["digits", "photos"])  # the video's are added up by its own test
+def test_the_card_states_the_bits_a_token_that_the_weights_have(name):
+    shipped = load_image_model(name)
     tokens, classes = held_out(shipped.name)
     bits = bits_per_token(shipped.net, tokens, classes).mean().item()
     assert bits == pytest.approx(shipped.card["bits_per_token_held_out"], abs=0.01)

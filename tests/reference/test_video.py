@@ -40,6 +40,8 @@ def test_later_frames_take_less_than_seven_tenths_of_the_bits_of_the_first(video
     bits = by_frame(video, tokens, classes)
     assert bits[1:].mean() <= 0.7 * bits[0]
     np.testing.assert_allclose(bits.numpy(), video.card["bits_per_token_by_frame"], atol=0.02)
+    assert bits.mean().item() == pytest.approx(video.card["bits_per_token_held_out"], abs=0.01)
+    assert len(tokens) == video.card["num_held_out_images"]
     assert bits[1:].mean().item() == pytest.approx(video.card["bits_per_token_later_frames"], abs=0.01)
 
 
