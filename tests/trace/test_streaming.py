@@ -8,13 +8,13 @@ import torch
 
 from reference import decode
 from scd_analysis import audit
-from scd_analysis.audit import draws, traced
+from scd_analysis.audit import drawing, traced
 from scd_analysis.figures import foreign
 from scd_analysis.trace import open_trace, reader, stored_laws, trajectories, validate
 from scd_analysis.trace.summary import summarise
 
 VOCAB, LENGTH, WINDOW = 192, 12, 4
-FEW, MANY = 32, 128
+FEW, MANY = 32, 96
 
 
 class Chain:
@@ -48,7 +48,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(stored_laws, "_AT_ONCE", 2**16)
     monkeypatch.setattr(traced, "PART_BYTES", 2**21)
     monkeypatch.setattr(traced, "SMALLEST_PART", 8)
-    monkeypatch.setattr(draws, "READ_ONCE", 0)
+    monkeypatch.setattr(drawing, "READ_ONCE", 0)
 
 
 def peak(function, path):
