@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import scd_analysis.trace as traces  # loaded when one is written
 from reference.draws import GENERATOR
 from reference.fast.graphs import Passes, more_at_once, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
@@ -30,12 +31,13 @@ from reference.models.base import (
 )
 from reference.recording import Array, Report, of_rows, report, to_device, to_host
 from scd_analysis.errors import InputError
-from scd_analysis.trace import TraceWriter, laws_of, open_trace
 from scd_analysis.validate import check_at_least, check_integer
 
 if TYPE_CHECKING:
     import xarray
     from rich.progress import Progress
+
+    from scd_analysis.trace import TraceWriter
 
 _LAW_ENTRIES = 2**22
 """Entries of one window of laws over a batch, when the batch size is chosen here."""
@@ -129,7 +131,7 @@ def decode(
     if batch_size is not None:
         check_at_least(check_integer(batch_size, "batch_size"), 1, "batch_size")
     if record is not None:
-        laws_of(record)
+        traces.laws_of(record)
     elif out_path is not None:
         raise InputError(f"out_path = {out_path}: needs record='scalars' or record='laws'")
     place = _device(model, device)
@@ -154,7 +156,7 @@ def decode(
             tokens[start : start + size], nfe[start : start + size] = done
             if writer is not None:
                 writer.finish_batch(tokens=done[0], nfe=done[1])
-    trace = None if writer is None else open_trace(out_path if out_path is not None else writer.store)
+    trace = None if writer is None else traces.open_trace(out_path if out_path is not None else writer.store)
     return DecodeOutput(tokens, nfe, trace, chosen)
 
 
@@ -258,13 +260,13 @@ def make_writer(
 ) -> TraceWriter:
     """Open the trace of a decode, in memory unless there is a path."""
     method = settings.method
-    return TraceWriter(
+    return traces.TraceWriter(
         out_path,
         vocab_size=settings.vocab_size,
         num_tokens=settings.num_tokens,
         window=window,
         decoder="reference",
-        laws=laws_of(record),
+        laws=traces.laws_of(record),
         num_sequences=num_sequences,
         concurrent=record != "laws" or torch.device(device).type != "cpu",  # a pass needs the cores that would write
         method=method.name,

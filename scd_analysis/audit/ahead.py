@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import cloudpickle
 
+from scd_analysis.audit.drawing import Ask
 from scd_analysis.common.parallel import WorkerKilled, side_by_side, workers
 from scd_analysis.errors import InputError
 
@@ -18,20 +18,6 @@ ROUNDS_HELD = 4
 
 DEATHS = 3
 """Times in a row that workers may be killed before a batch arrives."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A batch to be drawn.
-
-    Attributes
-    ----------
-    number, num_sequences, seed : int
-    """
-
-    number: int
-    num_sequences: int
-    seed: int
 
 
 class Sent:

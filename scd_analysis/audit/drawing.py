@@ -22,6 +22,20 @@ READ_ONCE = 2**24
 
 
 @dataclass(frozen=True)
+class Ask:
+    """A batch to be drawn.
+
+    Attributes
+    ----------
+    number, num_sequences, seed : int
+    """
+
+    number: int
+    num_sequences: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Drawing:
     """How a batch is drawn, here or in another process.
 
@@ -80,7 +94,7 @@ class Drawing:
         if found != expected:
             raise InputError(f"{name} is a trace of (sequences, tokens, vocabulary) = {found}: expected {expected}")
         from scd_analysis.trace import validate
-        from scd_analysis.trace.store import named
+        from scd_analysis.trace.damage import named
 
         try:
             if trace.nbytes <= READ_ONCE:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scd_analysis.audit.ahead import Ahead, Ask
-from scd_analysis.audit.drawing import MOST_VOCABULARY, Drawing
+from scd_analysis.audit.drawing import MOST_VOCABULARY, Ask, Drawing
 from scd_analysis.audit.guard import check_signature
 from scd_analysis.contracts import Subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs, Rows
 
 if TYPE_CHECKING:
+    from scd_analysis.audit.ahead import Ahead
     from scd_analysis.audit.checkpoint import Checkpoint
 
 FIRST_BATCH = 64
@@ -89,6 +89,8 @@ class Draws:
         held : ExitStack
             Stops what is being drawn, at the end of the audit.
         """
+        from scd_analysis.audit.ahead import Ahead
+
         self._ahead, self._most = Ahead(self._drawing, jobs, held), left
         held.callback(self._stop)
 

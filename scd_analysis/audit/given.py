@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from scd_analysis.errors import TraceError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.trace.coherence import JUDGED_BY
+from scd_analysis.trace.damage import named
 from scd_analysis.trace.schema import BY_SLOT, LAWS
-from scd_analysis.trace.store import named
 from scd_analysis.validate import LAW_TOLERANCE, check_laws
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Bools = npt.NDArray[np.bool_]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from scd_analysis.audit.commits import Passes, cut
 from scd_analysis.audit.given import law_blocks
 from scd_analysis.evidence.batch import Floats, Longs
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)

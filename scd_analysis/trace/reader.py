@@ -12,9 +12,10 @@ from zarr.abc.store import Store
 from scd_analysis.errors import TraceError
 from scd_analysis.trace.checks import RANGES, check_arrays, check_attributes, check_dataset
 from scd_analysis.trace.coherence import check_coherent, remedy
+from scd_analysis.trace.damage import named
 from scd_analysis.trace.place import leftovers
 from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
-from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, named, open_store
+from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, open_store
 from scd_analysis.trace.stored_laws import check_recorded
 from scd_analysis.validate import refuse_where
 

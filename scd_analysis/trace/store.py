@@ -30,7 +30,8 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
-from scd_analysis.errors import InputError, TraceError
+from scd_analysis.errors import TraceError
+from scd_analysis.trace.damage import named, one_line
 from scd_analysis.trace.headers import (
     HEADER_BYTES,
     Header,
@@ -289,25 +290,6 @@ class Lazy(BackendArray):  # type: ignore[no-untyped-call]
         if self._happened is None or "iteration" not in self._header.dims:
             return values
         return self._happened.hide(values, key, self.shape[1], self._header.fill)
-
-
-class named:  # noqa: N801 -- reads as a phrase
-    """Turn what is raised where data is read, by Zarr and its codecs, say, into a TraceError that names the place."""
-
-    def __init__(self, *place: str) -> None:
-        self._where = ": ".join(place)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, (InputError, MemoryError)):
-            raise TraceError(f"{self._where}: a chunk cannot be read ({one_line(error)})") from None
-
-
-def one_line(error: BaseException) -> str:
-    """The kind and the first line of an error."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
 def read_dataset(source: str | Path | Store, what: str) -> xr.Dataset:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from scd_analysis.errors import LawError, TraceError
 from scd_analysis.laws import kernels
 from scd_analysis.trace.compact import form_of, stored_as
+from scd_analysis.trace.damage import named
 from scd_analysis.trace.headers import check_memory, whole
 from scd_analysis.trace.schema import HALF_SCALE, LAWS, VARIABLES
-from scd_analysis.trace.store import named
 from scd_analysis.validate import LAW_TOLERANCE, check_known, index_text, refuse_improbable, refuse_where
 
 if TYPE_CHECKING:

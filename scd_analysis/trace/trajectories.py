@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
-from scipy import stats
+from scipy.special import stdtrit
 
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_known
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FloatArray = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -79,7 +81,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Estimate:
         raise InputError("values: none is left to average")
     if kept.size == 1:
         return Estimate(float(kept[0]), float("-inf"), float("inf"), level, 1)
-    half = float(stats.t.ppf((1 + level) / 2, kept.size - 1) * kept.std(ddof=1) / np.sqrt(kept.size))
+    half = float(stdtrit(kept.size - 1, (1 + level) / 2) * kept.std(ddof=1) / np.sqrt(kept.size))
     return Estimate(float(kept.mean()), float(kept.mean()) - half, float(kept.mean()) + half, level, kept.size)
 
 
@@ -240,7 +242,7 @@ def acceptance_by_token(trace: xr.Dataset, chunk: int = 64) -> xr.Dataset:
         for name, value in zip(columns, (mean, square, passes, share), strict=True):
             columns[name].append(value)
     dims = ("sequence", "position")
-    return xr.Dataset({name: (dims, np.concatenate(values)) for name, values in columns.items()})
+    return type(trace)({name: (dims, np.concatenate(values)) for name, values in columns.items()})
 
 
 @dataclass(frozen=True)

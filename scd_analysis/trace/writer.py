@@ -24,11 +24,11 @@ from zarr.storage import MemoryStore
 from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
+from scd_analysis.trace.damage import one_line
 from scd_analysis.trace.layouts import NONE, LastPass, committed_behind
 from scd_analysis.trace.place import Place
 from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
 from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
-from scd_analysis.trace.store import one_line
 from scd_analysis.validate import MOST_TOKENS, as_array, check_at_least, check_between, check_integer
 
 Array = npt.NDArray[Any]

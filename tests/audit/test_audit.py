@@ -147,6 +147,15 @@ def test_import_is_light() -> None:
     assert callable(scd_analysis.audit)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["scd_analysis; scd_analysis.audit", "scd_analysis.subjects", "reference"])
+def test_what_records_nothing_loads_no_stores(names: str) -> None:
+    """They took two seconds of every command."""
+    code = f"import {names}; import sys; print([m for m in ('pandas','xarray','zarr') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_progress_is_silent_in_a_pipe(tables: Tables, capsys: pytest.CaptureFixture[str]) -> None:
     audit(ancestral, tables, max_sequences=100)
     assert capsys.readouterr() == ("", "")
