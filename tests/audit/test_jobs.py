@@ -22,7 +22,7 @@ from scd_analysis.subjects import ancestral, made_by, recorded
 from tests.statistics import ledger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata")
-"""Of a writer on a thread: what it ignores itself, Python before 3.14 may forget where others do so at the same time."""
+"""Of a writer on a thread: what it ignores itself may be forgotten where other threads do so at the same time."""
 
 MODEL = TabularModel.random(3, 4, 0.7, seed=1)
 FAULT = get_fault("drop-residual")
