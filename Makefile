@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers .venv
+.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers audit-engines .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -57,6 +57,10 @@ HF_ENVS := build/hf-4.44.2 build/hf-5.23.0
 
 audit-transformers: $(HF_ENVS:=/.installed)
 	for env in $(HF_ENVS); do $$env/bin/python -m studies.audit_transformers || exit; done
+
+# Released engines on the tiny model, speculation off and on; llama.cpp's server so far.
+audit-engines: $(STAMP)
+	$(BIN)/python -m studies.audit_engines
 
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*

@@ -154,6 +154,9 @@ LATE = {
     "skimage": "only who trains a model anew needs it",
     "sklearn": "only who trains a model anew needs it",
     "torch": "measures, evidence and recorded files are judged without it",
+    "gguf": "only who writes a model for llama.cpp needs it",
+    "tokenizers": "comes with transformers",
+    "xllamacpp": "only who asks llama.cpp itself needs it",
     "transformers": "only who audits its models needs it, and it takes seconds",
 }
 """Modules of others that functions may import, and why not sooner."""

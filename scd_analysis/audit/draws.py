@@ -108,8 +108,8 @@ class Draws:
         except InputError as error:
             if self._checkpoint is None or not self._given:
                 raise
-            kept = f"the {self._given} batches before are kept in {self._checkpoint.path}"
-            raise type(error)(f"{error}; {kept}") from error.__cause__
+            kept = "the batch before is" if self._given == 1 else f"the {self._given} batches before are"
+            raise type(error)(f"{error}; {kept} kept in {self._checkpoint.path}") from error.__cause__
         self._given += 1
         return drawn[:num_sequences] if not is_trace(drawn) else drawn.isel(sequence=slice(0, num_sequences))
 

@@ -1,4 +1,4 @@
-"""The commands: ``trace | audit | log-probs | exact | figures | report``.
+"""The commands: ``trace | audit | log-probs | tiny-model | exact | figures | report``.
 
 A command returns its exit status; everything that goes wrong is raised, and becomes one line and status 2 in
 :func:`run`.
@@ -348,6 +348,29 @@ def _show_verdict(
 
         write_report(html, verdict, recorded, title=None if recorded else subject)
     return EXIT_STATUS[verdict.outcome.name]
+
+
+@app.command(name="tiny-model")
+def tiny_model(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    formats: Annotated[str, typer.Option(help="hf, gguf, or both with a comma.")] = "hf",
+    seed: Annotated[int, typer.Option(help="Of all weights.")] = 0,
+    vocab_size: Annotated[int, typer.Option(help="Tokens that it knows.")] = 32,
+    as_json: JsonOption = False,
+) -> int:
+    """Write a tiny random target, and a near and a far draft, for engines to load.
+
+    Example: `scd-analysis tiny-model tiny --formats hf,gguf`
+    """
+    from scd_analysis.engines.tiny import tiny_model as write
+
+    written = write(folder, [name.strip() for name in formats.split(",")], seed, vocab_size)
+    rows: dict[str, object] = {f"{one.role}, {one.format}": str(one.path) for one in written}
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table("tiny model", rows)
+    return 0
 
 
 @app.command(name="log-probs")

@@ -61,16 +61,16 @@ def test_penalties_by_hand() -> None:
 
 
 def test_requests_say_everything() -> None:
-    sent = OPENAI.request(Sampling.of({"top_k": 8, "logit_bias": {5: 1.5}, "allowed_tokens": (5, 6)}))
+    sent = OPENAI.request(Sampling.of({"top_k": 8, "logit_bias": {5: 1.5}, "allowed_tokens": (5, 6)}), 9)
     assert sent["top_k"] == 8
     assert sent["logit_bias"] == {"5": 1.5}
     assert sent["allowed_token_ids"] == [5, 6]
     assert (sent["temperature"], sent["top_p"], sent["min_p"], sent["repetition_penalty"]) == (1.0, 1.0, 0.0, 1.0)
-    sent = LLAMA_CPP.request(Sampling.of({"logit_bias": {5: 1.5}, "repetition_penalty": 1.1}))
+    sent = LLAMA_CPP.request(Sampling.of({"logit_bias": {5: 1.5}, "repetition_penalty": 1.1}), 9)
     assert sent["logit_bias"] == [[5, 1.5]]
-    assert (sent["repeat_penalty"], sent["top_k"], sent["repeat_last_n"]) == (1.1, 0, -1)
+    assert (sent["repeat_penalty"], sent["top_k"], sent["repeat_last_n"]) == (1.1, 0, 9)
     with pytest.raises(InputError, match=r"sampling\['allowed_tokens'\] = .*: a llama\.cpp server has no such setting"):
-        LLAMA_CPP.request(Sampling.of({"allowed_tokens": [1]}))
+        LLAMA_CPP.request(Sampling.of({"allowed_tokens": [1]}), 9)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class Endpoint:
         self.url, self.prompt, self.num_tokens, self.sampling = url, prompt, num_tokens, sampling
         self.target_model, self.vocab_size = target, None if target is None else target.vocab_size
         self.speculation, self.choices, self.served_model = speculation, choices, served_model
-        self._convention, self._settings = convention, convention.request(sampling)
+        self._convention, self._settings = convention, convention.request(sampling, len(prompt) + num_tokens)
         self._at_once, self._patience = concurrency, (timeout, retries)  # no part of what is drawn
         self.drafted: int | None = None
 
@@ -187,7 +187,7 @@ def endpoint(
     if server == "llama.cpp" and choices != 1:
         raise InputError(f"choices = {choices}: llama.cpp's server makes one sequence a request")
     stated, convention = Sampling.of(sampling), CONVENTIONS[server]
-    convention.request(stated)
+    convention.request(stated, len(ids) + num_tokens)
 
     law = EngineTarget(target, ids, num_tokens, stated, convention, end_tokens) if target is not None else None
     return Endpoint(

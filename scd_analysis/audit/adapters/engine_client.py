@@ -143,8 +143,7 @@ class Client:
     def _read(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
         status, raw = self._exchange(method, url, body)
         if status != 200:
-            said = " ".join(raw[:300].decode("utf-8", "replace").split())
-            raise EngineError(f"{url}: answers with status {status} ({shown(said)})")
+            raise EngineError(f"{url}: answers with status {status} ({_told(raw)})")
         try:
             return parse(decode(raw, url), url)
         except ValueError as error:
@@ -176,6 +175,15 @@ class Client:
                 raise EngineError(f"{url}: answers with more than {MOST_BYTES:,} bytes")
             parts.append(part)
         return b"".join(parts)
+
+
+def _told(raw: bytes) -> str:
+    """What a refusal says, on one line: the message of an OpenAI-style error, or else what came."""
+    try:
+        message = parse(decode(raw, "error"), "error")["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = raw[:300].decode("utf-8", "replace")
+    return shown(" ".join(str(message).split()))
 
 
 def _choices(value: Any, choices: int, url: str) -> list[Any]:

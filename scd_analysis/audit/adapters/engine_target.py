@@ -9,6 +9,7 @@ import numpy as np
 
 from scd_analysis.audit.adapters.sampling import Convention, Sampling, target_laws
 from scd_analysis.audit.target import model_input
+from scd_analysis.common.bars import without_bars
 from scd_analysis.common.foreign import attribute
 from scd_analysis.common.foreign_json import first_line, shown
 from scd_analysis.errors import InputError
@@ -40,7 +41,8 @@ class FolderLogits:
         if not Path(folder).is_dir():
             raise InputError(f"target = {str(folder)!r}: there is no such folder")
         try:
-            model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
+            with without_bars():
+                model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
         except Exception as error:
             raise InputError(f"target = {str(folder)!r}: is no transformers model ({first_line(error)})") from None
         self._torch, self._model = torch, model.double().eval()

@@ -148,6 +148,8 @@ class Convention:
         Penalties that count the tokens of the prompt too.
     bans_end : bool
         Whether ignoring the end of a sequence makes its token impossible; else it is drawn, and the sequence goes on.
+    looks_back : str or None
+        The field that says over how many tokens penalties count, where a request must say it.
     """
 
     name: str
@@ -157,9 +159,16 @@ class Convention:
     names_tokens: bool
     counts_prompt: frozenset[str]
     bans_end: bool
+    looks_back: str | None = None
 
-    def request(self, sampling: Sampling) -> dict[str, Any]:
+    def request(self, sampling: Sampling, length: int) -> dict[str, Any]:
         """Return the settings as a request has them; all are sent, so that no default of the server's counts.
+
+        Parameters
+        ----------
+        sampling : Sampling
+        length : int
+            Tokens of the prompt and a sequence together.
 
         Raises
         ------
@@ -167,6 +176,8 @@ class Convention:
             If a setting is used that the server does not know.
         """
         out = dict(self.always)
+        if self.looks_back is not None:
+            out[self.looks_back] = length
         for field in fields(sampling):
             value = getattr(sampling, field.name)
             is_used = value != field.default
@@ -207,12 +218,12 @@ LLAMA_CPP = Convention(
         "ignore_eos": True,
         "return_tokens": True,
         "cache_prompt": False,
-        "repeat_last_n": -1,
         "samplers": ["penalties", "top_k", "top_p", "min_p", "temperature"],
     },
     names_tokens=False,
     counts_prompt=frozenset(PENALTIES),
     bans_end=True,
+    looks_back="repeat_last_n",
 )
 
 

@@ -1,0 +1,100 @@
+"""llama.cpp's server, in a process of its own: ``python -m studies.llama_server MODEL PORT MODE [DRAFT]``.
+
+The package ``xllamacpp`` brings llama.cpp's own server as a wheel; what it answers is what llama.cpp answers.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WAIT = 60.0
+"""Seconds until it must listen."""
+
+MODES = {
+    "off": "COMMON_SPECULATIVE_TYPE_NONE",
+    "draft": "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE",
+    "drawn-draft": "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE",
+    "ngram": "COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE",
+}
+"""Speculation off; a draft model's most probable tokens; its tokens drawn (``probabilistic``); n-grams of what came."""
+
+
+@contextmanager
+def served(model: Path, mode: str, draft: Path | None = None) -> Iterator[str]:
+    """Start a server, and end it.
+
+    Parameters
+    ----------
+    model : path
+        A GGUF file.
+    mode : str
+        One of ``MODES``.
+    draft : path, optional
+        A GGUF file, for modes with a draft model.
+
+    Yields
+    ------
+    str
+        Its URL.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends, or does not listen in time.
+    """
+    port = _free_port()
+    words = [str(model), str(port), mode, *([] if draft is None else [str(draft)])]
+    process = subprocess.Popen([sys.executable, "-m", "studies.llama_server", *words], stderr=subprocess.DEVNULL)
+    try:
+        _wait(process, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"llama.cpp's server ended with status {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"llama.cpp's server does not listen after {WAIT:g} s")
+
+
+def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
+    """Serve until this process is ended."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path, parameters.port, parameters.hostnames = model, int(port), ["127.0.0.1"]
+    parameters.n_parallel, parameters.n_ctx, parameters.warmup = 4, 4 * 256, False
+    parameters.cpuparams.n_threads = 1
+    parameters.speculative.types = [getattr(xllamacpp.common_speculative_type, MODES[mode])]
+    if draft is not None:
+        parameters.speculative.draft.mparams.path = draft
+        parameters.speculative.draft.probabilistic = mode == "drawn-draft"
+    server = xllamacpp.Server(parameters)
+    while server:  # it serves on threads of its own
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
