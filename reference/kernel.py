@@ -15,7 +15,7 @@ from reference.drafting import Sweep
 from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair, uniform_pairs
 from reference.fast.scan import LawScalars
 from reference.methods import Method
-from reference.models.base import Session, bad_laws
+from reference.models.base import Session, held_laws
 from reference.verification import Check
 from scd_analysis.errors import InputError
 
@@ -204,8 +204,7 @@ def step(settings: Settings, session: Session, state: JacobiState, reach: int) -
     window, last = settings.window, settings.num_tokens - 1
     slots = torch.arange(window + 1, device=state.base.device)
     rows = (state.base[:, None] + slots).clamp(max=last)
-    probs = _laws(session, state.tokens, rows, reach).to(settings.dtype)
-    laws_bad = bad_laws(probs)
+    probs, laws_bad = held_laws(_laws(session, state.tokens, rows, reach), settings.dtype)
     if settings.method.greedy:
         probs = torch.zeros_like(probs).scatter_(-1, probs.argmax(-1, keepdim=True), 1.0)
     target, position = probs[:, :window], rows[:, :window]

@@ -20,6 +20,10 @@ LAW_TOLERANCE = 1e-4
 SAME_LAW = 1e-3
 """How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
 
+_NARROW = {"bfloat16": 2**-7, "float16": 2**-10} | {
+    f"float8_{kind}": precision for kind, precision in (("e4m3fn", 2**-3), ("e4m3fnuz", 2**-3), ("e5m2", 2**-2))
+}
+
 MOST_TOKENS = 2**20
 """Of a sequence that is recorded or audited: beyond that, even tokens to ask a model with take gigabytes."""
 
@@ -151,8 +155,38 @@ def refuse_improbable(laws: npt.NDArray[Any], nan: npt.NDArray[np.bool_], name: 
         refuse_where(bad, laws, name, f"a probability {what}", LawError, first)
 
 
-def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None:
-    """Check that ``laws`` are probabilities that sum to one along ``axis``.
+def precision_of(laws: Any) -> float:
+    """Distance from one to the next larger number in the precision of laws as they came; zero from 32 bits on.
+
+    Parameters
+    ----------
+    laws : array or tensor
+        Only its dtype is looked at.
+    """
+    return _NARROW.get(kind_of(laws).removeprefix("torch."), 0.0)
+
+
+def law_tolerance(laws: Any) -> float:
+    """How far from one the sum of a law may be that was made in this precision.
+
+    In fewer than 32 bits every entry is rounded by at most half the precision times itself, and so is the sum that all
+    were divided by: the sum is off by the precision, whatever the number of entries [1]_. Entries that underflow are
+    not counted, so that fp8 laws of many tokens may be refused.
+
+    Parameters
+    ----------
+    laws : array or tensor
+        As it came.
+
+    References
+    ----------
+    .. [1] N. J. Higham (2002). Accuracy and Stability of Numerical Algorithms, section 2.2. SIAM.
+    """
+    return LAW_TOLERANCE + precision_of(laws)
+
+
+def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1, tolerance: float = LAW_TOLERANCE) -> None:
+    """Check that ``laws`` are probabilities that sum to one along ``axis``, within a tolerance.
 
     Raises
     ------
@@ -163,16 +197,16 @@ def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1) -> None
         raise LawError(f"{name} has shape {laws.shape}: a law needs at least one entry along axis {axis}")
     refuse_improbable(laws, np.isnan(laws), name)
     total = laws.sum(axis=axis)
-    off = np.abs(total - 1) > LAW_TOLERANCE
+    off = np.abs(total - 1) > tolerance
     if off.any():
         first = np.argwhere(off)[0]
         value = total[tuple(first)] if total.ndim else total
-        raise LawError(
-            f"{name}{index_text(first)} sums to {float(value):.6g}: a law sums to 1 within {LAW_TOLERANCE:g}"
-        )
+        raise LawError(f"{name}{index_text(first)} sums to {float(value):.6g}: a law sums to 1 within {tolerance:g}")
 
 
-def check_model_laws(laws: npt.NDArray[np.float64], expected: tuple[int, ...], name: str) -> None:
+def check_model_laws(
+    laws: npt.NDArray[np.float64], expected: tuple[int, ...], name: str, tolerance: float = LAW_TOLERANCE
+) -> None:
     """Check that what a model's ``next_token_probs`` gave has the expected shape [B, t + 1, V], and holds laws.
 
     Raises
@@ -184,7 +218,7 @@ def check_model_laws(laws: npt.NDArray[np.float64], expected: tuple[int, ...], n
     """
     if laws.shape != expected:
         raise InputError(f"{name} has shape {laws.shape}: expected {expected}")
-    check_laws(laws, name)
+    check_laws(laws, name, tolerance=tolerance)
 
 
 def check_same_shape(first: npt.NDArray[Any], second: npt.NDArray[Any], names: tuple[str, str]) -> None:

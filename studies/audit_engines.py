@@ -96,6 +96,30 @@ def of_two(subject: Endpoint, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarra
     ).ravel()
 
 
+def table(result: dict[str, Any]) -> str:
+    """Write the result in Markdown, a line a mode."""
+    lines = [
+        "| mode | draft | against the law | sequences each | drafts proposed | on against off | least Pearson p |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for mode, draft in MODES:
+        rows = [row for row in result["rows"] if (row["mode"], row["draft"]) == (mode, draft or "")]
+        pairs = [row for row in rows if row["pair"]]
+        same = sum(row["pair_same"][0] == row["pair_same"][1] for row in pairs)
+        against = f"{_count(pairs, 'pair')}, token for token in {same}" if pairs else ""
+        drafted = sum(row["drafted"] or 0 for row in rows)
+        sizes = " to ".join(f"{size:,}" for size in sorted({row["sequences"] for row in rows}))
+        least = min(row["pearson_p_value"] for row in rows)
+        cells = (mode, draft or "", _count(rows, "outcome"), sizes, f"{drafted:,}" if drafted else "", against)
+        lines.append(f"| {' | '.join((*cells, f'{least:.2g}'))} |")
+    return "\n".join(lines)
+
+
+def _count(rows: list[dict[str, Any]], column: str) -> str:
+    outcomes = [row[column] for row in rows]
+    return ", ".join(f"{name} {outcomes.count(name)} of {len(rows)}" for name in sorted(set(outcomes)))
+
+
 def main() -> None:
     """Judge every mode with every set of settings, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)

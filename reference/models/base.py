@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from scd_analysis.errors import CausalityError, InputError, LawError
-from scd_analysis.validate import LAW_TOLERANCE, SAME_LAW, as_array, check_laws, check_model_laws
+from scd_analysis.validate import SAME_LAW, as_array, check_laws, check_model_laws, law_tolerance, precision_of
 
 SHORT_PROBE = 64
 """Tokens that a decode tries a model with: all of them would take as long as a dozen passes."""
@@ -97,7 +97,11 @@ def read_laws(model: TargetModel, tokens: Tensor) -> Tensor:
         raise InputError("next_token_probs(tokens) lies on the device 'meta': it holds no numbers")
     probs = probs.detach()
     dense = probs if probs.layout == torch.strided else probs.to_dense()
-    return dense if torch.finfo(dense.dtype).bits >= 16 else dense.float()  # with fewer there is no arithmetic
+    if torch.finfo(dense.dtype).bits >= 16:
+        return dense
+    wide = dense.float()  # with fewer there is no arithmetic
+    total = wide.sum(-1, keepdim=True)
+    return torch.where((total - 1).abs() <= law_tolerance(dense), wide / total, wide)
 
 
 class PlainSession:
@@ -180,12 +184,11 @@ def check_model(
     for row, cut in enumerate(cuts, start=1):
         probe[row, cut:] = vocab - 1
     probs = read_laws(model, probe)
-    check_model_laws(
-        as_array(probs, "next_token_probs(tokens)"), (len(probe), length + 1, vocab), "next_token_probs(tokens)"
-    )
+    name, expected = "next_token_probs(tokens)", (len(probe), length + 1, vocab)
+    check_model_laws(as_array(probs, name), expected, name, law_tolerance(probs))
     for row, cut in enumerate(cuts, start=1):
         moved = (probs[row, : cut + 1] - probs[0, : cut + 1]).abs().amax(-1)
-        if bool((moved > SAME_LAW).any()):
+        if bool((moved > SAME_LAW + precision_of(probs)).any()):
             k = int(moved.argmax())
             raise CausalityError(
                 f"next_token_probs(tokens)[:, {k}] moved by {float(moved[k]):.3g} when only tokens from {cut} changed"
@@ -193,14 +196,24 @@ def check_model(
     return torch.promote_types(probs.dtype, torch.float32)
 
 
-def bad_laws(probs: Tensor) -> Tensor:
-    """Whether any law of Float[B, R, V] is not one; a boolean scalar on the device, so that nothing waits for it."""
-    off = (probs.sum(-1) - 1).abs()
-    return ~((off <= LAW_TOLERANCE).all() & (probs >= 0).all())  # a NaN fails both comparisons
+def held_laws(probs: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return laws as a model gave them, Float[B, R, V], in the precision that a decode holds them in.
+
+    Those in fewer than 32 bits are taken for what they say, and divided by their sums, which rounding moves.
+
+    Returns
+    -------
+    tuple of (Tensor, Tensor)
+        The laws, and whether any of them is none: a boolean scalar on the device, so that nothing waits for it.
+    """
+    held = probs.to(dtype)
+    total = held.sum(-1, keepdim=True)
+    bad = ~(((total - 1).abs() <= law_tolerance(probs)).all() & (held >= 0).all())  # a NaN fails both comparisons
+    return held / total if precision_of(probs) else held, bad
 
 
 def raise_bad_laws(probs: Tensor, iteration: int) -> None:
-    """Name the entry that :func:`bad_laws` saw.
+    """Name the entry that :func:`held_laws` saw.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from scd_analysis.validate import SAME_LAW, as_array, check_model_laws
+from scd_analysis.validate import LAW_TOLERANCE, SAME_LAW, as_array, check_model_laws, precision_of
 
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
@@ -45,6 +45,7 @@ class Target:
 
     def __init__(self, model: Any, timeout: float | None = None, name: str = "model") -> None:
         self._model, self._timeout, self._called = as_model(model, name), timeout, f"{name}.next_token_probs"
+        self.precision = 0.0
         self.vocab_size, self.num_tokens = self._model.vocab_size, self._model.num_tokens
         self.grid_width = self._model.grid_width
         self._table: Tabulated | None = None
@@ -85,7 +86,7 @@ class Target:
 
     def _same(self, first: Floats, second: Floats, what: str, error: type[InputError]) -> None:
         gap = np.abs(first - second)
-        if (gap > SAME_LAW).any():
+        if (gap > SAME_LAW + self.precision).any():
             at = np.unravel_index(int(gap.argmax()), gap.shape)
             where = ", ".join(str(int(i)) for i in at)
             values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
@@ -121,12 +122,14 @@ class Target:
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"{self._called}(Long{list(prefixes.shape)})"
-        laws = guarded(name, lambda: self._read(prefixes), self._timeout)
-        check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)")
+        laws, self.precision = guarded(name, lambda: self._read(prefixes), self._timeout)
+        tolerance = LAW_TOLERANCE + self.precision
+        check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)", tolerance)
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
-    def _read(self, prefixes: Longs) -> Floats:
-        return as_array(self._model.next_token_probs(model_input(prefixes)), f"{self._called}(...)")
+    def _read(self, prefixes: Longs) -> tuple[Floats, float]:
+        laws = self._model.next_token_probs(model_input(prefixes))
+        return as_array(laws, f"{self._called}(...)"), precision_of(laws)
 
     def _write_out(self) -> Tabulated:
         """Write the laws out, with the companion laws that follow from them."""

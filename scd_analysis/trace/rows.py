@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scd_analysis.errors import InputError, LawError
+from scd_analysis.errors import InputError
 from scd_analysis.laws import kernels
 from scd_analysis.trace.headers import read_json
 from scd_analysis.trace.schema import COMPACT, FLAGS, LAWS, SCALARS_OF_LAWS, VARIABLES
-from scd_analysis.validate import as_array, check_laws, check_tokens, index_text, kind_of, refuse_where
+from scd_analysis.validate import (
+    as_array,
+    check_laws,
+    check_tokens,
+    index_text,
+    law_tolerance,
+    precision_of,
+    refuse_where,
+)
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +59,9 @@ def checked_rows(given: dict[str, Any], sizes: dict[str, int]) -> dict[str, Arra
         rows[name] = np.where(used, rows[name], 0)
         check_tokens(rows[name], sizes["vocab"], name)
     _check_ranges(rows, used, sizes["vocab"])
-    rows.update(_scalars_of_laws(rows, _checked_laws(rows, given, used)))
+    laws = _checked_laws(rows, given, used)
+    rows.update({name: law for name, law in laws.items() if precision_of(given[name])})
+    rows.update(_scalars_of_laws(rows, laws))
     rows.setdefault("committed", _leading(rows["accepted"].astype(bool) & used))
     rows.setdefault("residual_drawn", rows["committed"] * (1 - rows["accepted"]))
     bonus = rows.get("bonus_token", np.full(len(base), -1)) >= 0
@@ -157,17 +167,12 @@ def _check_ranges(rows: dict[str, Array], used: Array, vocab_size: int) -> None:
 
 
 def _checked_laws(rows: dict[str, Array], given: dict[str, Any], used: Array) -> dict[str, Array]:
-    """The laws that were given, uniform where there is no draft."""
+    """The laws that were given, uniform where there is no draft; narrow ones divided by their sums."""
     laws = {name: np.where(used[..., None], rows[name], 1.0 / rows[name].shape[-1]) for name in LAWS if name in rows}
     for name, law in laws.items():
-        try:
-            check_laws(law, name)
-        except LawError as error:
-            if "float16" not in kind_of(given[name]):
-                raise
-            raise LawError(
-                f"{error}; half precision rounds sums off: verify with, and record, laws normalised in float32"
-            ) from None
+        check_laws(law, name, tolerance=law_tolerance(given[name]))
+        if precision_of(given[name]):
+            laws[name] = law / law.sum(axis=-1, keepdims=True)
     return laws
 
 

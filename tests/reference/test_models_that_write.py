@@ -105,7 +105,7 @@ def test_laws_in_few_bits_are_taken_where_they_are_laws(dtype):
     found, expected = (decode(model(law, SHORT), **args).tokens for law in (short, SHORT.next_token_probs))
     assert torch.equal(found, expected)
     with pytest.raises(LawError, match="sums to"):
-        check_model(model(lambda tokens: TABLES.next_token_probs(tokens).to(torch.bfloat16)))
+        check_model(model(lambda tokens: 0.98 * TABLES.next_token_probs(tokens).to(torch.bfloat16)))
 
 
 def test_one_law_for_all_rows_may_be_expanded():
