@@ -24,7 +24,10 @@ from studies.llama_server import served
 from studies.store import Rows, save
 
 QUESTION = "do released engines sample from their target's law, speculation off and on?"
-PROMPT, NUM_TOKENS, SEEDED = [5, 6, 7], 6, 20_000
+NUM_TOKENS, SEEDED = 6, 20_000
+PROMPTS = {"ngram": [i for pair in range(3, 32) for i in (pair, (7 * pair) % 29 + 3)] * 2}
+"""Of modes that find their drafts in what came before: every token, with one behind it, twice. Others have three tokens."""
+
 SAMPLINGS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "top_k = 8": {"top_k": 8},
@@ -42,11 +45,11 @@ MODES = (
 )
 
 
-def asked(url: str, folder: Path, sampling: dict[str, Any], *, speculation: bool) -> Endpoint:
+def asked(url: str, folder: Path, mode: str, sampling: dict[str, Any], *, speculation: bool) -> Endpoint:
     """The engine as a subject."""
     return endpoint(
         url,
-        prompt=PROMPT,
+        prompt=PROMPTS.get(mode, [5, 6, 7]),
         num_tokens=NUM_TOKENS,
         sampling=sampling,
         target=folder / "target",
@@ -61,12 +64,12 @@ def measure(folder: Path, mode: str, draft: str | None, name: str, most: int) ->
     drafts = None if draft is None else folder / f"{draft}.gguf"
     model, sampling = folder / "target.gguf", SAMPLINGS[name]
     with served(model, mode, drafts) as on, served(model, "off") as off:
-        subject = asked(on, folder, sampling, speculation=mode != "off")
+        subject = asked(on, folder, mode, sampling, speculation=mode != "off")
         verdict = audit(subject, max_sequences=most, progress=False)
         pair = None
         if mode != "off":
-            control = asked(off, folder, sampling, speculation=False)
-            pair = audit_pair(asked(on, folder, sampling, speculation=True), control, max_sequences=most // 2)
+            control = asked(off, folder, mode, sampling, speculation=False)
+            pair = audit_pair(asked(on, folder, mode, sampling, speculation=True), control, max_sequences=most // 2)
         tokens = subject(None, most, SEEDED)
     return {
         "mode": mode,
@@ -135,7 +138,7 @@ def main() -> None:
                 if not rows.has(mode, draft or "", name):
                     rows.add(measure(folder, mode, draft, name, args.sequences))
     engines = {"llama.cpp": f"xllamacpp {version('xllamacpp')}"}
-    save("audit_engines", QUESTION, {"engines": engines, "prompt": PROMPT, "num_tokens": NUM_TOKENS, "rows": rows.rows})
+    save("audit_engines", QUESTION, {"engines": engines, "num_tokens": NUM_TOKENS, "rows": rows.rows})
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
     parameters.n_parallel, parameters.n_ctx, parameters.warmup = 4, 4 * 256, False
     parameters.cpuparams.n_threads = 1
     parameters.speculative.types = [getattr(xllamacpp.common_speculative_type, MODES[mode])]
+    ngram = parameters.speculative.ngram_simple
+    ngram.size_n, ngram.size_m = 2, 4  # twelve tokens that came before are seldom met in a short sequence
     if draft is not None:
         parameters.speculative.draft.mparams.path = draft
         parameters.speculative.draft.probabilistic = mode == "drawn-draft"

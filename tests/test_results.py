@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reference import get_method
 from studies import store
+from studies.audit_engines import table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = (ROOT / "docs" / "results.md").read_text()
@@ -39,6 +40,14 @@ def test_what_is_said_of_transformers_is_the_stored_result():
     said = " ".join(RESULTS.split())
     assert f"transformers 4.44.2 is refuted after {old['num_sequences']} sequences, naming declared-law" in said
     assert f"5.23.0 is not refuted in {new['num_sequences']:,}" in said
+
+
+def test_the_table_of_engines_is_the_stored_result():
+    result = json.loads((ROOT / "studies" / "results" / "audit_engines.json").read_text())
+    page = (ROOT / "docs" / "how-to" / "engines.md").read_text()
+    shown = page.partition("<!-- engines: begin -->\n")[2].partition("\n<!-- engines: end -->")[0]
+    assert shown == table(result)
+    assert result["engines"]["llama.cpp"].removeprefix("xllamacpp ") in page
 
 
 def test_the_default_first_drafts_have_the_published_shape():

@@ -106,7 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         if engine.fault == "short":
             rows = [row[:-1] for row in rows]
         if is_llama:
-            return self._send(200, {"content": "", "tokens": rows[0], "timings": {"draft_n": engine.drafts}})
+            return self._send(
+                200, {"content": "", "tokens": rows[0], "timings": {"draft_n": engine.drafts} if engine.drafts else {}}
+            )
         choices = [{"index": i, "text": "", "token_ids": row} for i, row in enumerate(rows)][::-1]
         if engine.fault == "words":
             choices = [{"index": i, "text": "words"} for i in range(count)]

@@ -121,7 +121,7 @@ class Client:
             url = f"{self._root}/completion"
             value = self._read("POST", url, {**body, "n_predict": num_tokens})
             timings = value.get("timings") if isinstance(value, dict) else None
-            drafted = timings.get("draft_n") if isinstance(timings, dict) else None
+            drafted = timings.get("draft_n", 0) if isinstance(timings, dict) else None  # left out where there were none
             found = [value.get("tokens") if isinstance(value, dict) else None]
             names = ["tokens"]
         else:
