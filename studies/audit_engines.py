@@ -25,8 +25,8 @@ from studies.store import Rows, save
 
 QUESTION = "do released engines sample from their target's law, speculation off and on?"
 NUM_TOKENS, SEEDED = 6, 20_000
-PROMPTS = {"ngram": [i for pair in range(3, 32) for i in (pair, (7 * pair) % 29 + 3)] * 2}
-"""Of modes that find their drafts in what came before: every token, with one behind it, twice. Others have three tokens."""
+PROMPTS = {"": [5, 6, 7], "ngram": [i for pair in range(3, 32) for i in (pair, (7 * pair) % 29 + 3)] * 2}
+"""By mode; one that drafts from what came before sees every token, with one behind it, twice."""
 
 SAMPLINGS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -49,7 +49,7 @@ def asked(url: str, folder: Path, mode: str, sampling: dict[str, Any], *, specul
     """The engine as a subject."""
     return endpoint(
         url,
-        prompt=PROMPTS.get(mode, [5, 6, 7]),
+        prompt=PROMPTS.get(mode, PROMPTS[""]),
         num_tokens=NUM_TOKENS,
         sampling=sampling,
         target=folder / "target",
@@ -138,7 +138,9 @@ def main() -> None:
                 if not rows.has(mode, draft or "", name):
                     rows.add(measure(folder, mode, draft, name, args.sequences))
     engines = {"llama.cpp": f"xllamacpp {version('xllamacpp')}"}
-    save("audit_engines", QUESTION, {"engines": engines, "num_tokens": NUM_TOKENS, "rows": rows.rows})
+    save(
+        "audit_engines", QUESTION, {"engines": engines, "num_tokens": NUM_TOKENS, "prompts": PROMPTS, "rows": rows.rows}
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The package ``xllamacpp`` brings llama.cpp's own server as a wheel; what it answ
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 WAIT = 60.0
 """Seconds until it must listen."""
@@ -71,17 +73,19 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"llama.cpp's server ended with status {process.returncode}")
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            with urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:  # 503 while the model is loaded
+                if answer.status == 200:
+                    return
         except OSError:
             time.sleep(0.05)
-        else:
-            return
     raise RuntimeError(f"llama.cpp's server does not listen after {WAIT:g} s")
 
 
 def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
-    """Serve until this process is ended."""
+    """Serve until this process is ended, or the one that started it is gone."""
     import xllamacpp
+
+    parent = os.getppid()
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path, parameters.port, parameters.hostnames = model, int(port), ["127.0.0.1"]
@@ -94,8 +98,8 @@ def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
         parameters.speculative.draft.mparams.path = draft
         parameters.speculative.draft.probabilistic = mode == "drawn-draft"
     server = xllamacpp.Server(parameters)
-    while server:  # it serves on threads of its own
-        time.sleep(3600)
+    while server and os.getppid() == parent:  # it serves on threads of its own
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""How far do laws drift in fewer bits? The shipped models in bf16 and fp16, ancestral, SJD and SCD.
+
+Run ``python -m studies.drift``; the result is written to ``studies/results/drift.json``. The weights and activations of
+a model are rounded to a precision, and a decode holds the laws that come out, and its variates, in float32. At every
+position of a finished sequence the law that was used is compared with the model's own in float64, given the sequence:
+their total variation is the drift. Ancestral decoding, one position a pass, is the control: what it drifts is not
+speculation's. On the CPU, where no kernel depends on the batch or on the window by choice; a GPU's may.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference import ImageModel, decode
+from reference.models.image import load_image_model
+from scd_analysis import audit
+from studies.store import Rows, save
+
+QUESTION = "how far are the laws that a decoder uses in fewer bits from the model's?"
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SEQUENCES = {"digits": 96, "photos": 6, "video": 3}
+METHODS = ("sjd", "scd-mc", "scd-gs")
+SETTINGS = [(16, None), (4, None), (32, None), (16, 1)]
+"""Window, and sequences a batch: all of them, or one."""
+
+ANY_SIZE = 0.9
+"""Epsilon of the audits, which no drift comes near: their measure of it is wanted, and no verdict."""
+
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+def in_precision(model: ImageModel, dtype: torch.dtype) -> ImageModel:
+    """The model with weights and activations in a precision."""
+    other = copy.deepcopy(model)
+    other.net.to(dtype)
+    return other
+
+
+def of_drafts(model: ImageModel, exact: ImageModel, method: str, window: int, batch: int | None) -> dict[str, Any]:
+    """Drift of a speculative decode, as an audit of its trace measures it."""
+    count = SEQUENCES[model.name]
+    out = decode(model, method, window, count, seed=0, record="laws", batch_size=batch, progress=False)
+    verdict = audit(out.trace, exact, epsilon=ANY_SIZE, max_sequences=count, resolution=0.99, progress=False)
+    drift = verdict.drift
+    assert drift is not None
+    quantiles = {f"q{share:g}": value for share, value in drift.quantiles}
+    return {"mean": drift.mean, "low": drift.low, "high": drift.high, "count": drift.count} | {
+        **quantiles,
+        "largest": drift.largest,
+        "passes": float(out.nfe.double().mean()),
+    }
+
+
+def of_ancestral(model: ImageModel, exact: ImageModel) -> dict[str, Any]:
+    """The same of one position a pass, from the cache."""
+    count, device = SEQUENCES[model.name], torch.device("cpu")
+    tokens = decode(model, "ar", 1, count, seed=0, progress=False).tokens
+    session = model.open_session(count, device)
+    used = [session.laws(tokens, torch.full((count, 1), j), j)[:, 0].float() for j in range(model.num_tokens)]
+    apart = total_variation(torch.stack(used, 1), exact.next_token_probs(tokens[:, :-1]))
+    values = apart.flatten().numpy()
+    found = {f"q{share:g}": float(np.quantile(values, share)) for share in QUANTILES}
+    return {"mean": float(values.mean()), "count": len(values), **found, "largest": float(values.max())} | {
+        "passes": float(model.num_tokens)
+    }
+
+
+def total_variation(first: Tensor, second: Tensor) -> Tensor:
+    """Of laws over the last dimension, each divided by its sum, in float64."""
+    first, second = (laws.double() / laws.double().sum(-1, keepdim=True) for laws in (first, second))
+    return 0.5 * (first - second).abs().sum(-1)
+
+
+def main() -> None:
+    """Measure every precision, model and method, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = Rows("drift", ("model", "precision", "method", "window", "batch"), fresh=args.fresh)
+    for name in SEQUENCES:
+        base = load_image_model(name)
+        exact = in_precision(base, torch.float64)
+        for precision, dtype in PRECISIONS.items():
+            model = in_precision(base, dtype)
+            key = {"model": name, "precision": precision, "method": "ar", "window": 0, "batch": 0}
+            if not rows.has(*key.values()):
+                rows.add(key | of_ancestral(model, exact))
+            for method in METHODS:
+                for window, batch in SETTINGS if name == "digits" else SETTINGS[:1]:
+                    key |= {"method": method, "window": window, "batch": batch or SEQUENCES[name]}
+                    if not rows.has(*key.values()):
+                        rows.add(key | of_drafts(model, exact, method, window, batch))
+    save("drift", QUESTION, {"sequences": SEQUENCES, "seed": 0, "rows": rows.rows})
+
+
+if __name__ == "__main__":
+    main()
