@@ -52,6 +52,7 @@ ORDER = (
     "verdict_table",
     "audit_power",
     "audit_calibration",
+    "drift",
 )
 """Of the figures on the page; those that are not named come last, by name."""
 
