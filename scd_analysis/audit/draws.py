@@ -132,7 +132,7 @@ class Draws:
         return self._kept(ask, self._drawing(ask.num_sequences, ask.seed)) if stored is None else stored
 
     def _kept(self, ask: Ask, drawn: Any) -> Any:
-        if self._drawing.num_tokens is None:
+        if self._drawing.num_tokens is None and not is_trace(drawn):
             self._drawing = replace(self._drawing, num_tokens=drawn.shape[1])
         if self._checkpoint is not None:
             self._checkpoint.save(ask.number, ask.seed, drawn)

@@ -139,9 +139,10 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     in_batches = subject.num_available is None
     own = None if subject.brings_its_model else model
     draws = Draws(given, own, sizes, for_subject, kept, asked.timeout, in_batches=in_batches)
-    first = draws.next(min(FIRST_BATCH, FIRST_BATCH if target is None else target.sequences_at_once, limit))
+    size = min(FIRST_BATCH, FIRST_BATCH if target is None else target.sequences_at_once, limit)
+    first = draws.next(size)
     if asked.jobs is not None and in_batches:
-        _draw_ahead(draws, subject, asked.jobs, limit - FIRST_BATCH, held)
+        _draw_ahead(draws, subject, asked.jobs, limit - size, held)
     if laws is not None and target is not None:
         return _of_greedy(target, draws, first, asked, limit)
     if is_trace(first):
