@@ -20,9 +20,18 @@ LAW_TOLERANCE = 1e-4
 SAME_LAW = 1e-3
 """How far two calls may differ in a probability: rounding in half precision stays below it, a leak does not."""
 
-_NARROW = {"bfloat16": 2**-7, "float16": 2**-10} | {
-    f"float8_{kind}": precision for kind, precision in (("e4m3fn", 2**-3), ("e4m3fnuz", 2**-3), ("e5m2", 2**-2))
+_NARROW = {
+    "bfloat16": (2**-7, 2**-133),
+    "float16": (2**-10, 2**-24),
+    "float8_e4m3fn": (2**-3, 2**-9),
+    "float8_e4m3fnuz": (2**-3, 2**-10),
+    "float8_e5m2": (2**-2, 2**-16),
+    "float8_e5m2fnuz": (2**-2, 2**-17),
 }
+"""Of formats in fewer than 32 bits: from one to the next larger number, and the smallest above zero."""
+
+MOST_MISSING = 0.5
+"""How far from one a sum may be at most: of laws with as many tokens as fp8 cannot tell, nothing would be left."""
 
 MOST_TOKENS = 2**20
 """Of a sequence that is recorded or audited: beyond that, even tokens to ask a model with take gigabytes."""
@@ -163,26 +172,54 @@ def precision_of(laws: Any) -> float:
     laws : array or tensor
         Only its dtype is looked at.
     """
-    return _NARROW.get(kind_of(laws).removeprefix("torch."), 0.0)
+    return _format_of(laws)[0]
 
 
-def law_tolerance(laws: Any) -> float:
+def _format_of(laws: Any) -> tuple[float, float]:
+    return _NARROW.get(kind_of(laws).removeprefix("torch."), (0.0, 0.0))
+
+
+def law_tolerance(laws: Any, axis: int = -1) -> float:
     """How far from one the sum of a law may be that was made in this precision.
 
-    In fewer than 32 bits every entry is rounded by at most half the precision times itself, and so is the sum that all
-    were divided by: the sum is off by the precision, whatever the number of entries [1]_. Entries that underflow are
-    not counted, so that fp8 laws of many tokens may be refused.
+    In fewer than 32 bits every entry is rounded by at most half the precision times itself, or by half the smallest
+    number where it is small, and so is the sum that all were divided by [1]_.
 
     Parameters
     ----------
     laws : array or tensor
-        As it came.
+        As it came: its dtype and shape are looked at.
+    axis : int
+        The vocabulary.
 
     References
     ----------
-    .. [1] N. J. Higham (2002). Accuracy and Stability of Numerical Algorithms, section 2.2. SIAM.
+    .. [1] N. J. Higham (2002). Accuracy and Stability of Numerical Algorithms, sections 2.1 and 2.2. SIAM.
     """
-    return LAW_TOLERANCE + precision_of(laws)
+    precision, smallest = _format_of(laws)
+    underflow = laws.shape[axis] * smallest / 2 if smallest and len(laws.shape) else 0.0
+    return min(LAW_TOLERANCE + precision + float(underflow), MOST_MISSING)
+
+
+def as_laws(laws: Any, name: str, axis: int = -1) -> npt.NDArray[np.float64]:
+    """Convert laws to float64 and check them; those in fewer than 32 bits are divided by their sums.
+
+    Parameters
+    ----------
+    laws : array_like or tensor
+    name : str
+        How errors call it.
+    axis : int
+        The vocabulary.
+
+    Raises
+    ------
+    LawError
+        Naming the first entry or sum that is wrong.
+    """
+    found = as_array(laws, name)
+    check_laws(found, name, axis, law_tolerance(laws, axis) if precision_of(laws) else LAW_TOLERANCE)
+    return found / found.sum(axis=axis, keepdims=True) if precision_of(laws) else found
 
 
 def check_laws(laws: npt.NDArray[np.float64], name: str, axis: int = -1, tolerance: float = LAW_TOLERANCE) -> None:

@@ -4,7 +4,7 @@ Run ``python -m studies.drift``; the result is written to ``studies/results/drif
 a model are rounded to a precision, and a decode holds the laws that come out, and its variates, in float32. At every
 position of a finished sequence the law that was used is compared with the model's own in float64, given the sequence:
 their total variation is the drift. Ancestral decoding, one position a pass, is the control: what it drifts is not
-speculation's. On the CPU, where no kernel depends on the batch or on the window by choice; a GPU's may.
+speculation's; it is measured without intervals. Everything is on the CPU: kernels of a GPU depend more on the batch.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from scd_analysis.validate import LAW_TOLERANCE, SAME_LAW, as_array, check_model_laws, precision_of
+from scd_analysis.validate import SAME_LAW, as_array, check_model_laws, law_tolerance, precision_of
 
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
@@ -122,14 +122,13 @@ class Target:
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"{self._called}(Long{list(prefixes.shape)})"
-        laws, self.precision = guarded(name, lambda: self._read(prefixes), self._timeout)
-        tolerance = LAW_TOLERANCE + self.precision
+        laws, self.precision, tolerance = guarded(name, lambda: self._read(prefixes), self._timeout)
         check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)", tolerance)
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
-    def _read(self, prefixes: Longs) -> tuple[Floats, float]:
+    def _read(self, prefixes: Longs) -> tuple[Floats, float, float]:
         laws = self._model.next_token_probs(model_input(prefixes))
-        return as_array(laws, f"{self._called}(...)"), precision_of(laws)
+        return as_array(laws, f"{self._called}(...)"), precision_of(laws), law_tolerance(laws)
 
     def _write_out(self) -> Tabulated:
         """Write the laws out, with the companion laws that follow from them."""

@@ -12,7 +12,7 @@ from scd_analysis.contracts import TargetModel, is_model
 from scd_analysis.errors import InputError
 from scd_analysis.exact.arithmetic import ArithmeticName, Number, normalised
 from scd_analysis.exact.law import ExactLaw, as_law
-from scd_analysis.validate import as_array, check_at_least, check_known, check_model_laws
+from scd_analysis.validate import as_array, as_laws, check_at_least, check_known, check_model_laws, law_tolerance
 
 MOST_OUTCOMES = 2_000_000
 _BATCH = 4096
@@ -77,6 +77,7 @@ def _next_laws(model: TargetModel, prefixes: list[tuple[int, ...]]) -> Any:
     length = len(prefixes[0])
     tokens = torch.tensor(prefixes, dtype=torch.long).reshape(len(prefixes), length)
     with torch.no_grad():
-        probs = as_array(model.next_token_probs(tokens), "next_token_probs")
-    check_model_laws(probs, (len(prefixes), length + 1, model.vocab_size), "next_token_probs(tokens)")
-    return probs[:, length].tolist()
+        given = model.next_token_probs(tokens)
+    name, expected = "next_token_probs(tokens)", (len(prefixes), length + 1, model.vocab_size)
+    check_model_laws(as_array(given, name), expected, name, law_tolerance(given))
+    return as_laws(given, name)[:, length].tolist()

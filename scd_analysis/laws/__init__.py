@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.laws import kernels
-from scd_analysis.validate import as_array, check_known, check_laws, check_same_shape
+from scd_analysis.validate import as_array, as_laws, check_known, check_same_shape
 
 FloatArray = npt.NDArray[np.float64]
 COUPLINGS = {
@@ -24,9 +24,7 @@ COUPLINGS = {
 
 
 def _law(value: Any, name: str, axis: int) -> FloatArray:
-    array = as_array(value, name)
-    check_laws(array, name, axis)
-    return np.moveaxis(array, axis, -1)
+    return np.moveaxis(as_laws(value, name, axis), axis, -1)
 
 
 def _pair(p: Any, q: Any, axis: int) -> tuple[FloatArray, FloatArray]:

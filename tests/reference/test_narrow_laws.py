@@ -6,9 +6,11 @@ import torch
 
 import scd_analysis
 from reference import TabularModel, decode
-from scd_analysis import Outcome, audit
+from scd_analysis import Outcome, audit, exact_target_law, total_variation
+from scd_analysis.audit.adapters.engine_target import ModelLogits
 from scd_analysis.errors import LawError
-from scd_analysis.validate import LAW_TOLERANCE, law_tolerance
+from scd_analysis.subjects import ancestral
+from scd_analysis.validate import LAW_TOLERANCE, as_laws, law_tolerance
 from tests.statistics import ledger
 
 BASE = TabularModel.random(16, 6, 0.7, seed=1)
@@ -95,7 +97,47 @@ def test_a_writer_normalises_narrow_laws_and_refuses_wide_ones():
 
 @pytest.mark.parametrize(
     ("laws", "more"),
-    [(np.zeros(1), 0.0), (np.zeros(1, np.float16), 2**-10), (torch.zeros(1, dtype=torch.bfloat16), 2**-7)],
+    [(np.zeros(1), 0.0), (np.zeros(2, np.float16), 2**-10 + 2**-24), (torch.zeros(1, dtype=torch.bfloat16), 2**-7)],
 )
 def test_the_tolerance_is_that_of_the_precision(laws, more):
-    assert law_tolerance(laws) == LAW_TOLERANCE + more
+    assert law_tolerance(laws) == pytest.approx(LAW_TOLERANCE + more, abs=1e-12)
+
+
+def test_what_underflows_is_forgiven_by_the_number_of_tokens():
+    """The mass off the first token lies below half the smallest number of fp16, evenly: all of it is lost."""
+    law = torch.full((1, 152_064), 0.004 / 152_063, dtype=torch.float64)
+    law[0, 0] = 0.996
+    assert as_laws(law.half(), "law").sum() == pytest.approx(1)
+    with pytest.raises(LawError, match="sums to"):
+        as_laws(0.99 * law.half(), "law")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_door_takes_them_and_has_no_excuse_for_float32(dtype):
+    narrow, wide = Narrow(dtype), Narrow(dtype, torch.float32)
+    doors = [
+        lambda model: ancestral(model, 8, 0),
+        lambda model: exact_target_law(Short(model)),
+        lambda model: total_variation(model.next_token_probs(NOTHING)[0, 0], np.full(16, 1 / 16)),
+        lambda model: ModelLogits(model)(np.array([1]), np.zeros((1, 5), dtype=int)),
+    ]
+    for door in doors:
+        door(narrow)
+        if float((wide.next_token_probs(NOTHING).double().sum(-1) - 1).abs().max()) > LAW_TOLERANCE:
+            with pytest.raises(LawError, match="sums to"):
+                door(wide)
+
+
+NOTHING = torch.zeros(1, 0, dtype=torch.long)
+
+
+class Short:
+    """The first token of a model."""
+
+    vocab_size, num_tokens = 16, 1
+
+    def __init__(self, model):
+        self.model = model
+
+    def next_token_probs(self, tokens):
+        return self.model.next_token_probs(tokens)[:, :1]

@@ -44,7 +44,7 @@ BAD_ROWS = [
     (lambda rows: without(rows, "draft_probs", target_probs=-rows["target_probs"]), LawError, r"is negative"),
     (lambda rows: without(rows, "target_probs", draft_probs=rows["draft_probs"] * 2), LawError, r"sums to 2"),
     (lambda rows: {**rows, "target_probs": rows["target_probs"].astype(np.float16) * np.float16(0.99)}, LawError,
-     r"a law sums to 1 within 0.00107656"),
+     r"a law sums to 1 within 0\.0010"),
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scd_analysis.audit.target import model_input
 from scd_analysis.evidence.batch import Longs
-from scd_analysis.validate import as_array, check_laws
+from scd_analysis.validate import as_laws
 
 ADAPTERS = {"ancestral": "ancestral"}
 
@@ -35,8 +35,7 @@ def ancestral(model: Any, num_sequences: int, seed: int) -> Longs:
     rng = np.random.default_rng(seed)
     tokens = np.zeros((num_sequences, int(model.num_tokens)), dtype=np.int64)
     for j in range(tokens.shape[1]):
-        laws = as_array(model.next_token_probs(model_input(tokens[:, :j])), "model.next_token_probs(...)")[:, j]
-        check_laws(laws, "model.next_token_probs(...)")
+        laws = as_laws(model.next_token_probs(model_input(tokens[:, :j])), "model.next_token_probs(...)")[:, j]
         upto = laws.cumsum(axis=1)
         chosen = (upto <= rng.random((num_sequences, 1)) * upto[:, -1:]).sum(axis=1)
         tokens[:, j] = np.minimum(chosen, laws.shape[1] - 1)

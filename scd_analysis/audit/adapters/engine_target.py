@@ -14,7 +14,7 @@ from scd_analysis.common.foreign import attribute
 from scd_analysis.common.foreign_json import first_line, shown
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import as_array, check_laws
+from scd_analysis.validate import as_array, as_laws
 
 ROWS = 64
 """Sequences a forward pass."""
@@ -71,8 +71,7 @@ class ModelLogits:
 
     def __call__(self, prompt: Longs, tokens: Longs) -> Floats:
         """Return Float[S, t + 1, V] after tokens Long[S, t]."""
-        laws = as_array(self._model.next_token_probs(model_input(tokens)), "target.next_token_probs(...)")
-        check_laws(laws, "target.next_token_probs(...)")
+        laws = as_laws(self._model.next_token_probs(model_input(tokens)), "target.next_token_probs(...)")
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(laws))
 

@@ -25,7 +25,7 @@ from scd_analysis.audit.adapters.noise import seeded
 from scd_analysis.audit.adapters.outputs import BUFFERS, NONE, READERS, Emitted, Window
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
-from scd_analysis.validate import as_array, check_at_least, check_between, check_known, check_laws, has_dimensions
+from scd_analysis.validate import as_laws, check_at_least, check_between, check_known, has_dimensions
 
 ADAPTERS = {"kernel": "kernel"}
 
@@ -156,10 +156,9 @@ class Kernel:
         """
         if self._processor is None:
             return target_probs
-        found = as_array(self._processor(target_probs.copy()), "processor(target_probs)", None).astype(np.float64)
+        found = as_laws(self._processor(target_probs.copy()), "processor(target_probs)")
         if found.shape != target_probs.shape:
             raise InputError(f"processor(target_probs) has shape {found.shape}: expected {target_probs.shape}")
-        check_laws(found, "processor(target_probs)")
         return found
 
     def verify_window(
