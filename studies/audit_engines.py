@@ -9,6 +9,7 @@ Beside each verdict stands what a test knows that looks at pairs of tokens: Pear
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +77,7 @@ def measure(folder: Path, mode: str, draft: str | None, name: str, most: int) ->
         "draft": draft or "",
         "sampling": name,
         "outcome": verdict.outcome.name,
-        "log_e_value": verdict.log_e_value,
+        "log_e_value": verdict.log_e_value if math.isfinite(verdict.log_e_value) else None,
         "sequences": verdict.num_sequences,
         "resolution": verdict.resolution,
         "cause": verdict.diagnosis.cause if verdict.diagnosis else "",

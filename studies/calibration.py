@@ -73,9 +73,12 @@ RULES: dict[str, dict[str, Any]] = {
     "mrs": {"rule": rejection, "declared": "laws"},
     "exact match": {"rule": exact_match, "declared": "laws"},
     "exact match, point masses": {"rule": point_mass},
-    "gumbel match": {"rule": gumbel_match, "declared": "laws", "raced": True},
     "block": {"rule": block, "declared": "laws"},
+    "gumbel match": {"rule": gumbel_match, "declared": "laws", "raced": True},
 }
+OF_KERNELS = tuple(name for name, options in RULES.items() if "raced" not in options)
+"""The noise of a race is the decoder's, and a kernel by itself has none."""
+
 OF_RULES, KERNELS = "trace of a rule", "kernel"
 WINDOWS = {f"V = {v}, L = {window}": (v, window) for v, window in ((2, 2), (3, 4), (3, 6), (4, 1), (4, 4), (8, 3))}
 """Of kernels, whose laws the audit makes up."""
@@ -175,7 +178,7 @@ def main() -> None:
     rows = Rows("calibration", ("model", "method", "grade"), fresh=args.fresh)
     totals = {"samples": args.samples, **dict.fromkeys(MISSING, args.traces)}
     tasks = cells(totals, MODELS, len(METHODS)) + cells({OF_RULES: args.rules}, MODELS, len(RULES))
-    tasks += cells({KERNELS: args.kernels}, WINDOWS, len(RULES))
+    tasks += cells({KERNELS: args.kernels}, WINDOWS, len(OF_KERNELS))
     tasks = [task for task in tasks if not rows.has(task[0], method_of(task), task[3])]
     for row in side_by_side(audits, tasks, args.jobs):
         rows.add(row)

@@ -1,4 +1,4 @@
-"""llama.cpp's server, in a process of its own: ``python -m studies.llama_server MODEL PORT MODE [DRAFT]``.
+"""llama.cpp's server, in a process of its own: ``python -m studies.llama_server MODEL PORT MODE [DRAFT [CACHE]]``.
 
 The package ``xllamacpp`` brings llama.cpp's own server as a wheel; what it answers is what llama.cpp answers.
 """
@@ -28,7 +28,7 @@ MODES = {
 
 
 @contextmanager
-def served(model: Path, mode: str, draft: Path | None = None) -> Iterator[str]:
+def served(model: Path, mode: str, draft: Path | None = None, *, cache: str = "f16") -> Iterator[str]:
     """Start a server, and end it.
 
     Parameters
@@ -39,6 +39,8 @@ def served(model: Path, mode: str, draft: Path | None = None) -> Iterator[str]:
         One of ``MODES``.
     draft : path, optional
         A GGUF file, for modes with a draft model.
+    cache : str
+        What keys and values are held in, ``"f16"`` or ``"f32"``; the first is llama.cpp's default.
 
     Yields
     ------
@@ -51,7 +53,7 @@ def served(model: Path, mode: str, draft: Path | None = None) -> Iterator[str]:
         If it ends, or does not listen in time.
     """
     port = _free_port()
-    words = [str(model), str(port), mode, *([] if draft is None else [str(draft)])]
+    words = [str(model), str(port), mode, "" if draft is None else str(draft), cache]
     process = subprocess.Popen([sys.executable, "-m", "studies.llama_server", *words], stderr=subprocess.DEVNULL)
     try:
         _wait(process, port)
@@ -81,7 +83,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError(f"llama.cpp's server does not listen after {WAIT:g} s")
 
 
-def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
+def main(model: str, port: str, mode: str, draft: str = "", cache: str = "f16") -> None:
     """Serve until this process is ended, or the one that started it is gone."""
     import xllamacpp
 
@@ -94,7 +96,8 @@ def main(model: str, port: str, mode: str, draft: str | None = None) -> None:
     parameters.speculative.types = [getattr(xllamacpp.common_speculative_type, MODES[mode])]
     ngram = parameters.speculative.ngram_simple
     ngram.size_n, ngram.size_m = 2, 4  # twelve tokens that came before are seldom met in a short sequence
-    if draft is not None:
+    parameters.cache_type_k = parameters.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{cache.upper()}")
+    if draft:
         parameters.speculative.draft.mparams.path = draft
         parameters.speculative.draft.probabilistic = mode == "drawn-draft"
     server = xllamacpp.Server(parameters)
