@@ -22,6 +22,8 @@ GRADES = {
     "trace without variates": Look("traces without variates", "#CC79A7", "D", "-."),
     "trace without laws": Look("traces without laws", "#56B4E9", "^", (0, (4, 1))),
     "trace of tokens and flags": Look("traces of tokens and flags", "#000000", "P", ":"),
+    "trace of a rule": Look("traces of every exact rule", "#009E73", "v", (0, (3, 1, 1, 1))),
+    "kernel": Look("kernels of exact rules", "#D55E00", "X", (0, (1, 1))),
 }
 
 
@@ -78,7 +80,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     return (
         f"(a) Share of lossless decoders whose ln E ever reached ln(1/α) within {settings['sequences_an_audit']} "
         "sequences, with exact 95% intervals; hollow, the upper end of the interval where none did. "
-        f"{'; '.join(parts)}. Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}. "
+        f"{'; '.join(parts)}. Models: {', '.join(settings['models'])}; methods: {', '.join(settings['methods'])}; "
+        f"rules: {', '.join(settings['rules'])}; kernels at {', '.join(settings['windows'])}. "
         f"(b) Randomised PIT of {int(pit['n'].iloc[0]):,} tokens, uniform under the null (chi-square p = "
         f"{p_value:.2f}). Made by `{settings['command']}`."
     )
