@@ -88,6 +88,15 @@ CALL = {"input_ids": PROMPT, "do_sample": True, "max_new_tokens": 5}
 
 SLIP = "no-q: row of the parent"
 
+
+def made_right():
+    return lambda model, n, seed: ancestral(TABLES, n, seed)
+
+
+def made_wrong():
+    return lambda model, n, seed: ancestral(SHARP, n, seed)
+
+
 EXAMPLES = {
     "ancestral": Example(
         lambda folder: ancestral, lambda folder: lambda model, n, seed: ancestral(SHARP, n, seed), TABLES
@@ -101,6 +110,11 @@ EXAMPLES = {
         lambda folder: load("endpoint")(engine(None), target=TABLES, **REQUEST),
         lambda folder: load("endpoint")(engine("no-top-k"), target=TABLES, **REQUEST),
         None,
+    ),
+    "made_by": Example(
+        lambda folder: load("made_by")(f"{__name__}:made_right"),
+        lambda folder: load("made_by")(f"{__name__}:made_wrong"),
+        TABLES,
     ),
     "generate": Example(
         lambda folder: load("generate")(llama(0), llama(1), **CALL),
