@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -20,6 +21,7 @@ from scd_analysis.errors import InputError
 class TakesTwo(Exception):  # noqa: N818 -- an error of other people's, which pickle does not bring back
     def __init__(self, a: int, b: int) -> None:
         super().__init__(f"{a} and {b}")
+        self.held = threading.Lock()  # Dask, where it is installed, teaches pickle all else
 
 
 def meet(folder: Path, name: str) -> tuple[int, int]:
