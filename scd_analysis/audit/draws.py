@@ -119,7 +119,9 @@ class Draws:
         found = None if self._coming is None else next(self._coming, None)
         if found is None:
             self._coming = self._round(self._ahead, num_sequences)
-            found = next(self._coming)
+            found = next(self._coming, None)
+        if found is None:  # a stored batch was smaller than was asked for, so that more are asked for than were planned
+            found = self._one(Ask(self._given, num_sequences, self._seed_of(self._given)))
         return found
 
     def _stop(self) -> None:

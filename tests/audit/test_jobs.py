@@ -125,6 +125,13 @@ def test_what_was_drawn_is_kept_and_an_audit_goes_on_with_other_jobs(tmp_path: P
     assert len(CALLS) - 6 == len(whole["record"]["batch_plan"]) - kept
 
 
+def test_an_audit_goes_on_from_stored_batches_that_are_smaller(tmp_path: Path, threads):
+    said(sjd, MODEL, None, 100, checkpoint=tmp_path)
+    found = said(sjd, MODEL, 2, 300, checkpoint=tmp_path)
+    assert found["num_sequences"] == 300
+    assert found["outcome"] == "NOT_REFUTED" or found["missing"]
+
+
 def test_little_is_drawn_beyond_what_decides(threads):
     CALLS.clear()
     verdict = audit(constant, MODEL, progress=False, jobs=2)
