@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scd_analysis.common.bars import without_bars
+from scd_analysis.common.quiet import quiet
 from scd_analysis.engines.tiny_shape import SPECIAL, Shape, Weights
 from scd_analysis.errors import InputError
 
@@ -38,7 +38,7 @@ def write_hf(folder: Path, shape: Shape, weights: Weights) -> None:
     )
     model = LlamaForCausalLM(config)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    with without_bars():
+    with quiet():
         model.save_pretrained(folder)
     _write_tokenizer(folder, shape)
 

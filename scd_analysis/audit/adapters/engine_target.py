@@ -9,9 +9,9 @@ import numpy as np
 
 from scd_analysis.audit.adapters.sampling import Convention, Sampling, target_laws
 from scd_analysis.audit.target import model_input
-from scd_analysis.common.bars import without_bars
 from scd_analysis.common.foreign import attribute
 from scd_analysis.common.foreign_json import first_line, shown
+from scd_analysis.common.quiet import quiet
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import as_array, as_laws
@@ -41,7 +41,7 @@ class FolderLogits:
         if not Path(folder).is_dir():
             raise InputError(f"target = {str(folder)!r}: there is no such folder")
         try:
-            with without_bars():
+            with quiet():
                 model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
         except Exception as error:
             raise InputError(f"target = {str(folder)!r}: is no transformers model ({first_line(error)})") from None

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scd_analysis.audit.adapters.generate_target import GenerateTarget, check_options, quiet, with_end
+from scd_analysis.audit.adapters.generate_target import GenerateTarget, check_options, with_end
 from scd_analysis.audit.adapters.generate_trace import Generated, Verified, make_trace, watcher
 from scd_analysis.audit.adapters.noise import seeded
+from scd_analysis.common.quiet import quiet
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_known
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from scd_analysis.common.quiet import quiet
 from scd_analysis.errors import InputError
 
 AT_ONCE = 256
@@ -246,16 +246,3 @@ def with_end(tokens: Tensor, end_tokens: Tensor) -> tuple[Tensor, Tensor]:
         return tokens, ended
     first = is_end.long().argmax(dim=1, keepdim=True)
     return torch.where(ended, tokens.gather(1, first), tokens), ended
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's advice off standard error."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
