@@ -94,6 +94,14 @@ class Draws:
         self._ahead, self._most = Ahead(self._drawing, jobs, held), left
         held.callback(self._stop)
 
+    def expect(self, left: int) -> None:
+        """Plan anew what is drawn ahead: sequences that will be asked for from now on, at most.
+
+        What was drawn ahead and not given is drawn again, so that sizes do not depend on the number of jobs.
+        """
+        self._stop()
+        self._coming, self._most = None, left
+
     def next(self, num_sequences: int) -> Any:
         """Return Long[num_sequences, N] or a trace; a stored batch comes in the size it has, up to that.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scd_analysis.audit.divergences import GreedyReport
 from scd_analysis.audit.verdict import ConditionReport, Diagnosis, Drift, Finding
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.robust import RobustPortfolio
 
@@ -187,7 +187,7 @@ class Judge(ABC, Generic[Part]):
         return None
 
     @property
-    def balls(self) -> RobustPortfolio | None:
+    def balls(self) -> RobustPortfolio[Batch] | None:
         """Who bets against balls around the target's laws; None where nobody does."""
         return None
 

@@ -41,7 +41,7 @@ from scd_analysis.audit.windows import Windows, windows_of
 from scd_analysis.conditions import Condition
 from scd_analysis.contracts import KernelSeen
 from scd_analysis.errors import InputError
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.robust import RobustPortfolio
 from scd_analysis.validate import check_tokens
 
@@ -331,7 +331,7 @@ class KernelJudge(ConditionsJudge[Verified]):
         return np.full_like(path, np.inf) if self._shares_noise else path
 
     @property
-    def balls(self) -> RobustPortfolio | None:
+    def balls(self) -> RobustPortfolio[Batch] | None:
         """Who decides, where epsilon is above zero."""
         return self._any.portfolio if isinstance(self._any, AnyRuleWithin) else None
 

@@ -142,7 +142,7 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     size = min(FIRST_BATCH, FIRST_BATCH if target is None else target.sequences_at_once, limit)
     first = draws.next(size)
     if asked.jobs is not None and in_batches:
-        _draw_ahead(draws, subject, asked.jobs, limit - size, held)
+        draw_ahead(draws, subject, asked.jobs, limit - size, held)
     if laws is not None and target is not None:
         return _of_greedy(target, draws, first, asked, limit)
     if is_trace(first):
@@ -153,9 +153,18 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     return SampleJudge(_evidence(target, draws, asked), draws, first, asked.log_threshold, limit, until_certain=certain)
 
 
-def _draw_ahead(draws: Draws, subject: SubjectSeen, jobs: int, left: int, held: ExitStack) -> None:
+def draw_ahead(
+    draws: Draws, subject: SubjectSeen, jobs: int, left: int, held: ExitStack, called: str = "the subject"
+) -> None:
+    """Let batches of a subject be drawn ahead; see :meth:`Draws.draw_ahead`.
+
+    Raises
+    ------
+    InputError
+        If the subject keeps count of what it has drawn.
+    """
     if subject.keeps_count:
-        raise InputError(f"jobs = {jobs}: the subject keeps count of what it has drawn, which other processes cannot")
+        raise InputError(f"jobs = {jobs}: {called} keeps count of what it has drawn, which other processes cannot")
     draws.draw_ahead(jobs, left, held)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from scd_analysis.audit.adapters.endpoint import NO_DRAFT, Endpoint
 from scd_analysis.audit.checkpoint import Checkpoint
 from scd_analysis.audit.draws import FIRST_BATCH, REPEAT_LOG_PROB, Draws
 from scd_analysis.audit.identity import identity
-from scd_analysis.audit.opening import Asked, most_sequences, opened
+from scd_analysis.audit.opening import Asked, draw_ahead, most_sequences, opened
 from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
 from scd_analysis.audit.progress import Progress
 from scd_analysis.audit.run import record_of, verdict_of
@@ -27,8 +26,9 @@ from scd_analysis.contracts import SubjectSeen, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
-from scd_analysis.evidence.resolution import one_direction
+from scd_analysis.evidence.resolution import one_coin, one_direction
 from scd_analysis.evidence.two_sample import CHUNK, MESSAGES, PRIORS, Independence, TwoSample
+from scd_analysis.evidence.two_sample_ball import STAKES
 from scd_analysis.validate import check_between
 
 NAMES = ("with speculation on", "with speculation off")
@@ -42,12 +42,16 @@ MOST_AT_ONCE = 2**10
 GROWTH = 16
 """One part in so many of what was seen is bet on before it is learned from."""
 
+SMALLEST_OF_BALLS, GROWTH_OF_BALLS = 2 * CHUNK, 8
+"""With an epsilon: in a larger part more sequences have the same tokens before a position."""
+
 HELD_BACK = 256
 """Sequences of the control, at least, that are looked at before arms are said to differ."""
 
 EQUAL = "probability that a sequence has another token anywhere, power 0.99"
 APART = "total variation between laws of whole sequences of the arms, to first order, power 0.99"
-"""What a resolution is of, while equal seeds give equal tokens and where they do not."""
+BEYOND = "epsilon, and beyond it total variation between the laws of a first token, to first order, power 0.99"
+"""What a resolution is of: while equal seeds give equal tokens, where they do not, and with an epsilon."""
 
 FOLDERS = ("off", "on", "on-equal-seeds")
 """Of a checkpoint: one for each stream of draws."""
@@ -89,6 +93,10 @@ class Arm:
                     "anew for every seed"
                 )
         return tokens
+
+    def expect(self, left: int) -> None:
+        """Plan anew what is drawn ahead; see :meth:`Draws.expect`."""
+        self._draws.expect(left)
 
     def look(self, tokens: Longs) -> None:
         """Bet on them against the model."""
@@ -133,6 +141,10 @@ class PairJudge:
     max_sequences : int or None
     resolution : float
         What is wanted, which ends an audit whose control is refuted.
+    epsilon : float
+        How far the arms' laws of a token may be from each other.
+    steady : bool
+        Whether all batches are of one size, so that several can be drawn at a time.
     """
 
     grade = GRADE
@@ -145,12 +157,16 @@ class PairJudge:
         log_threshold: float,
         max_sequences: int | None,
         resolution: float,
+        epsilon: float = 0.0,
+        *,
+        steady: bool = False,
     ) -> None:
+        self._steady = steady
         self.off, self.on, self._on_equal = off, on, on_equal
         self.log_threshold, self._wanted = log_threshold, resolution
         self._stated = max_sequences
         self.limit = FIRST_BATCH if max_sequences is None else max_sequences  # until the length is known
-        self.evidence, self.independence = TwoSample(), Independence()
+        self.evidence, self.independence = TwoSample(epsilon, NAMES), Independence()
         self.seen, self.num_tokens, self.log_e_value, self.largest = 0, 0, 0.0, 0.0
         self.equal_seeds, self._looked_at = (0, 0), 0
         self.path: list[tuple[int, float]] = []
@@ -201,11 +217,14 @@ class PairJudge:
         for arm in (self.off, self.on):
             if arm.judge is not None:
                 arm.judge.limit = self._full
+        self.off.expect(self.limit - len(first))
+        (self.on if self._on_equal is None else self._on_equal).expect(self.limit)
         self._take(first)
 
     def step(self) -> None:
-        """Draw half as many pairs as were seen, and bet on them in parts."""
-        size = min(max(FIRST_BATCH, self._looked_at // 2), MOST_AT_ONCE, self.limit - self._looked_at)
+        """Draw half as many pairs as were seen, or where batches are steady always as many, and bet on them."""
+        wanted = FIRST_BATCH if self._steady else max(FIRST_BATCH, self._looked_at // 2)
+        size = min(wanted, MOST_AT_ONCE, self.limit - self._looked_at)
         self._take(self.off.draw(size))
 
     def _take(self, off: Longs) -> None:
@@ -234,6 +253,8 @@ class PairJudge:
         What was the same until then stays in ``equal_seeds``.
         """
         self._on_equal, self.limit = None, self._full
+        for arm in (self.off, self.on):
+            arm.expect(self._full)
         self.seen = self._looked_at = 0
         self.path.clear()
 
@@ -252,9 +273,10 @@ class PairJudge:
 
     def _parts(self, size: int) -> Iterator[tuple[int, int]]:
         """Cut a batch into chunks that grow with what was seen."""
+        smallest, growth = (SMALLEST_OF_BALLS, GROWTH_OF_BALLS) if self.evidence.epsilon else (CHUNK, GROWTH)
         start = 0
         while start < size:
-            chunk = max(CHUNK, self.seen // (GROWTH * CHUNK) * CHUNK)
+            chunk = max(smallest, self.seen // (growth * CHUNK) * CHUNK)
             yield start, min(start + chunk, size)
             start += chunk
 
@@ -263,11 +285,14 @@ class PairJudge:
 
         A pair tells half of what a sequence tells against a known law.
         """
+        weights = self.evidence.log_weights
         if self.is_equal:
             by = {"another token anywhere": 1 - 0.01 ** (1 / max(self.seen, 1))}
+        elif self.evidence.epsilon:
+            beyond = one_coin(self.log_threshold, weights[f"set:position:{STAKES[0]:g}"], self.seen, STAKES)
+            by = {"one set of tokens": min(1.0, self.evidence.epsilon + beyond)}
         else:
-            arms = self.evidence.mixture.arms
-            weight = float(self.evidence.mixture.log_weights[arms.index(f"sharpness:{PRIORS[0]:g}")])
+            weight = weights[f"sharpness:{PRIORS[0]:g}"]
             found = one_direction(self.log_threshold, weight, self.seen // 2, self.seen, np.asarray(PRIORS))
             by = dict.fromkeys(MESSAGES, found)
         return by, max(by.values())
@@ -276,7 +301,7 @@ class PairJudge:
         """What the winning bets say, largest evidence first; those below one nat say nothing."""
         if self.is_equal or self.depends or not self.seen:  # of arms that cannot be compared nothing is said
             return ()
-        standings = self.evidence.standings(NAMES)
+        standings = self.evidence.standings()
         values = np.array([standing.log_e_value for standing in standings])
         stands = e_benjamini_hochberg(values, FALSE_DISCOVERY_RATE)
         return tuple(
@@ -318,8 +343,10 @@ def audit_pair(
     seed: int = 0,
     *,
     resolution: float = 0.2,
+    epsilon: float = 0.0,
     checkpoint: str | Path | None = None,
     timeout: float | None = None,
+    jobs: int | None = None,
     progress: bool | None = None,
 ) -> PairVerdict:
     """Judge whether speculation changes the law of an engine, by comparing it with itself with speculation off.
@@ -354,10 +381,16 @@ def audit_pair(
         Seeds the arms' batches.
     resolution : float
         The total variation that must have been able to be found for ``NOT_REFUTED``.
+    epsilon : float
+        The null of the arms is then that after any tokens the law of the next one lies, in either arm, within this
+        total variation of that in the other; and of each arm against the model, that it lies within it of the model's
+        (theory, section 9).
     checkpoint : path, optional
         A folder that keeps what was drawn, in a folder for each arm; see :func:`scd_analysis.audit`.
     timeout : float, optional
         Seconds that an arm may take for one batch, and the model for one call.
+    jobs : int, optional
+        Batches of an arm drawn at a time; the verdict is that of one job. See :func:`scd_analysis.audit`.
     progress : bool, optional
         Show ln E live on standard error; by default where that is a terminal.
 
@@ -371,9 +404,9 @@ def audit_pair(
         If an argument, the model or an arm's output is not what the contract says, or an arm repeats itself.
     """
     check_between(resolution, 0, 1, "resolution", open_ends=True)
-    Asked(alpha, max_sequences, seed, timeout=timeout)
+    asked = Asked(alpha, max_sequences, seed, epsilon=epsilon, checkpoint=checkpoint, timeout=timeout, jobs=jobs)
     with ExitStack() as held:
-        judge = _open(on, off, model, alpha, max_sequences, seed, resolution, checkpoint, timeout, held)
+        judge = _open(on, off, model, asked, resolution, held)
         show = held.enter_context(Progress(judge.log_threshold, judge.limit, shown=progress))
         while not judge.decided:
             judge.step()
@@ -381,42 +414,34 @@ def audit_pair(
     return _verdict(judge, alpha, resolution, seed)
 
 
-def _open(
-    on: Any,
-    off: Any,
-    model: Any,
-    alpha: float,
-    max_sequences: int | None,
-    seed: int,
-    resolution: float,
-    checkpoint: str | Path | None,
-    timeout: float | None,
-    held: ExitStack,
-) -> PairJudge:
+def _open(on: Any, off: Any, model: Any, asked: Asked, resolution: float, held: ExitStack) -> PairJudge:
     """Look at both arms, and draw the first batch of the control."""
     subjects = {"off": opened(off), "on": opened(on)}
     seen = {name: as_subject(subject, name) for name, subject in subjects.items()}
     for name, subject in subjects.items():
         if seen[name].is_kernel or seen[name].is_tree:
             raise InputError(f"{name} = {subject!r:.60}: a kernel has no second arm; audit it by itself")
-    for_off, for_on, for_checks, for_pit = np.random.SeedSequence(seed).spawn(4)
+    for_off, for_on, for_checks, for_pit = asked.streams()
     model = seen["off"].target_model if model is None else model
-    target = model if model is None or isinstance(model, Target) else Target(model, timeout)
+    target = model if model is None or isinstance(model, Target) else Target(model, asked.timeout)
     if target is not None:
         target.check(np.random.default_rng(for_checks))
     sizes = _sizes(seen, target)
-    log_threshold = math.log(1 / alpha)
 
     def draws(name: str, seeds: np.random.SeedSequence) -> Draws:
         subject = subjects[name.partition("-")[0]]
-        kept = _kept(checkpoint, name, subject, sizes, seed, held)
-        return Draws(subject, model, sizes, seeds, kept, timeout, called=name.partition("-")[0])
+        kept = _kept(asked, name, subject, sizes, held)
+        called = name.partition("-")[0]
+        made = Draws(subject, model, sizes, seeds, kept, asked.timeout, called=called)
+        if asked.jobs is not None and seen[called].num_available is None:
+            draw_ahead(made, seen[called], asked.jobs, 0, held, called)
+        return made
 
     def judge(stream: np.random.SeedSequence) -> SampleJudge | None:
         if target is None:
             return None
-        evidence = SampleEvidence(target, np.random.default_rng(stream))
-        return SampleJudge(evidence, draws_of_off, None, log_threshold, FIRST_BATCH)
+        evidence = SampleEvidence(target, np.random.default_rng(stream), epsilon=asked.epsilon)
+        return SampleJudge(evidence, draws_of_off, None, asked.log_threshold, FIRST_BATCH)
 
     is_stored = any(subject.num_available is not None for subject in seen.values())
     draws_of_off = draws("off", np.random.SeedSequence(for_off.entropy, spawn_key=for_off.spawn_key))
@@ -424,8 +449,9 @@ def _open(
     control = Arm("off", subjects["off"], draws_of_off, judge(pits[0]))
     speculating = Arm("on", subjects["on"], draws("on", for_on), judge(pits[1]))
     equal = None if is_stored else Arm("on", subjects["on"], draws("on-equal-seeds", for_off), None)
-    made = PairJudge(control, speculating, equal, log_threshold, max_sequences, resolution)
-    available = [most_sequences(1, subject.num_available, max_sequences) for subject in seen.values()]
+    most, steady = asked.max_sequences, asked.jobs is not None
+    made = PairJudge(control, speculating, equal, asked.log_threshold, most, resolution, asked.epsilon, steady=steady)
+    available = [most_sequences(1, subject.num_available, most) for subject in seen.values()]
     first = made.off.draw(min(FIRST_BATCH, *available))
     made.start(first, (subjects["off"], subjects["on"]))
     return made
@@ -449,23 +475,18 @@ def _sizes(seen: dict[str, SubjectSeen], target: Target | None) -> tuple[int | N
 
 
 def _kept(
-    checkpoint: str | Path | None,
-    name: str,
-    subject: Any,
-    sizes: tuple[int | None, int | None],
-    seed: int,
-    held: ExitStack,
+    asked: Asked, name: str, subject: Any, sizes: tuple[int | None, int | None], held: ExitStack
 ) -> Checkpoint | None:
     """The folder of one stream of draws."""
-    if checkpoint is None or as_subject(subject).num_available is not None:
+    if asked.checkpoint is None or as_subject(subject).num_available is not None:
         return None
-    path = Path(checkpoint)
+    path = Path(asked.checkpoint)
     if path.exists() and not path.is_dir():
         raise InputError(f"checkpoint {path}: is not a folder")
     others = sorted(each.name for each in path.iterdir() if each.name not in FOLDERS) if path.is_dir() else []
     if others:
         raise InputError(f"checkpoint {path}: holds {others[0]!r}, which is of no audit of two arms")
-    return held.enter_context(Checkpoint(path / name, identity(subject, None, sizes, seed), tolerance=0.0))
+    return held.enter_context(Checkpoint(path / name, identity(subject, None, sizes, asked.seed), tolerance=0.0))
 
 
 def _verdict(judge: PairJudge, alpha: float, wanted: float, seed: int) -> PairVerdict:
@@ -486,6 +507,9 @@ def _verdict(judge: PairJudge, alpha: float, wanted: float, seed: int) -> PairVe
         record=_record(judge, alpha, by, wanted, seed),
         path=tuple(judge.path),
         missing=missing,
+        epsilon=judge.evidence.epsilon,
+        epsilon_refuted=None if judge.is_equal else judge.evidence.balls.refuted(judge.log_threshold),
+        log_e_by_epsilon=() if judge.is_equal else judge.evidence.balls.curve(),
         control=against_model[0],
         speculation=against_model[1],
         log_e_control=judge.independence.log_e_value,
@@ -494,7 +518,6 @@ def _verdict(judge: PairJudge, alpha: float, wanted: float, seed: int) -> PairVe
 
 
 def _record(judge: PairJudge, alpha: float, by: dict[str, float], wanted: float, seed: int) -> dict[str, Any]:
-    mixture = judge.evidence.mixture
     asked = {"seed": seed, "alpha": alpha, "resolution_wanted": wanted}
-    weights = dict(zip(mixture.arms, map(float, mixture.log_weights), strict=True))
-    return record_of(judge, asked, (EQUAL if judge.is_equal else APART, by), weights, {})
+    meaning = EQUAL if judge.is_equal else BEYOND if judge.evidence.epsilon else APART
+    return record_of(judge, asked, (meaning, by), judge.evidence.log_weights, {})

@@ -23,6 +23,15 @@ SENTENCES = {
     Outcome.INCONCLUSIVE: "Too little was seen of both arms to say so at the resolution asked for.",
 }
 
+WITHIN = {
+    Outcome.REFUTED: "After some tokens the law of the next one in one arm is further than epsilon = {epsilon:g} from "
+    "that in the other: the evidence against arms within epsilon of each other crossed ln(1/alpha).",
+    Outcome.NOT_REFUTED: "The evidence found no law of a token given those before it that is further than epsilon = "
+    "{epsilon:g} in one arm from that in the other, in total variation, down to the stated resolution.",
+    Outcome.CONTROL_REFUTED: "The control, speculation off, is refuted by itself at epsilon = {epsilon:g}: the stated "
+    "law, the precision or the seeds are wrong, and not speculation.",
+}
+
 
 @dataclass(frozen=True)
 class PairVerdict(Verdict):
@@ -51,7 +60,14 @@ class PairVerdict(Verdict):
         """The outcome in words."""
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("path", {}).get("taken") == "token for token":
             return TOKEN_FOR_TOKEN
+        if self.epsilon and self.outcome in WITHIN:
+            return WITHIN[self.outcome].format(epsilon=self.epsilon)
         return SENTENCES[self.outcome]
+
+    @property
+    def middle(self) -> str:
+        """What balls are around."""
+        return "that in the other arm"
 
     def notes(self) -> tuple[str, ...]:
         """What was compared beside the two arms, one sentence each."""

@@ -118,7 +118,7 @@ class SampleEvidence:
         self.target, self._rng, self.draft, self.epsilon = target, rng, draft, epsilon
         sizes, known = (target.vocab_size, target.num_tokens), (target.companions, target.grid_width)
         self.balls = robust_portfolio(*sizes, epsilon, *known) if epsilon or is_small(*sizes) else None
-        self.portfolio: Portfolio | RobustPortfolio
+        self.portfolio: Portfolio | RobustPortfolio[Batch]
         if self.balls is not None and epsilon:
             self.portfolio = self.balls
         else:
@@ -345,7 +345,7 @@ class SampleJudge(Judge[Batch]):
         return named is not None and named[2] >= CLEAR_LEAD
 
     @property
-    def balls(self) -> RobustPortfolio | None:
+    def balls(self) -> RobustPortfolio[Batch] | None:
         """See :class:`SampleEvidence`."""
         return self.evidence.balls
 

@@ -28,7 +28,7 @@ from scd_analysis.audit.windows import read_windows
 from scd_analysis.conditions import Condition
 from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError, TraceError
-from scd_analysis.evidence.batch import Floats, Longs, Rows
+from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
 from scd_analysis.evidence.certificate import Certificate
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.repeats import SHARED_SEED
@@ -355,7 +355,7 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         return None if self._drift is None else self._drift.measured()
 
     @property
-    def balls(self) -> RobustPortfolio | None:
+    def balls(self) -> RobustPortfolio[Batch] | None:
         """Who bets on the sequences against balls."""
         return None if self._evidence is None else self._evidence.balls
 

@@ -293,6 +293,11 @@ class Verdict:
         return self.diagnosis.condition if self.diagnosis is not None else None
 
     @property
+    def middle(self) -> str:
+        """What balls are around, in words."""
+        return "the target's"
+
+    @property
     def is_enumerated(self) -> bool:
         """Whether it comes from an exact law and not from samples."""
         return self.record.get("grade") == "exact"
@@ -392,9 +397,9 @@ def distance_in_words(record: dict[str, Any]) -> str:
 def size_in_words(verdict: Verdict) -> str:
     """What is known from below of the largest total variation of a conditional law."""
     if not verdict.epsilon_refuted:
-        return "no total variation of a token's law from the target's is refuted"
+        return f"no total variation of a token's law from {verdict.middle} is refuted"
     return (
-        f"some token's law is further than {verdict.epsilon_refuted:g} from the target's, in total variation, with "
+        f"some token's law is further than {verdict.epsilon_refuted:g} from {verdict.middle}, in total variation, with "
         f"confidence {1 - verdict.alpha:g}"
     )
 

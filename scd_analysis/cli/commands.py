@@ -280,21 +280,14 @@ def audit(
     given = [Path(subject)] if Path(subject).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
+    common |= {"epsilon": epsilon, "jobs": jobs}
     with _elsewhere(), cluster(backend, address):
         if against is not None:
-            _check_of_one_arm(
-                tolerance=tolerance,
-                margin=margin,
-                rule=rule,
-                draft_model=draft_model,
-                epsilon=epsilon or None,
-                jobs=jobs,
-            )
+            _check_of_one_arm(tolerance=tolerance, margin=margin, rule=rule, draft_model=draft_model)
             judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
         else:
             draft = None if draft_model is None else resolve_model(draft_model)
-            common |= {"tolerance": tolerance, "margin": margin, "rule": rule, "draft_model": draft, "epsilon": epsilon}
-            common |= {"jobs": jobs}
+            common |= {"tolerance": tolerance, "margin": margin, "rule": rule, "draft_model": draft}
             judged, verdict = _judge(subject, model, request, alpha=alpha, **common)
     recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)

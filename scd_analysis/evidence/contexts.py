@@ -7,6 +7,7 @@ are counted together, which costs evidence and never its validity: a score may b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,23 @@ class Counts:
         return len(self._rows)
 
 
+@dataclass(frozen=True)
+class Laws:
+    """What was counted of the tokens Long[S, N] in their contexts.
+
+    Attributes
+    ----------
+    cells, contexts : Long[S, N, 2]
+        How often the token came in its context, and how often the context, in either arm.
+    both : Float[S, N]
+        The probability of the token in both arms together.
+    """
+
+    cells: Longs
+    contexts: Longs
+    both: Floats
+
+
 class ContextCounts:
     """Counts of both arms at every level."""
 
@@ -116,32 +134,34 @@ class ContextCounts:
         cells = self._cells[level].look_up(_mixed(keys, tokens.astype(np.uint64)))
         return cells, self._contexts[level].look_up(keys)
 
-    def _laws(self, tokens: Longs) -> dict[str, tuple[Longs, Longs, Floats]]:
-        """Return, by level, counts of cells and contexts, and the probability of each token in both arms together."""
+    def laws(self, tokens: Longs) -> dict[str, Laws]:
+        """Return what was counted of the tokens Long[S, N], by level."""
         seen = self._tokens.look_up(tokens.astype(np.uint64)).sum(axis=-1)
         alone = (seen + 0.5) / (self._total + 0.5 * (len(self._tokens) + 1))
-        out: dict[str, tuple[Longs, Longs, Floats]] = {}
+        out: dict[str, Laws] = {}
         for level in LEVELS:
             parent = _PARENT[level]
-            shorter = alone if parent is None else out[parent][2]
+            shorter = alone if parent is None else out[parent].both
             cells, contexts = self._counts(tokens, level)
             both = (cells.sum(axis=-1) + _BACKOFF * shorter) / (contexts.sum(axis=-1) + _BACKOFF)
-            out[level] = cells, contexts, both
+            out[level] = Laws(cells, contexts, both)
         return out
 
     def scores(self, tokens: Longs, concentrations: Sequence[float]) -> Floats:
         """Return Float[S, levels x concentrations], ln of the first arm's law over the second's, of each sequence."""
         prior, columns = np.asarray(concentrations), []
-        for cells, contexts, both in self._laws(tokens).values():
-            centre = prior * both[..., None]
-            logs = [np.log(centre + cells[..., i, None]) - np.log(prior + contexts[..., i, None]) for i in (0, 1)]
+        for laws in self.laws(tokens).values():
+            centre = prior * laws.both[..., None]
+            logs = [
+                np.log(centre + laws.cells[..., i, None]) - np.log(prior + laws.contexts[..., i, None]) for i in (0, 1)
+            ]
             columns.append((logs[0] - logs[1]).sum(axis=1))
         return np.concatenate(columns, axis=1)
 
     def pooled(self, tokens: Longs) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Return Float[S, N], ln probability in both arms together, and Bool[S, N], whether it is new in its place."""
-        cells, _, both = self._laws(tokens)["position-previous"]
-        return np.log(both), cells.sum(axis=-1) == 0
+        laws = self.laws(tokens)["position-previous"]
+        return np.log(laws.both), laws.cells.sum(axis=-1) == 0
 
     def most_different(self, level: str, names: tuple[str, str]) -> str:
         """Say which token's frequency in a context differs most between the arms."""

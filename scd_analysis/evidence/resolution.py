@@ -61,6 +61,26 @@ def one_observation(log_threshold: float, log_weight: float, num_observations: i
     return min(1.0, whole * math.sqrt(math.pi / 2))
 
 
+def one_coin(log_threshold: float, log_weight: float, num_coins: int, stakes: Floats) -> float:
+    """Return by how much the mean of coins must exceed its bound to be found with power 0.99, by one of fixed stakes.
+
+    A coin is the difference of two indicators, one of each arm, whose variance is 1/2 at most. A stake earns
+    ``stake * excess - stake**2 / 4`` nats a coin, to first order.
+
+    Parameters
+    ----------
+    log_threshold, log_weight
+        See :func:`one_direction`.
+    num_coins : int
+    stakes : Float[K]
+    """
+    if num_coins < 1:
+        return 1.0
+    needed = log_threshold - log_weight + LEARNING_LOSS
+    luck = POWER_QUANTILE / math.sqrt(2 * num_coins)
+    return min(1.0, float(np.min(needed / (num_coins * stakes) + stakes / 4 + luck)))
+
+
 def every_cell(
     log_threshold: float, log_weight: float, num_sequences: int, num_cells: int, concentrations: Floats
 ) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -32,14 +32,18 @@ CONCENTRATIONS = np.array([10.0, 100.0, 1e3, 1e4, 1e5])
 """Of learned laws. Fewer than where the null is one law: what matters more is whether the ball is left at all."""
 
 
-class RobustBettor(Protocol):
-    """A family of predictable bets against a ball around the target, for several radii."""
+Seen = TypeVar("Seen")
+SeenByBettor = TypeVar("SeenByBettor", contravariant=True)
+
+
+class RobustBettor(Protocol[SeenByBettor]):
+    """A family of predictable bets against a ball, for several radii."""
 
     @property
     def arms(self) -> tuple[str, ...]:
         """Name each arm."""
 
-    def bet(self, batch: Batch) -> Floats:
+    def bet(self, batch: SeenByBettor) -> Floats:
         """Return Float[S, arms, E], each arm's growth of ln wealth (nats) by radius, then learn from the batch."""
 
     def describe(self, arm: int) -> str:
@@ -47,7 +51,7 @@ class RobustBettor(Protocol):
 
 
 @dataclass(frozen=True)
-class RobustFamily:
+class RobustFamily(Generic[Seen]):
     """Some bettors that share a fixed weight.
 
     Attributes
@@ -60,10 +64,10 @@ class RobustFamily:
 
     name: str
     weight: float
-    bettor: RobustBettor
+    bettor: RobustBettor[Seen]
 
 
-class RobustPortfolio:
+class RobustPortfolio(Generic[Seen]):
     """Run several bettors against balls of several radii, mixed with fixed weights.
 
     Attributes
@@ -84,7 +88,7 @@ class RobustPortfolio:
         One of them.
     """
 
-    def __init__(self, families: Sequence[RobustFamily], epsilons: Floats, asked: float) -> None:
+    def __init__(self, families: Sequence[RobustFamily[Seen]], epsilons: Floats, asked: float) -> None:
         self.members, self.epsilons = tuple(families), epsilons
         self.asked = int(np.flatnonzero(epsilons == asked)[0])
         self.arms = tuple(arm for family in families for arm in family.bettor.arms)
@@ -105,7 +109,7 @@ class RobustPortfolio:
         """Return ln E (nats) against the ball that was asked about."""
         return float(self.log_e_values[self.asked])
 
-    def bet(self, batch: Batch) -> Floats:
+    def bet(self, batch: Seen) -> Floats:
         """Bet on a batch and return the path of ln E against the ball that was asked about, Float[S].
 
         Raises
@@ -160,7 +164,7 @@ def robust_portfolio(
     epsilon: float,
     companions: tuple[str, ...] = (),
     grid_width: int | None = None,
-) -> RobustPortfolio:
+) -> RobustPortfolio[Batch]:
     """Build the bettors for a model of N tokens over a vocabulary of V.
 
     Parameters

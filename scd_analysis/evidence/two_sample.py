@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +28,8 @@ import numpy.typing as npt
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.contexts import LEVELS, ContextCounts
+from scd_analysis.evidence.portfolio import Standing
+from scd_analysis.evidence.two_sample_ball import Pairs, pair_balls
 
 CONCENTRATIONS = (1.0, 10.0, 100.0, 1000.0)
 """Prior counts of a context, which hold both arms to the law of both together."""
@@ -307,25 +308,30 @@ class Mixture:
         return self.log_e_value
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where a family stands: its richest bet, what it means that this one wins, and the family's ln E (nats)."""
-
-    best_arm: str
-    message: str
-    log_e_value: float
-
-
 class TwoSample:
     """The e-process against "both arms have one law, and their sequences are independent".
+
+    With an epsilon it is against "their laws of a token given those before it lie within total variation epsilon of
+    each other" (:mod:`scd_analysis.evidence.two_sample_ball`), which is bet on without one too, for the size.
 
     Attributes
     ----------
     mixture : Mixture
+        Against one law.
+    balls : RobustPortfolio
+        Against balls of several radii.
+    epsilon : float
+
+    Parameters
+    ----------
+    epsilon : float
+        Which null decides.
+    names : (str, str)
+        Of the arms, in words.
     """
 
-    def __init__(self) -> None:
-        self._counts = ContextCounts()
+    def __init__(self, epsilon: float = 0.0, names: tuple[str, str] = ("in the first arm", "in the second")) -> None:
+        self._counts, self._names, self.epsilon = ContextCounts(), names, epsilon
         self.features = Features(self._counts)
         families: list[tuple[str, float, PairBettor]] = [
             ("contexts", 4.0, Contexts(self._counts)),
@@ -333,21 +339,31 @@ class TwoSample:
         ]
         families += [(f"neighbours-{block}", 1.0, Agreement(block)) for block in BLOCKS]
         self.mixture = Mixture(families)
+        self.balls = pair_balls(self._counts, epsilon, names)
 
     def bet(self, first: Longs, second: Longs) -> float:
         """Bet on S pairs Long[S, N], Long[S, N]; return ln E (nats) after them, and learn from them."""
-        value = self.mixture.bet(first, second)
+        self.balls.bet(Pairs(first, second))
+        value = self.balls.log_e_value if self.epsilon else self.mixture.bet(first, second)
         self._counts.learn(first, second)
         return value
 
-    def standings(self, names: tuple[str, str]) -> tuple[Standing, ...]:
-        """Say where each family stands, in the order of the families."""
+    @property
+    def log_weights(self) -> dict[str, float]:
+        """Fixed weights (ln) of the arms that decide."""
+        deciding = self.balls if self.epsilon else self.mixture
+        return dict(zip(deciding.arms, map(float, deciding.log_weights), strict=True))
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Say where each family that decides stands, in the order of the families."""
+        if self.epsilon:
+            return self.balls.families()
         out, start = [], 0
-        for _, _, bettor in self.mixture.families:
+        for name, _, bettor in self.mixture.families:
             wealth = self.mixture.log_wealth[start : start + len(bettor.arms)]
             best = int(wealth.argmax())
             value = float(np.logaddexp.reduce(wealth) - math.log(len(wealth)))
-            out.append(Standing(bettor.arms[best], bettor.describe(best, names), value))
+            out.append(Standing(name, bettor.arms[best], bettor.describe(best, self._names), value))
             start += len(wealth)
         return tuple(out)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 
@@ -204,3 +205,62 @@ def test_a_verdict_is_read_back_and_shown(tmp_path: Path) -> None:
     alone = {**json.loads(verdict.to_json()), "record": {}}
     with pytest.raises(InputError, match="only two arms"):
         read_verdict(alone)
+
+
+def mixed(share: float) -> Any:
+    """Every law of a third token is off by that total variation, at most."""
+
+    def draw(model: Any, num_sequences: int, seed: int) -> Longs:
+        rng = np.random.default_rng(seed)
+        tokens = decode(LAW, num_sequences, rng, coupled=False)
+        tokens[:, 2] = np.where(rng.random(num_sequences) < share, 2, tokens[:, 2])
+        return tokens
+
+    return draw
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.03, Outcome.NOT_REFUTED), (0.9, Outcome.REFUTED)])
+def test_arms_are_compared_up_to_epsilon(share: float, outcome: Outcome) -> None:
+    """At alpha 1e-7; the larger one takes some 350 pairs, and the model's law may be off by as much."""
+    options = {"alpha": ALPHA, "max_sequences": 2_000, "epsilon": 0.05, "resolution": 0.3}
+    verdict = audit_pair(mixed(share), arm(coupled=False), LAW, **options)
+    assert verdict.outcome is outcome
+    assert verdict.control is not None
+    assert verdict.control.epsilon == verdict.epsilon == 0.05
+    assert (verdict.epsilon_refuted >= 0.05) == (outcome is Outcome.REFUTED)
+    assert verdict.epsilon_refuted <= share
+    assert "epsilon = 0.05" in verdict.sentence
+    assert load_of(verdict) == verdict
+
+
+def load_of(verdict: Any) -> Any:
+    return read_verdict(json.loads(verdict.to_json()))
+
+
+def test_the_size_of_a_difference_is_told_without_an_epsilon() -> None:
+    """Below a truth of .8 or less; more than nothing, since a first token is in every pair."""
+
+    def first(model: Any, num_sequences: int, seed: int) -> Longs:
+        rng, tokens = np.random.default_rng(seed + 1), arm(coupled=False)(model, num_sequences, seed)
+        tokens[:, 0] = np.where(rng.random(num_sequences) < 0.8, 2, tokens[:, 0])
+        return tokens
+
+    verdict = audit_pair(first, arm(coupled=False), max_sequences=600)
+    assert verdict.outcome is Outcome.REFUTED
+    assert 0 < verdict.epsilon_refuted <= 0.8
+    assert f"further than {verdict.epsilon_refuted:g} from that in the other arm" in str(verdict)
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_a_pair_does_not_depend_on_the_number_of_jobs() -> None:
+    """Of arms that part late too: what was drawn ahead then is drawn anew, in the sizes of one job."""
+
+    def rarely(model: Any, num_sequences: int, seed: int) -> Longs:
+        tokens = arm()(model, num_sequences, seed)
+        return (tokens + 1) % 3 if (seed % 5) == 0 else tokens
+
+    with joblib.parallel_config(backend="threading"):
+        for on in (arm(coupled=False), rarely):
+            said = [audit_pair(on, arm(), LAW, alpha=ALPHA, max_sequences=300, jobs=jobs) for jobs in (1, 3)]
+            assert said[0].to_json() == said[1].to_json()
+            assert set(said[0].record["batch_plan"][:-1]) == {64}
