@@ -195,12 +195,10 @@ def _of_tree_kernel(given: Any, asked: Asked) -> Judge[Any]:
     from scd_analysis.audit.trees import TreeJudge
 
     _check_of_kernel(asked)
-    if asked.epsilon:
-        raise InputError(f"epsilon = {asked.epsilon:g}: kernels for trees are judged by the law itself")
     check_known(ANY if asked.rule is None else asked.rule, (ANY,), "rule of a kernel for trees")
     limit = DEFAULT_SEQUENCES if asked.max_sequences is None else asked.max_sequences
     for_subject, _, _, for_watch = asked.streams()
-    return TreeJudge(given, for_subject, for_watch, asked.log_threshold, limit, asked.timeout)
+    return TreeJudge(given, for_subject, for_watch, asked.log_threshold, limit, asked.timeout, asked.epsilon)
 
 
 def _of_kernel(given: Any, asked: Asked) -> Judge[Any]:

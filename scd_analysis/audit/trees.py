@@ -21,13 +21,14 @@ from scd_analysis.audit.judges import Judge, chunk_lengths
 from scd_analysis.audit.kernel_noise import log_odds_of_one_call, pairings
 from scd_analysis.audit.kernels import as_law, lay_out, made_up_pair
 from scd_analysis.audit.rules import ANY
-from scd_analysis.audit.rules.any import AnyRule
+from scd_analysis.audit.rules.any import AnyRule, AnyRuleWithin
 from scd_analysis.audit.traced import PART_GROWTH, SMALLEST_PART
 from scd_analysis.audit.tree import ROOT, Tables, Tree, TreeWindows, draw_tree
 from scd_analysis.audit.verdict import Diagnosis, Finding
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Batch, Floats, Longs
+from scd_analysis.evidence.robust import RobustPortfolio
 
 LEVELLED = 0.05
 """Share of the uniform law in laws that are drawn from without replacement: what is left of one is then well above
@@ -81,6 +82,8 @@ class TreeJudge(Judge[_Drawn]):
         See :class:`scd_analysis.audit.judges.Judge`; a window counts as a sequence.
     timeout : float, optional
         Seconds that one batch of windows may take.
+    epsilon : float
+        How far in total variation the law of a committed token may be from the target's.
     """
 
     grade = "kernel"
@@ -94,10 +97,14 @@ class TreeJudge(Judge[_Drawn]):
         log_threshold: float,
         limit: int,
         timeout: float | None = None,
+        epsilon: float = 0.0,
     ) -> None:
         super().__init__(log_threshold, limit, ANY)
+        self.epsilon = epsilon
         self._kernel, self._seeds, self._timeout = kernel, seeds, timeout
-        self._rng, self._any = np.random.default_rng(for_pit), AnyRule(kernel.vocab_size)
+        self._rng = np.random.default_rng(for_pit)
+        self._any: AnyRule | AnyRuleWithin
+        self._any = AnyRuleWithin(kernel.vocab_size, epsilon) if epsilon else AnyRule(kernel.vocab_size)
         self._alike = 0
         self.vocab_size, self.num_tokens = kernel.vocab_size, kernel.tree.height + 1
 
@@ -119,6 +126,8 @@ class TreeJudge(Judge[_Drawn]):
         emitted = self._verify(windows, _seed(for_kernel))
         if not self._looked_at and self.limit >= 2 * PAIRS:
             self._compare_windows(min(PAIRS, self.most_at_once // 2))
+        if self.epsilon:
+            emitted = completed(windows.tables, emitted, self._rng)
         return _Drawn(as_commits(self._kernel.tree, self._kernel.drafts, windows, emitted))
 
     def _windows(self, seeds: np.random.SeedSequence, size: int) -> TreeWindows:
@@ -164,12 +173,22 @@ class TreeJudge(Judge[_Drawn]):
 
     def bet(self, part: _Drawn, offset: int) -> Floats:
         """Bet on committed tokens."""
-        path = self._any.bet(part.commits, self._rng.random(part.commits.final.shape))
+        if isinstance(self._any, AnyRuleWithin):
+            laws = part.commits.draft_probs
+            assert laws is not None
+            path = self._any.bet(part.commits, laws[:, :-1])
+        else:
+            path = self._any.bet(part.commits, self._rng.random(part.commits.final.shape))
         return np.full_like(path, np.inf) if self._alike else path
+
+    @property
+    def balls(self) -> RobustPortfolio[Batch] | None:
+        """Who decides, where epsilon is above zero."""
+        return self._any.portfolio if isinstance(self._any, AnyRuleWithin) else None
 
     def findings(self) -> tuple[Finding, ...]:
         """What the richest bettor says."""
-        said = Finding("any", self._any.message, self._any.portfolio.log_e_value, self.refuted)
+        said = Finding("any", self._any.message, float(self._any.portfolio.log_e_value), self.refuted)
         shared = Finding("windows-share-noise", WINDOWS_SHARE.message, np.inf, True)
         return (shared, said) if self._alike else (said,)
 
@@ -189,6 +208,21 @@ class TreeJudge(Judge[_Drawn]):
         """Of all arms that decide."""
         portfolio = self._any.portfolio
         return {f"any/{arm}": float(own) for arm, own in zip(portfolio.arms, portfolio.log_weights, strict=True)}
+
+
+def completed(tables: Tables, emitted: Longs, rng: np.random.Generator) -> Longs:
+    """Complete what windows commit by draws from the target, Long[B, D + 1].
+
+    Factors that are fair over a ball have a mean below one under the target itself, so that the draws count; the law of
+    each depends on the token before, which a mean over one position does not know.
+    """
+    found = emitted.copy()
+    for k in range(found.shape[1]):
+        left = np.flatnonzero(found[:, k] < 0)
+        last = found[left, k - 1] if k else np.zeros(len(left), dtype=np.int64)
+        edges = np.cumsum(tables.target[left, k, last], axis=-1)
+        found[left, k] = (edges <= rng.random((len(left), 1)) * edges[:, -1:]).sum(axis=-1)
+    return found
 
 
 def as_commits(tree: Tree, drafts: str, windows: TreeWindows, emitted: Longs) -> Commits:

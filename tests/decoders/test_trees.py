@@ -16,10 +16,10 @@ from scd_analysis.subjects import kernel, tree_kernel
 from scd_analysis.testing import assert_exact_kernel
 from tests.audit.engine_kernels import tree_speculative_sampling_target_only as sglang
 from tests.audit.test_kernels import verify as chain
-from tests.decoders.tree_rules import RIGHT, TREE, WRONG, of_laws, of_points, point_masses
+from tests.decoders.tree_rules import RIGHT, TREE, WRONG, followed, of_laws, of_points, point_masses
 from tests.statistics import ledger
 
-STANDS = ledger("trees: right kernels are not refuted at 1e-8", 1.2e-7)
+STANDS = ledger("trees: right kernels are not refuted at 1e-8", 1.5e-7)
 
 FORM = {"output": "list", "numpy": True}
 
@@ -46,6 +46,30 @@ def test_a_slip_in_a_tree_is_found_by_samples(name):
     verdict = judged(WRONG[name][0], TREE, WRONG[name][1], 800, **FORM)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.diagnosis is not None
+
+
+def off_by(share):
+    """A right rule for trees on laws that are off by ``share * (1 - max p)``."""
+
+    def verify(draft_tokens, target_probs, parents, rng):
+        top = np.eye(target_probs.shape[-1])[target_probs.argmax(axis=-1)]
+        laws = (1 - share) * target_probs.astype(float) + share * top
+        return of_points(followed)(draft_tokens, laws, parents, rng)
+
+    return verify
+
+
+@pytest.mark.parametrize(
+    ("share", "epsilon", "refuted"), [(0.04, 0.04, False), (0.0, 0.02, False), (0.5, 0.04, True), (0.5, 0.5, False)]
+)
+def test_a_tree_is_judged_up_to_epsilon(share, epsilon, refuted):
+    """The large one takes some 200 windows at .04."""
+    subject = tree_kernel(off_by(share), TREE, "no-q", vocab_size=4, **FORM)
+    verdict = audit(subject, alpha=1e-8, max_sequences=800, epsilon=epsilon, resolution=0.9, progress=False)
+    assert (verdict.outcome is Outcome.REFUTED) == refuted
+    assert (verdict.epsilon_refuted >= epsilon) == refuted
+    assert verdict.epsilon_refuted <= share
+    assert "epsilon" in verdict.sentence
 
 
 SIBLINGS = [-1, -1, 0]

@@ -191,12 +191,13 @@ class AnyRuleWithin:
         commits : Commits
             Of windows, each a sequence.
         draft_probs : Float[B, L, V]
-            The draft laws of all positions, whatever was committed.
+            The draft laws of all positions, whatever was committed; NaN where there is none.
         """
         target = commits.target_probs
         assert target is not None
         came = commits.drafted | commits.bonus
         draft = np.concatenate([draft_probs, target[:, -1:]], axis=1)  # a bonus has no draft
+        draft = np.where(np.isnan(draft), target, draft)
         at = np.nonzero(np.ones_like(came))
         view = View(commits, target, None, np.zeros(came.shape), target.shape[-1])
         seen = Committed(view, at, commits.final[at], target[at], draft[at])
