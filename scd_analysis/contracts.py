@@ -68,6 +68,13 @@ class ModelOfGreedy(TargetModel, Protocol):
         """The laws whose largest probability greedy decoding takes."""
 
 
+class ModelWithCuts(TargetModel, Protocol):
+    """A target model that gives some tokens probability zero, as top-k, top-p and min-p do, and knows by how much."""
+
+    def nats_from_kept(self, tokens: Any, token: int) -> float:
+        """Return by how many nats the logit of ``token`` after Long[t] is too low to be kept; infinite if it never is."""
+
+
 class Subject(Protocol):
     """A decoder: any function of this form."""
 
@@ -186,12 +193,15 @@ class ModelSeen:
         Tokens in a row of an image.
     next_token_probs : callable
         See :class:`TargetModel`.
+    nats_from_kept : callable or None
+        See :class:`ModelWithCuts`.
     """
 
     vocab_size: int
     num_tokens: int
     grid_width: int | None
     next_token_probs: Callable[[Any], Any]
+    nats_from_kept: Callable[[Any, int], float] | None
 
 
 @dataclass(frozen=True)
@@ -272,7 +282,8 @@ def as_model(model: Any, called: str = "model") -> ModelSeen:
     asked = attribute(model, "next_token_probs", called)
     if not callable(asked):
         raise InputError(f"{called}.next_token_probs is not a method: an audit needs the law of every token")
-    return ModelSeen(vocab_size, num_tokens, _grid_width(model, num_tokens, called), asked)
+    of_cuts = attribute(model, "nats_from_kept", called)
+    return ModelSeen(vocab_size, num_tokens, _grid_width(model, num_tokens, called), asked, of_cuts)
 
 
 def before_argmax(model: Any) -> Any:

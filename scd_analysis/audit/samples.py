@@ -37,6 +37,14 @@ ALL_ROWS = ("directed", "ridge", "long-directed", "long-ridge")
 CLEAR = math.log(20)
 """How much richer a family on rows must be to be believed, nats."""
 
+EDGE = 0.05
+"""Nats of a logit that half precision, some layers deep, may be off by."""
+
+NEAR_EDGE = (
+    "the settings would keep it if its logit were {short:.2g} nats higher, so that rounding may: an audit with epsilon "
+    "lets such tokens come"
+)
+
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
 SMALLEST_CHUNK_OF_LONG = 4
 """A few long sequences tell enough for some bettors to learn from, which they do between chunks."""
@@ -62,8 +70,11 @@ def is_certain(batch: Batch) -> bool:
     return bool((batch.target_probs.max(axis=-1) == 1).all())
 
 
-def find_impossible(batch: Batch, offset: int) -> Impossible | None:
-    """Return the first token of probability zero; ``offset`` is the number of the batch's first sequence."""
+def find_impossible(batch: Batch, offset: int, target: Target) -> Impossible | None:
+    """Return the first token of probability zero; ``offset`` is the number of the batch's first sequence.
+
+    Where settings cut it off by so little that rounding might, that is said.
+    """
     where = np.argwhere(batch.token_probs <= 0)
     if not len(where):
         return None
@@ -76,6 +87,9 @@ def find_impossible(batch: Batch, offset: int) -> Impossible | None:
         f"a token came that the target gives probability zero: {token} at position {j} of sequence {offset + i}, "
         f"where {allowed}"
     )
+    short = target.nats_from_kept(batch.tokens[i, :j], token)
+    if short <= EDGE:
+        message += f"; {NEAR_EDGE.format(short=short)}"
     return Impossible(offset + i, j, message)
 
 
@@ -145,7 +159,7 @@ class SampleEvidence:
         if self.certain:
             self._divergences.add(batch.tokens, batch.target_probs)
         if self.impossible is None and not self.epsilon:
-            self.impossible = find_impossible(batch, self._seen)
+            self.impossible = find_impossible(batch, self._seen, self.target)
         self._seen += len(batch)
         open_ = batch.token_probs < 1  # where a law is a point mass, nothing is learned of a departure elsewhere
         self._open_sequences += int(open_.any(axis=1).sum())

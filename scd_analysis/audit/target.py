@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -118,6 +119,23 @@ class Target:
         block = max(1, LAWS_AT_ONCE // (tokens.shape[1] * self.vocab_size))
         parts = [self._ask_block(tokens[start : start + block]) for start in range(0, len(tokens), block)]
         return np.concatenate(parts)
+
+    def nats_from_kept(self, tokens: Longs, token: int) -> float:
+        """Return how near ``token`` after Long[t] was to being kept (nats of its logit); infinite where none knows.
+
+        Raises
+        ------
+        InputError
+            If the model raises, or returns no number.
+        """
+        asked = self._model.nats_from_kept
+        if asked is None:
+            return math.inf
+        name = f"model.nats_from_kept({tokens.tolist()}, {token})"
+        found = as_array(guarded(name, lambda: asked(tokens.copy(), token), self._timeout), name)
+        if found.shape or not found >= 0:
+            raise InputError(f"{name} = {found}: expected nats, not below zero")
+        return float(found)
 
     def _ask_block(self, tokens: Longs) -> Floats:
         prefixes = tokens[:, : tokens.shape[1] - 1]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scd_analysis import Outcome, audit
 from scd_analysis.audit.adapters.endpoint import SEEDS, request_seeds
+from scd_analysis.audit.adapters.engine_target import EngineTarget
 from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
 from scd_analysis.errors import InputError
 
@@ -102,3 +104,64 @@ def test_requests_never_share_a_seed(choices: int) -> None:
     assert 0 <= min(used)
     assert max(used) < SEEDS
     assert request_seeds(7, 10, choices) == starts[:10]
+
+
+class OneToken:
+    """A model of one token."""
+
+    vocab_size, num_tokens = 4, 1
+
+    def next_token_probs(self, tokens: Any) -> Any:
+        """Return Float[B, 1, 4]."""
+        return np.repeat(np.exp(LOGITS[0])[None], len(tokens), axis=0)
+
+
+def cut_at(**settings: float) -> EngineTarget:
+    return EngineTarget(OneToken(), np.array([3]), 1, Sampling.of(settings), OPENAI, ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "token", "nats"),
+    [
+        ({"top_p": 0.79}, 2, np.log(1 + (0.8 / 0.79 - 1) / 0.15)),
+        ({"top_p": 0.79}, 1, 0.0),
+        ({"top_k": 2}, 2, np.log(2)),
+        ({"min_p": 0.35}, 2, np.log(0.35 * 0.5 / 0.15)),
+        ({"top_p": 0.45}, 3, np.inf),
+        ({"temperature": 0.0}, 1, np.log(0.5 / 0.3)),
+    ],
+)
+def test_how_near_a_token_was_to_being_kept_by_hand(settings: Any, token: int, nats: float) -> None:
+    found = cut_at(**settings).nats_from_kept(NONE[0], token)
+    assert found == nats or 0 <= found - nats <= 0.00101
+
+
+@pytest.mark.parametrize(("stated", "is_near"), [(0.799, True), (0.45, False)])
+def test_a_token_at_the_edge_of_a_cut_is_told_from_one_that_is_not(stated: float, is_near: bool) -> None:
+    """An engine keeps the third token, whose edge is at .8; it is refuted both times."""
+
+    def engine(model: Any, num_sequences: int, seed: int) -> Any:
+        law = np.array([0.5, 0.3, 0.15, 0]) / 0.95
+        return np.random.default_rng(seed).choice(4, size=(num_sequences, 1), p=law)
+
+    target = cut_at(top_p=stated)
+    verdict = audit(engine, target, max_sequences=256, progress=False)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.diagnosis is not None
+    assert ("an audit with epsilon lets such tokens come" in verdict.diagnosis.cause) == is_near
+    if is_near:
+        assert "nats higher" in str(verdict)
+        within = audit(engine, target, max_sequences=256, epsilon=0.2, resolution=0.9, progress=False)
+        assert within.outcome is Outcome.NOT_REFUTED
+
+
+def test_a_model_that_does_not_know_its_cuts_is_told() -> None:
+    class Wrong(OneToken):
+        def next_token_probs(self, tokens: Any) -> Any:
+            return np.repeat(np.array([[[0.5, 0.5, 0, 0]]]), len(tokens), axis=0)
+
+        def nats_from_kept(self, tokens: Any, token: int) -> float:
+            return -1.0
+
+    with pytest.raises(InputError, match=r"model.nats_from_kept\(\[\], 3\) = -1.0: expected nats"):
+        audit(lambda model, many, seed: np.full((many, 1), 3), Wrong(), progress=False)

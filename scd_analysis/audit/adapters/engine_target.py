@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from scd_analysis.common.quiet import quiet
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import as_array, as_laws
+
+FARTHEST, RESOLUTION = 1.0, 1000
+"""Nats within which a token is near the edge of a cut, and the parts in which that is found."""
 
 ROWS = 64
 """Sequences a forward pass."""
@@ -112,3 +117,22 @@ class EngineTarget:
         plain = as_array(tokens, "tokens", np.int64)
         logits = self._logits(self._prompt, plain)
         return target_laws(logits, plain, self._prompt, self._sampling, self._convention, self._ends)
+
+    def nats_from_kept(self, tokens: Longs, token: int) -> float:
+        """Return by how much the logit of ``token`` after Long[t] falls short of being kept by the settings.
+
+        To a thousandth of :data:`FARTHEST`; infinite where that is not enough.
+        """
+        plain = as_array(tokens, "tokens", np.int64)[None]
+        logits = self._logits(self._prompt, plain)
+
+        def is_kept(more: float) -> bool:
+            raised = logits.copy()
+            raised[0, -1, token] += more
+            laws = target_laws(raised, plain, self._prompt, self._sampling, self._convention, self._ends)
+            return bool(laws[0, -1, token] > 0)
+
+        if not is_kept(FARTHEST):
+            return math.inf
+        steps = range(RESOLUTION + 1)
+        return FARTHEST * bisect_left(steps, True, key=lambda step: is_kept(FARTHEST * step / RESOLUTION)) / RESOLUTION

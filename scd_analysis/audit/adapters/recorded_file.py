@@ -83,6 +83,10 @@ class RecordedTarget(Target):
         shared = all(np.abs(laws[0] - first).max() < LEAST_REST for _, laws in self._sequences)
         return (first, "the first token") if shared else None
 
+    def nats_from_kept(self, tokens: Longs, token: int) -> float:
+        """Infinite: what cut a token off is not in a file."""
+        return math.inf
+
     def tokens(self, rows: slice) -> Longs:
         """Return Long[S, N] of some sequences, token 0 after the end of each."""
         own = [tokens for tokens, _ in self._sequences[rows]]
