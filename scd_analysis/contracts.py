@@ -72,7 +72,7 @@ class ModelWithCuts(TargetModel, Protocol):
     """A target model that gives some tokens probability zero, as top-k, top-p and min-p do, and knows by how much."""
 
     def nats_from_kept(self, tokens: Any, token: int) -> float:
-        """Return by how many nats the logit of ``token`` after Long[t] is too low to be kept; infinite if it never is."""
+        """Return how many nats the logit of ``token`` after Long[t] lacks to be kept; infinite if it never is."""
 
 
 class Subject(Protocol):
