@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import matplotlib.style
 import seaborn
@@ -52,9 +53,26 @@ _LOOKS = {
 }
 
 
+_COLORS = ("#882255", "#117733", "#332288", "#AA4499", "#999933", "#44AA99")
+_MARKERS = ("P", "X", "h", "*", "p", "d", "<", ">")
+_LINES = ("-", "--", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
+
+
 def look(method: str) -> Look:
-    """Appearance of a method; one that is not known, say somebody else's decoder, is plain dark red."""
-    return _LOOKS.get(method, Look(method, "#882255"))
+    """Appearance of a method; of one that is not known, say somebody else's decoder, its name chooses it.
+
+    So it is the same in every figure, and two of them are seldom alike.
+    """
+    if method in _LOOKS:
+        return _LOOKS[method]
+    chosen = crc32(method.encode())
+    return Look(
+        method,
+        _COLORS[chosen % len(_COLORS)],
+        _MARKERS[chosen // 7 % len(_MARKERS)],
+        _LINES[chosen // 61 % len(_LINES)],
+        "/" * (1 + chosen // 331 % 3) + "-",
+    )
 
 
 _OURS = {

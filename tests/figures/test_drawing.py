@@ -98,3 +98,12 @@ def test_methods_differ_in_grey() -> None:
     looks = [look(method) for method in ("sjd", "scd-mc", "scd-gs", "sjd-pac", "sjd-vp")]
     for quality in ("marker", "linestyle", "hatch", "color"):
         assert len({getattr(one, quality) for one in looks}) == len(looks)
+
+
+def test_methods_that_nobody_knows_have_a_look_of_their_own() -> None:
+    """The same for the same name, and among twenty names few that are alike."""
+    names = [f"decoder-{i}" for i in range(20)]
+    known = {look(name).color for name in ("sjd", "scd-mc", "scd-gs")}
+    assert [look(name) for name in names] == [look(name) for name in names]
+    assert len({(look(name).color, look(name).marker, look(name).linestyle) for name in names}) >= 16
+    assert not known & {look(name).color for name in names}
