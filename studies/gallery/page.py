@@ -53,6 +53,7 @@ ORDER = (
     "audit_power",
     "audit_calibration",
     "drift",
+    "epsilon",
 )
 """Of the figures on the page; those that are not named come last, by name."""
 
