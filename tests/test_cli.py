@@ -148,7 +148,7 @@ def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, sta
 
 @pytest.mark.slow
 def test_every_command_has_help_with_an_example(place):
-    for command in ("trace", "audit", "log-probs", "tiny-model", "exact", "figures", "report"):
+    for command in ("trace", "audit", "log-probs", "tiny-model", "exact", "figures", "report", "schema"):
         done = run(place, command, "--help")
         assert done.returncode == 0
         assert f"scd-analysis {command}" in done.stdout
@@ -204,7 +204,7 @@ def test_defaults_are_those_of_python(command):
 
 def test_every_command_is_compared():
     names = {info.callback.__name__ for info in commands.app.registered_commands}
-    assert names == {f.__name__ for f in TWINS if f is not figures_command} | {"report", "figures"}
+    assert names == {f.__name__ for f in TWINS if f is not figures_command} | {"report", "figures", "schema"}
 
 
 def test_what_starts_the_work_is_light():

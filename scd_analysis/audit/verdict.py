@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from enum import Enum
+from importlib.resources import files
 from typing import Any
 
 from scd_analysis.audit.divergences import GreedyReport
@@ -381,6 +382,17 @@ class Verdict:
         if self.outcome is Outcome.REFUTED:
             told = told or list(self.findings[:1])
         return "\n".join([*lines, *(f"- {finding.message}" for finding in told)])
+
+
+def verdict_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of :meth:`Verdict.to_json`, of one arm or two.
+
+    It says which keys there are, of which kinds, and what they mean. Keys that it does not name are allowed: those that
+    a later version writes. That numbers agree with each other is checked where a verdict is read
+    (:func:`scd_analysis.report.load.read_verdict`).
+    """
+    stored: dict[str, Any] = json.loads((files("scd_analysis") / "verdict.schema.json").read_text(encoding="utf-8"))
+    return stored
 
 
 def distance_in_words(record: dict[str, Any]) -> str:

@@ -414,6 +414,18 @@ def _judge_exactly(
 
 
 @app.command()
+def schema() -> int:
+    """Print the JSON Schema of a verdict's JSON.
+
+    Example: `scd-analysis schema > verdict.schema.json`
+    """
+    from scd_analysis import verdict_schema
+
+    sys.stdout.write(json.dumps(verdict_schema(), indent=1) + "\n")
+    return 0
+
+
+@app.command()
 def exact(
     sampler: Annotated[str, typer.Argument(help="module:attribute of a callable without arguments, or of a Loop.")],
     against: Annotated[str | None, typer.Option(help="module:attribute of a target model, a law or a dict.")] = None,
