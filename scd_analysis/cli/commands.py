@@ -22,7 +22,8 @@ import typer
 from scd_analysis.common import escape
 from scd_analysis.common.files import Kind, check_output, write_file
 from scd_analysis.common.foreign import announced, foreign, said
-from scd_analysis.common.load import load, search_here_last
+from scd_analysis.common.load import load
+from scd_analysis.common.shipped import search_here_last
 from scd_analysis.contracts import brings_its_law, is_model
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.figures import __main__ as door
@@ -70,6 +71,12 @@ def resolve_model(name: str) -> Any:
             return found()
         except TypeError as error:
             raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
+
+
+def _bring(*models: str | None) -> None:
+    """Have ours be the package ``reference`` where one of its models is named, before anything else is imported."""
+    if any(name is not None and ":" not in name for name in models):
+        door.reference_decoder()
 
 
 def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
@@ -150,8 +157,9 @@ def trace(
     Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
     """
     with _elsewhere():
+        decoder = door.reference_decoder()
         decoded = resolve_model(model)
-        door.reference_decoder().decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
+        decoder.decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
     _report_trace(out, as_json)
     return 0
 
@@ -281,6 +289,7 @@ def audit(
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
     with _elsewhere(), cluster(backend, address):
+        _bring(model, draft_model)
         if against is not None:
             _check_of_one_arm(
                 tolerance=tolerance,
@@ -409,6 +418,7 @@ def _judge_exactly(
     _check_outputs([], html=html, out=out)
     named = f"target = {sampler!r}: the sampler"
     with _elsewhere(), announced(named), foreign(f"{named} raised"):
+        _bring(model)
         verdict = exact_verdict(sampler_named(sampler), resolve_model(model), **limits)
     return _show_verdict(verdict, out, html, as_json, None, sampler)
 
