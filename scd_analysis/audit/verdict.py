@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from scd_analysis.audit.divergences import GreedyReport
+from scd_analysis.common.finite import finite
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.certificate import Certificate
 
@@ -360,7 +361,7 @@ class Verdict:
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
         fields = {**asdict(self), "sentence": self.sentence}
-        return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
+        return json.dumps(finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
         lines = [f"{self.outcome.name}: {self.amount}.", self.sentence]
@@ -425,15 +426,3 @@ def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
         amount = f"{low:.3g}" if low == high else f"between {low:.3g} and {high:.3g}"
         lines.append(f"Size: total variation {amount}; {diagnosis.size.what}.")
     return lines
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Outcome):
-        return value.name
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,6 +22,7 @@ import typer
 
 from scd_analysis.common import escape
 from scd_analysis.common.files import Kind, check_output, write_file
+from scd_analysis.common.finite import finite
 from scd_analysis.common.foreign import announced, foreign, said
 from scd_analysis.common.load import load
 from scd_analysis.common.shipped import search_here_last
@@ -124,8 +126,8 @@ def _elsewhere() -> Iterator[None]:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in value.items()}
-    sys.stdout.write(json.dumps(finite, indent=2, allow_nan=False) + "\n")
+    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else finite(v) for k, v in value.items()}
+    sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
 
 def _print_table(title: str, rows: dict[str, object]) -> None:
@@ -185,6 +187,40 @@ def report(
         _report_verdict(source, as_json)
     else:
         _report_trace(source, as_json)
+    return 0
+
+
+@app.command()
+def trend(
+    source: Annotated[Path, typer.Argument(help="A folder with an entry a night, or a ledger of a test suite.")],
+    output: Annotated[Path | None, typer.Option(help="Write the page as one HTML file.")] = None,
+    title: Annotated[str | None, typer.Option(help="What it is of. [the name of the source]")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show ln E and the refuted epsilon of subjects over many nights.
+
+    An entry is a verdict written by audit --out (.json), a ledger of pytest --scd-ledger (.jsonl), or a folder of both;
+    nights are in the order of their names. The exit status does not depend on what the verdicts are.
+
+    Example: `scd-analysis trend nights --output trend.html`
+    """
+    from scd_analysis.report import write_trend
+    from scd_analysis.report.nights import read_nights
+
+    if output is not None:
+        write_trend(output, source, title=title)
+    nights = read_nights(source)
+    if as_json:
+        _print_json({"nights": nights.names, "subjects": asdict(nights)["subjects"]})
+        return 0
+    last = {name: row[-1] for name, row in nights.subjects.items()}
+    rows: dict[str, object] = {
+        name: "no verdict"
+        if one is None
+        else one.outcome.name + ("" if one.log_e_value is None else f", ln E = {one.log_e_value:.2f}")
+        for name, one in last.items()
+    }
+    _print_table(f"{title or source}, night {nights.names[-1]} of {len(nights.names):,}", rows)
     return 0
 
 
