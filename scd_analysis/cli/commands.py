@@ -1,4 +1,4 @@
-"""The commands: ``trace | audit | log-probs | tiny-model | exact | figures | report``.
+"""The commands: ``trace | audit | log-probs | tiny-model | exact | figures | report | trend | schema``.
 
 A command returns its exit status; everything that goes wrong is raised, and becomes one line and status 2 in
 :func:`run`.
