@@ -47,6 +47,11 @@ def test_verdicts_of_every_kind_and_outcome_are_what_it_says():
     assert schema() == SCHEMA
 
 
+def test_what_was_stored_is_read_again():
+    for one in verdicts():
+        assert read_verdict(one).outcome.name == one["outcome"]
+
+
 def places(value, at=()):
     """Every place in JSON, but for what is in a record, which says what it likes."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
