@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers audit-engines .venv
+.PHONY: figures test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -51,6 +51,10 @@ build/docs/.installed: requirements-docs.lock
 	$(PYTHON) -m venv build/docs
 	build/docs/bin/python -m pip install --quiet -r requirements-docs.lock
 	touch $@
+
+# Source distribution and wheel, into build/dist; the wheel is tried in an environment of its own, which is then removed.
+dist: $(STAMP)
+	$(BIN)/python -m tests.dist build/dist
 
 # The same tiny models under two releases of transformers, each in an environment of its own.
 HF_ENVS := build/hf-4.44.2 build/hf-5.23.0

@@ -30,6 +30,7 @@ _HOME = {
     "Outcome": "scd_analysis.audit",
     "PairVerdict": "scd_analysis.audit.pair_verdict",
     "Verdict": "scd_analysis.audit",
+    "verdict_schema": "scd_analysis.audit.verdict",
     "TraceWriter": "scd_analysis.trace",
     "open_trace": "scd_analysis.trace",
     "watch": "scd_analysis.trace",

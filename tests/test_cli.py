@@ -14,6 +14,7 @@ from scd_analysis.cli import commands
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.figures.app import figures_command
 from scd_analysis.figures.collection import Decoding
+from scd_analysis.report import write_trend
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,7 +149,7 @@ def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, sta
 
 @pytest.mark.slow
 def test_every_command_has_help_with_an_example(place):
-    for command in ("trace", "audit", "log-probs", "tiny-model", "exact", "figures", "report"):
+    for command in ("trace", "audit", "log-probs", "tiny-model", "exact", "figures", "report", "schema", "trend"):
         done = run(place, command, "--help")
         assert done.returncode == 0
         assert f"scd-analysis {command}" in done.stdout
@@ -188,6 +189,7 @@ TWINS = {
     commands.audit: (audit, {"out", "html", "as_json", "against", *OF_ENGINES, *OF_CLUSTER}),
     commands.log_probs: (audit_log_probs, {"out", "as_json"}),
     commands.tiny_model: (tiny_model, {"formats", "as_json"}),
+    commands.trend: (write_trend, {"output", "as_json"}),
     commands.exact: (exact_law, {"against", "worst", "model", "out", "html", "as_json"}),
     figures_command: (Decoding, OF_FIGURES),
 }
@@ -204,7 +206,7 @@ def test_defaults_are_those_of_python(command):
 
 def test_every_command_is_compared():
     names = {info.callback.__name__ for info in commands.app.registered_commands}
-    assert names == {f.__name__ for f in TWINS if f is not figures_command} | {"report", "figures"}
+    assert names == {f.__name__ for f in TWINS if f is not figures_command} | {"report", "figures", "schema"}
 
 
 def test_what_starts_the_work_is_light():

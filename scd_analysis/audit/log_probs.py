@@ -18,6 +18,7 @@ import numpy as np
 from scd_analysis.audit.adapters.reported_rows import Reported, reported_rows
 from scd_analysis.audit.processing import Entries, Processing, recognise
 from scd_analysis.audit.target import Target
+from scd_analysis.common.finite import finite
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.validate import check_between, check_tokens
@@ -136,7 +137,7 @@ class LogProbsReport:
         """Return it as one JSON object; an infinite number is written as a string."""
         fields = {**asdict(self), "audit": "log-probs", "outcome": self.outcome.name, "sentence": self.sentence}
         fields["processing"] |= {"words": str(self.processing)}
-        return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
+        return json.dumps(finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
         lines = [
@@ -286,13 +287,3 @@ def _worst(row: Reported, entries: Entries, laws: Floats, place: int) -> tuple[i
     position = [j for j, found in enumerate(row.positions) if found is not None][place]
     log = math.log(expected[k]) if expected[k] > 0 else -math.inf
     return position, int(token[k]), float(told[k]), log
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

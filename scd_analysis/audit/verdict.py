@@ -6,9 +6,11 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from enum import Enum
+from importlib.resources import files
 from typing import Any
 
 from scd_analysis.audit.divergences import GreedyReport
+from scd_analysis.common.finite import finite
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.certificate import Certificate
 
@@ -364,7 +366,7 @@ class Verdict:
     def to_json(self) -> str:
         """Return the verdict as one JSON object; an infinite number is written as the string ``"inf"``."""
         fields = {**asdict(self), "sentence": self.sentence}
-        return json.dumps(_finite(fields), indent=2, sort_keys=True, allow_nan=False)
+        return json.dumps(finite(fields), indent=2, sort_keys=True, allow_nan=False)
 
     def __str__(self) -> str:
         lines = [f"{self.outcome.name}: {self.amount}.", self.sentence]
@@ -386,6 +388,17 @@ class Verdict:
         if self.outcome is Outcome.REFUTED:
             told = told or list(self.findings[:1])
         return "\n".join([*lines, *(f"- {finding.message}" for finding in told)])
+
+
+def verdict_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of :meth:`Verdict.to_json`, of one arm or two.
+
+    It says which keys there are, of which kinds, and what they mean. Keys that it does not name are allowed: those that
+    a later version writes. That numbers agree with each other is checked where a verdict is read
+    (:func:`scd_analysis.report.load.read_verdict`).
+    """
+    stored: dict[str, Any] = json.loads((files("scd_analysis") / "verdict.schema.json").read_text(encoding="utf-8"))
+    return stored
 
 
 def distance_in_words(record: dict[str, Any]) -> str:
@@ -418,15 +431,3 @@ def _diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
         amount = f"{low:.3g}" if low == high else f"between {low:.3g} and {high:.3g}"
         lines.append(f"Size: total variation {amount}; {diagnosis.size.what}.")
     return lines
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Outcome):
-        return value.name
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

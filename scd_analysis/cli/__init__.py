@@ -1,4 +1,4 @@
-"""The command line: ``scd-analysis trace | audit | exact | figures | report``.
+"""The command line: ``trace | audit | log-probs | tiny-model | exact | figures | report | trend | schema``.
 
 :mod:`scd_analysis.cli.commands` holds the commands. They run in a process of their own
 (:mod:`scd_analysis.cli.worker`), since they call somebody else's code, which may end the process that it runs in;

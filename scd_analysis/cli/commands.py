@@ -1,4 +1,4 @@
-"""The commands: ``trace | audit | log-probs | tiny-model | exact | figures | report``.
+"""The commands: ``trace | audit | log-probs | tiny-model | exact | figures | report | trend | schema``.
 
 A command returns its exit status; everything that goes wrong is raised, and becomes one line and status 2 in
 :func:`run`.
@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,8 +22,10 @@ import typer
 
 from scd_analysis.common import escape
 from scd_analysis.common.files import Kind, check_output, write_file
+from scd_analysis.common.finite import finite
 from scd_analysis.common.foreign import announced, foreign, said
-from scd_analysis.common.load import load, search_here_last
+from scd_analysis.common.load import load
+from scd_analysis.common.shipped import search_here_last
 from scd_analysis.contracts import brings_its_law, is_model
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.figures import __main__ as door
@@ -72,6 +75,12 @@ def resolve_model(name: str) -> Any:
             raise InputError(f"model={name!r}: could not be made without arguments ({error})") from None
 
 
+def _bring(*models: str | None) -> None:
+    """Have ours be the package ``reference`` where one of its models is named, before anything else is imported."""
+    if any(name is not None and ":" not in name for name in models):
+        door.reference_decoder()
+
+
 def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
     """A subject, by ``module:attribute`` or the path of a trace or recorded file, and the model it is judged by.
 
@@ -117,8 +126,8 @@ def _elsewhere() -> Iterator[None]:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in value.items()}
-    sys.stdout.write(json.dumps(finite, indent=2, allow_nan=False) + "\n")
+    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else finite(v) for k, v in value.items()}
+    sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
 
 def _print_table(title: str, rows: dict[str, object]) -> None:
@@ -150,8 +159,9 @@ def trace(
     Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
     """
     with _elsewhere():
+        decoder = door.reference_decoder()
         decoded = resolve_model(model)
-        door.reference_decoder().decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
+        decoder.decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
     _report_trace(out, as_json)
     return 0
 
@@ -177,6 +187,40 @@ def report(
         _report_verdict(source, as_json)
     else:
         _report_trace(source, as_json)
+    return 0
+
+
+@app.command()
+def trend(
+    source: Annotated[Path, typer.Argument(help="A folder with an entry a night, or a ledger of a test suite.")],
+    output: Annotated[Path | None, typer.Option(help="Write the page as one HTML file.")] = None,
+    title: Annotated[str | None, typer.Option(help="What it is of. [the name of the source]")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show ln E and the refuted epsilon of subjects over many nights.
+
+    An entry is a verdict written by audit --out (.json), a ledger of pytest --scd-ledger (.jsonl), or a folder of both;
+    nights are in the order of their names. The exit status does not depend on what the verdicts are.
+
+    Example: `scd-analysis trend nights --output trend.html`
+    """
+    from scd_analysis.report import write_trend
+    from scd_analysis.report.nights import read_nights
+
+    if output is not None:
+        write_trend(output, source, title=title)
+    nights = read_nights(source)
+    if as_json:
+        _print_json({"nights": nights.names, "subjects": asdict(nights)["subjects"]})
+        return 0
+    last = {name: row[-1] for name, row in nights.subjects.items()}
+    rows: dict[str, object] = {
+        name: "no verdict"
+        if one is None
+        else one.outcome.name + ("" if one.log_e_value is None else f", ln E = {one.log_e_value:.2f}")
+        for name, one in last.items()
+    }
+    _print_table(f"{title or source}, night {nights.names[-1]} of {len(nights.names):,}", rows)
     return 0
 
 
@@ -282,6 +326,7 @@ def audit(
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
     common |= {"epsilon": epsilon, "jobs": jobs}
     with _elsewhere(), cluster(backend, address):
+        _bring(model, draft_model)
         if against is not None:
             _check_of_one_arm(tolerance=tolerance, margin=margin, rule=rule, draft_model=draft_model)
             judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
@@ -402,8 +447,21 @@ def _judge_exactly(
     _check_outputs([], html=html, out=out)
     named = f"target = {sampler!r}: the sampler"
     with _elsewhere(), announced(named), foreign(f"{named} raised"):
+        _bring(model)
         verdict = exact_verdict(sampler_named(sampler), resolve_model(model), **limits)
     return _show_verdict(verdict, out, html, as_json, None, sampler)
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of a verdict's JSON.
+
+    Example: `scd-analysis schema > verdict.schema.json`
+    """
+    from scd_analysis import verdict_schema
+
+    sys.stdout.write(json.dumps(verdict_schema(), indent=1) + "\n")
+    return 0
 
 
 @app.command()

@@ -20,7 +20,7 @@ if __name__ in ("__main__", "__mp_main__"):  # the second is a process that mult
     _ADDED = _ROOT not in sys.path
     if _ADDED:
         sys.path.insert(0, _ROOT)
-    from scd_analysis.common.load import search_here_last
+    from scd_analysis.common.shipped import search_here_last
 
     if _ADDED:
         sys.path.remove(_ROOT)

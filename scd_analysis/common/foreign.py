@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from scd_analysis.common.shipped import mistaken
 from scd_analysis.errors import InputError
 
 
@@ -54,7 +55,7 @@ def said(error: BaseException) -> str:
         first_line = (str(error).splitlines() or [""])[0]
     except BaseException:  # the message is somebody else's code too
         first_line = "(its message cannot be read)"
-    return f"{type(error).__name__}: {first_line}"
+    return f"{type(error).__name__}: {first_line}{mistaken(error)}"
 
 
 @contextmanager

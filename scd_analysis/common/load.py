@@ -1,51 +1,14 @@
-"""Looking up ``module:attribute``, and where modules are looked for on the command line."""
+"""Looking up ``module:attribute``."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
 from typing import Any
 
 from scd_analysis.common.foreign import announced, foreign
+from scd_analysis.common.shipped import working_directory
 from scd_analysis.errors import UnknownNameError
-
-SHIPPED = ("scd_analysis", "reference", "studies")
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-class _Beside:
-    """Finds the packages that come along where this one lies, whatever the working directory holds."""
-
-    @classmethod
-    def find_spec(cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
-        """Find a package that comes along; see ``importlib.abc.MetaPathFinder``."""
-        spec: ModuleSpec | None = PathFinder.find_spec(name, [ROOT]) if name in SHIPPED else None
-        return spec if spec is not None and spec.origin is not None else None
-
-
-def search_here_last() -> None:
-    """Look for modules in the working directory, but only after everything that is installed.
-
-    So a ``zarr.py`` there is not imported in place of the library, nor a folder ``reference`` in place of the shipped
-    models.
-    """
-    if _Beside not in sys.meta_path:
-        sys.meta_path.insert(0, _Beside)
-    here = _here()
-    if here is not None and here not in sys.path:
-        sys.path.append(here)
-
-
-def _here() -> str | None:
-    """The working directory; None if it was deleted."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return None
 
 
 def load(name: str, what: str) -> Any:
@@ -93,7 +56,7 @@ def _absent(found: Any, part: str, module: Any) -> str:
         return f"a {type(found).__name__} has no attribute {part!r}"
     known = ", ".join(sorted(key for key in vars(module) if not key.startswith("_"))[:20])
     said = f"module {module.__name__!r} has no attribute {part!r}; known: {known}"
-    own = os.path.join(_here() or "", module.__name__.partition(".")[0])
+    own = os.path.join(working_directory() or "", module.__name__.partition(".")[0])
     origin = getattr(module, "__file__", None) or "built in"
     if any(map(os.path.exists, (own, f"{own}.py"))) and not str(origin).startswith(own):
         said += f"; it is {origin}: what is installed comes before the working directory, so give yours another name"

@@ -34,9 +34,12 @@ def reference_decoder() -> Any:
     Raises
     ------
     InputError
-        If it is not there.
+        If it is not there, or another package of that name is.
     """
+    from scd_analysis.common.shipped import bring
+
     try:
+        bring("reference")
         import reference
     except ModuleNotFoundError as error:
         raise _missing(error, "name a model as module:attribute, and draw figures from a --trace") from None
@@ -55,13 +58,15 @@ def figures_here() -> Collection[Any]:
     Raises
     ------
     InputError
-        If the gallery is there and something that it needs is not installed.
+        If the gallery is there and something that it needs is not installed, or another package has its name.
     """
-    from scd_analysis.common.load import ROOT
+    from scd_analysis.common.shipped import ROOT, bring
 
     if (Path(ROOT) / "studies" / "gallery" / "__init__.py").is_file():
         if ROOT not in sys.path:  # where the processes look that decode side by side
             sys.path.insert(0, ROOT)
+        bring("studies")
+        bring("reference")
         try:
             from studies.gallery.making import gallery
         except ModuleNotFoundError as error:

@@ -68,7 +68,8 @@ def render(
     run = None if trace is None else read_trace(trace)
     name = title or (run.label if run is not None else "the subject")
     parts = _parts(judged, run, sequences, name)
-    return "<!doctype html>\n" + element("html", _head(judged, name), _body(parts, name, run), lang="en")
+    what = "Trace" if judged is None else WORD[judged.outcome]
+    return document(f"{what}: {name}", _body(parts, name, run), scripts())
 
 
 def write_report(
@@ -145,20 +146,24 @@ def _place(verdict: Verdict, run: Run | None, embedded: Embedded | None) -> Mark
     return place_button(embedded, at, verdict.diagnosis.position, verdict.diagnosis.iteration)
 
 
-def _head(verdict: Verdict | None, name: str) -> Markup:
-    what = "Trace" if verdict is None else WORD[verdict.outcome]
-    digest = base64.b64encode(hashlib.sha256(scripts().encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
-    return element(
+def document(title: str, body: Markup, script: str | None = None) -> str:
+    """Make a page of its body; nothing is loaded, and no script is run but the one that is stated."""
+    allowed = ""
+    if script is not None:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        allowed = f"script-src 'sha256-{digest}'; "
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; {allowed}base-uri 'none'"
+    head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="generator", content=MADE_BY),
-        element("title", f"{what}: {name} – SCD Analysis"),
+        element("title", f"{title} – SCD Analysis"),
         element("style", Markup("\n".join(_asset(name) for name in STYLES))),
     )
+    return "<!doctype html>\n" + element("html", head, body, lang="en")
 
 
 def _asset(name: str) -> str:
@@ -178,28 +183,27 @@ def _body(parts: list[Markup], name: str, run: Run | None) -> Markup:
         "origin": "Origin",
     }
     whole = join(parts)
-    links = [
-        element("li", element("a", label, href=f"#{key}"))
-        for key, label in known.items()
-        if f'<section id="{key}"' in whole
-    ]
+    links = {label: key for key, label in known.items() if f'<section id="{key}"' in whole}
     about: list[Child] = [element("strong", name)]
     if run is not None:
         attributes = run.trace.attrs
         about += [f" · model {attributes['model']}"] if attributes.get("model") else []
         about += [f" · window {run.window}"]
+    said = element("p", "SCD Analysis report on ", *about, class_="about")
+    return body(said, links, whole, element("script", scripts()) if run is not None else None)
+
+
+def body(about: Markup, links: Mapping[str, str], main: Markup, *end: Child) -> Markup:
+    """Make the body of a page: what it is about, links to its sections by their labels, and the sections."""
+    items = [element("li", element("a", label, href=f"#{key}")) for label, key in links.items()]
     return element(
         "body",
         element("a", "Skip to the report", href="#report", class_="skip"),
-        element(
-            "header",
-            element("p", "SCD Analysis report on ", *about, class_="about"),
-            element("nav", element("ul", links), aria_label="Sections"),
-        ),
-        element("main", whole, id="report"),
+        element("header", about, element("nav", element("ul", items), aria_label="Sections")),
+        element("main", main, id="report"),
         element(
             "footer",
             element("p", f"Made by SCD Analysis {__version__}. Nothing on this page was loaded from elsewhere."),
         ),
-        element("script", scripts()) if run is not None else None,
+        *end,
     )

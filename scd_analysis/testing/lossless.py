@@ -112,6 +112,9 @@ def _entry(test: str, name: str, verdict: Verdict, seed: int) -> Audited:
         resolution=float(verdict.resolution),
         outcome=verdict.outcome.name,
         condition=None if verdict.condition is None else verdict.condition.value,
+        log_e_value=float(verdict.log_e_value),
+        epsilon=float(verdict.epsilon),
+        epsilon_refuted=verdict.epsilon_refuted,
     )
 
 

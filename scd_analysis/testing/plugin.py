@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scd_analysis.common.files import Kind, check_output, write_file
+from scd_analysis.common.finite import finite
 from scd_analysis.errors import InputError
 from scd_analysis.testing.rates import OUTSIDE, Ledger, begin, end
 
@@ -108,7 +109,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     ledger.merge(ledger.take())
     path = _path(config)
     if path is not None and not hasattr(config, "workerinput"):
-        lines = [json.dumps(row, sort_keys=True) + "\n" for row in ledger.rows()]
+        lines = [json.dumps(finite(row), sort_keys=True, allow_nan=False) + "\n" for row in ledger.rows()]
         write_file(path, "".join(lines), Kind.LEDGER, "--scd-ledger")
 
 

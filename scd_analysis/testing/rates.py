@@ -36,6 +36,12 @@ class Audited:
         Name of an :class:`scd_analysis.Outcome`.
     condition : str or None
         What broke, where one condition is named.
+    log_e_value : float or None
+        ln E, nats; None in a ledger of a version that did not enter it, and so of the others below.
+    epsilon : float
+        The total variation that was allowed.
+    epsilon_refuted : float or None
+        The largest that was refuted.
     """
 
     test: str
@@ -46,6 +52,9 @@ class Audited:
     resolution: float
     outcome: str
     condition: str | None = None
+    log_e_value: float | None = None
+    epsilon: float = 0.0
+    epsilon_refuted: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scd_analysis.trace.schema import COMPACT, LAWS, SCALARS_OF_LAWS, SCHEMA_VERSION, VARIABLES, Variable
 from tests.docs.runner import DOCS
 
-PAGE = DOCS / "reference" / "schema.md"
+PATH = DOCS / "reference" / "schema.md"
 
 TEXT = f"""# What a trace holds
 

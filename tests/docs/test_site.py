@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.docs.generated import GENERATED
 from tests.docs.runner import DOCS, ROOT
-from tests.docs.schema_page import PAGE, page
 from tests.docs.site import LINK, anchors, broken_links, navigation, prose
 
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -80,8 +80,9 @@ def test_settings_are_plain_yaml_and_strict() -> None:
     assert "--strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_the_schema_page_is_that_of_the_code() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.docs.update docs/reference/schema.md"
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
+def test_what_is_written_from_the_code_is_that_of_the_code(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == GENERATED[path](), f"python -m tests.docs.update {path}"
 
 
 def test_the_api_pages_name_things_that_exist() -> None:

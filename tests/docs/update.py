@@ -1,6 +1,6 @@
 """``python -m tests.docs.update [docs/tutorial.md ...]``: run pages and write what is printed where they show outputs.
 
-All pages where none is named; the page of the trace's schema is written from the code.
+All pages where none is named; some files are written from the code (`GENERATED`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 
 from tests.docs.fences import Fence, same
+from tests.docs.generated import GENERATED
 from tests.docs.runner import DOCS, Page
-from tests.docs.schema_page import PAGE, page
 
 
 def update(path: Path) -> int:
     """Return how many outputs changed; those that hold ``...`` are left to their author."""
-    if path == PAGE:
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        path.write_text(page(), encoding="utf-8")
-        return int(before != page())
+    if path in GENERATED:
+        before, now = path.read_text(encoding="utf-8") if path.exists() else "", GENERATED[path]()
+        path.write_text(now, encoding="utf-8")
+        return int(before != now)
     outputs: list[tuple[Fence, str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         Page(path, Path(folder), outputs).run()
@@ -43,5 +43,5 @@ def update(path: Path) -> int:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for name in sys.argv[1:] or sorted(map(str, {PAGE, *DOCS.rglob("*.md")})):
+    for name in sys.argv[1:] or sorted(map(str, {*GENERATED, *DOCS.rglob("*.md")})):
         sys.stdout.write(f"{name}: {update(Path(name).resolve())} outputs rewritten\n")

@@ -42,7 +42,7 @@ def test_the_door_opens_on_the_gallery_where_the_repository_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert set(door.figures_here().figures) == set(exhibits())
-    monkeypatch.setattr("scd_analysis.common.load.ROOT", str(tmp_path))
+    monkeypatch.setattr("scd_analysis.common.shipped.ROOT", str(tmp_path))
     assert NAME in door.figures_here().figures
     assert "speedup_by_window" not in door.figures_here().figures
 

@@ -12,10 +12,11 @@ import pytest
 import xarray as xr
 
 from scd_analysis import Verdict
-from scd_analysis.report import write_report
+from scd_analysis.report import write_report, write_trend
 from scd_analysis.report.cells import CELL_VARIABLES, STATES, states
 from tests.figures.conftest import Patches
 from tests.report.browser import chromium, violations
+from tests.report.test_trend import nights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -51,6 +52,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, patches: xr.Dataset, stale: 
     write_report(folder / "stale.html", *stale, title=hostile)
     write_report(folder / "verdict.html", stale[0])
     write_report(folder / "hand.html", trace=hand)
+    write_trend(folder / "trend.html", nights(tmp_path_factory.mktemp("nights")), title=hostile)
     return folder
 
 
@@ -268,7 +270,7 @@ def test_enter_goes_to_the_laws_and_escape_comes_back(opened: Open) -> None:
 # -- everybody, everywhere -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["stale", "verdict", "patches"])
+@pytest.mark.parametrize("name", ["stale", "verdict", "patches", "trend"])
 def test_accessibility(opened: Open, name: str) -> None:
     page = opened(name)
     for summary in page.locator("summary").all():

@@ -1,5 +1,6 @@
 """``assert_lossless`` passes lossless subjects of every kind and fails broken ones, too few sequences, and no more."""
 
+import math
 import re
 from functools import partial
 
@@ -201,7 +202,11 @@ def test_every_verdict_is_entered_and_an_error_is_not(run):
         num_sequences=1_000,
         resolution=stands.resolution,
         outcome="NOT_REFUTED",
+        log_e_value=stands.log_e_value,
+        epsilon_refuted=0.0,
     )
+    assert stands.log_e_value < math.log(1 / EACH)
+    assert broken.log_e_value >= math.log(1e5)
     assert (broken.outcome, broken.condition, broken.alpha) == ("REFUTED", "declared-law", 1e-5)
     assert few.outcome == "INCONCLUSIVE"
     assert few.resolution > stands.resolution

@@ -1,6 +1,7 @@
 """The pytest plugin, run on suites of a few lines by pytest's own ``pytester``."""
 
 import json
+import math
 import subprocess
 import sys
 import textwrap
@@ -140,6 +141,8 @@ def test_the_ledger_is_a_line_of_json_each(suite, pytester):
     assert (broken["outcome"], broken["alpha"], broken["subject"]) == ("REFUTED", 1e-4, "test_mine:constant")
     assert (one["outcome"], one["num_sequences"], two["seed"]) == ("NOT_REFUTED", 500, 1)
     assert one["resolution"] > two["resolution"] > 0
+    assert broken["log_e_value"] > math.log(1e4) > one["log_e_value"]
+    assert (one["epsilon"], one["epsilon_refuted"]) == (0, 0)
     assert sorted(path.name for path in pytester.path.iterdir() if "jsonl" in path.name) == ["scd.jsonl"]
 
 

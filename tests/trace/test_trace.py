@@ -255,6 +255,21 @@ def test_files_that_are_no_traces_are_named(stored, tmp_path):
         open_trace(stored)
 
 
+def test_what_a_later_version_adds_is_passed_over(stored):
+    before = open_trace(stored)
+    group = zarr.open_group(stored, mode="r+")
+    base = group["base"]
+    added = group.create_array(
+        "later", shape=base.shape, chunks=base.chunks, dtype="int32", dimension_names=base.metadata.dimension_names
+    )
+    added[:] = 1
+    edited(stored, of_a_later_version=[1])
+    after = open_trace(stored)
+    validate(after)
+    assert set(after) == set(before)
+    assert after.attrs["of_a_later_version"] == [1]
+
+
 def test_an_existing_trace_is_not_overwritten(stored, model):
     with pytest.raises(InputError, match="exists already"):
         decode(model, "sjd", window=3, num_sequences=2, out_path=stored)
