@@ -5,6 +5,7 @@ a model are rounded to a precision, and a decode holds the laws that come out, a
 position of a finished sequence the law that was used is compared with the model's own in float64, given the sequence:
 their total variation is the drift. Ancestral decoding, one position a pass, is the control: what it drifts is not
 speculation's; it is measured without intervals. Everything is on the CPU: kernels of a GPU depend more on the batch.
+Traces of every lossless method are audited at the control's epsilon, its largest drift, and one of a stale cache.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from reference import ImageModel, decode
+from reference.broken import get_fault
 from reference.models.image import load_image_model
 from scd_analysis import audit
 from studies.store import Rows, save
@@ -29,6 +31,8 @@ METHODS = ("sjd", "scd-mc", "scd-gs")
 SETTINGS = [(16, None), (4, None), (32, None), (16, 1)]
 """Window, and sequences a batch: all of them, or one."""
 
+LOSSLESS = (*METHODS, "sjd-pac", "sjd-vp")
+STALE = get_fault("stale-cache")
 ANY_SIZE = 0.9
 """Epsilon of the audits, which no drift comes near: their measure of it is wanted, and no verdict."""
 
@@ -71,6 +75,24 @@ def of_ancestral(model: ImageModel, exact: ImageModel) -> dict[str, Any]:
     }
 
 
+def at_control(model: ImageModel, exact: ImageModel, method: str, epsilon: float) -> dict[str, Any]:
+    """The verdict on a trace at the control's epsilon; of a method, or of the fault."""
+    count, window = SEQUENCES[model.name], SETTINGS[0][0]
+    if method == STALE.name:
+        out = STALE.decode(model, window, count, seed=1, record="laws")
+    else:
+        out = decode(model, method, window, count, seed=1, record="laws", progress=False)
+    verdict = audit(out.trace, exact, epsilon=epsilon, max_sequences=count, resolution=0.99, progress=False)
+    return {
+        "epsilon": epsilon,
+        "outcome": verdict.outcome.name,
+        "log_e_value": min(verdict.log_e_value, 1e6),
+        "sequences": verdict.num_sequences,
+        "named": verdict.condition.value if verdict.condition else "",
+        "cause": verdict.diagnosis.cause if verdict.diagnosis else "",
+    }
+
+
 def total_variation(first: Tensor, second: Tensor) -> Tensor:
     """Of laws over the last dimension, each divided by its sum, in float64."""
     first, second = (laws.double() / laws.double().sum(-1, keepdim=True) for laws in (first, second))
@@ -84,6 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = Rows("drift", ("model", "precision", "method", "window", "batch"), fresh=args.fresh)
+    judged = Rows("drift_audits", ("model", "precision", "method"), fresh=args.fresh)
     for name in SEQUENCES:
         base = load_image_model(name)
         exact = in_precision(base, torch.float64)
@@ -92,12 +115,17 @@ def main() -> None:
             key = {"model": name, "precision": precision, "method": "ar", "window": 0, "batch": 0}
             if not rows.has(*key.values()):
                 rows.add(key | of_ancestral(model, exact))
+            control = max(row["largest"] for row in rows.rows if all(row[name] == key[name] for name in key))
+            for method in (*LOSSLESS, *([STALE.name] if name == "digits" else [])) if precision != "float32" else ():
+                if not judged.has(name, precision, method):
+                    own = {"model": name, "precision": precision, "method": method}
+                    judged.add(own | at_control(model, exact, method, control))
             for method in METHODS:
                 for window, batch in SETTINGS if name == "digits" else SETTINGS[:1]:
                     key |= {"method": method, "window": window, "batch": batch or SEQUENCES[name]}
                     if not rows.has(*key.values()):
                         rows.add(key | of_drafts(model, exact, method, window, batch))
-    save("drift", QUESTION, {"sequences": SEQUENCES, "seed": 0, "rows": rows.rows})
+    save("drift", QUESTION, {"sequences": SEQUENCES, "seed": 0, "audits": judged.rows, "rows": rows.rows})
 
 
 if __name__ == "__main__":

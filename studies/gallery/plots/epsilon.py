@@ -21,6 +21,8 @@ LOOKS = {
 }
 ONE, OF_KIND = "as much along one direction", "the same decoder"
 DODGE = 0.22
+LEAST = 1e-3
+"""Total variation at which faults stand that leave the law of a sequence as it is."""
 
 
 def compute(result: dict[str, Any]) -> pd.DataFrame:
@@ -47,6 +49,11 @@ def crossings(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(["kind", "x"], sort=False)[["y", "count", "above"]].sum().reset_index()
 
 
+def of_faults(frame: pd.DataFrame) -> pd.DataFrame:
+    """The planted faults, whose last two columns other rows do not have."""
+    return frame[frame["part"] == "faults"].astype({"refuted": bool, "named": bool})
+
+
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """Three panels."""
     return panels([["within", "twice", "faults"]], (7.0, 2.9))
@@ -56,7 +63,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     """Shares against alpha; ratios by kind; sequences against the size of a fault."""
     _draw_within(crossings(frame), axes["within"])
     _draw_twice(frame[frame["part"] == "twice"], axes["twice"])
-    _draw_faults(frame[frame["part"] == "faults"], axes["faults"])
+    _draw_faults(of_faults(frame), axes["faults"])
     put_letters(list(axes.values()))
 
 
@@ -90,11 +97,15 @@ def _draw_twice(rows: pd.DataFrame, ax: Axes) -> None:
 
 def _draw_faults(rows: pd.DataFrame, ax: Axes) -> None:
     for refuted, marker, label in ((True, "o", "refuted"), (False, "x", "not refuted")):
-        own = rows[rows["refuted"] == refuted]
+        own = rows[(rows["refuted"] == refuted) & (rows["x"] > LEAST)]
         ax.plot(own["x"], own["y"], marker, color=INK, markersize=4, markerfacecolor="none", label=label)
+    right = rows[rows["x"] <= LEAST]  # the law of one sequence
+    ax.plot(np.full(len(right), LEAST), right["y"], "<", color=INK, markersize=5, label="of several sequences")
     ax.axvline(0.03, color=INK, linewidth=0.8, linestyle="--")
     ax.set(xscale="log", yscale="log", xlabel="total variation of the fault", ylabel="sequences (traces)")
-    ax.legend(fontsize=6.5, loc="lower left")
+    ax.set_xlim(LEAST * 0.8, 1)
+    ax.set_ylim(0.7, 2e5)
+    ax.legend(fontsize=6.5, loc="upper right")
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
@@ -102,7 +113,7 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     counts = crossings(frame)
     every = counts.groupby("x")[["y", "count", "above"]].sum()
     crossed = ", ".join(f"{int(row.y)} at {alpha:g}" for alpha, row in every.iterrows())
-    twice, faults = frame[frame["part"] == "twice"], frame[frame["part"] == "faults"]
+    twice, faults = frame[frame["part"] == "twice"], of_faults(frame)
     ratios = "; ".join(
         f"{kind} {', '.join(f'{value:.1f}' for value in twice[(twice['kind'] == kind) & (twice['of'] == ONE)]['y'])}, "
         f"over the same decoder {', '.join(f'{v:.1f}' for v in _of_kind(twice, kind))}"
@@ -122,7 +133,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         f"the line is at 6. (c) The planted faults, recorded with laws in bf16, at epsilon = "
         f"{settings['fault_epsilon']:g}: of {len(large)} beyond a total variation of three times that, {seen} were "
         f"refuted and {named} named right; of all {len(faults)}, {seen_of_all} and {named_of_all}, in "
-        f"{settings['fault_limit']:,} sequences at most (missed or named otherwise: {rest or 'none'}). Made by "
+        f"{settings['fault_limit']:,} sequences at most (missed or named otherwise: {rest or 'none'}); one whose "
+        "sequences share seeds, at the left edge, leaves the law of each as it is. Made by "
         f"`{settings['command']}`."
     )
 
