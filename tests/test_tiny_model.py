@@ -41,7 +41,7 @@ def test_pairs_that_are_rotated_lie_side_by_side():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("onnx",)}, "formats='onnx' is not known; known: hf, gguf"),
+        ({"formats": ("pt",)}, "formats='pt' is not known; known: hf, gguf, openvino, onnx"),
         ({"seed": -1}, "seed = -1: must be at least 0"),
         ({"vocab_size": 4}, "vocab_size = 4: must be at least 5"),
     ],

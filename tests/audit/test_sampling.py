@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scd_analysis.audit.adapters.endpoint import SEEDS, request_seeds
+from scd_analysis.audit.adapters.engine_seeds import SEEDS, request_seeds
 from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
 from scd_analysis.errors import InputError
 
@@ -69,7 +69,7 @@ def test_requests_say_everything() -> None:
     sent = LLAMA_CPP.request(Sampling.of({"logit_bias": {5: 1.5}, "repetition_penalty": 1.1}), 9)
     assert sent["logit_bias"] == [[5, 1.5]]
     assert (sent["repeat_penalty"], sent["top_k"], sent["repeat_last_n"]) == (1.1, 0, 9)
-    with pytest.raises(InputError, match=r"sampling\['allowed_tokens'\] = .*: a llama\.cpp server has no such setting"):
+    with pytest.raises(InputError, match=r"sampling\['allowed_tokens'\] = .*: llama\.cpp has no such setting"):
         LLAMA_CPP.request(Sampling.of({"allowed_tokens": [1]}), 9)
 
 
