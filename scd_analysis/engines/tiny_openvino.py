@@ -39,7 +39,7 @@ def write_openvino(folder: Path, shape: Shape, weights: Weights) -> None:
     folder.mkdir(parents=True)
     for name, graph in (("model", model), ("tokenizer", to_ids), ("detokenizer", to_text)):
         openvino.save_model(graph, folder / f"openvino_{name}.xml", compress_to_fp16=False)
-    
+
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": shape.vocab_size}))
     (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": 2}))
 

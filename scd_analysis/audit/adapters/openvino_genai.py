@@ -26,9 +26,7 @@ class Pipeline:
             import openvino
             import openvino_genai
         except ModuleNotFoundError as error:
-            raise EngineError(
-                f"subjects.openvino needs {error.name}: pip install 'scd-analysis[openvino]'"
-            ) from None
+            raise EngineError(f"subjects.openvino needs {error.name}: pip install 'scd-analysis[openvino]'") from None
         self._pipe, self._assistant = pipe, dict(assistant)
         self._tensor, self._config = openvino.Tensor, openvino_genai.GenerationConfig
 
