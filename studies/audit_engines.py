@@ -89,7 +89,7 @@ def of_two(subject: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def table(result: dict[str, Any]) -> str:
     """Write the result in Markdown, a line a mode."""
     lines = [
-        "| engine | mode | draft | against the law | sequences each | drafts told of | on against off | least Pearson p |",
+        "| engine | mode | draft | against the law | sequences | drafts told of | on against off | least Pearson p |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     keys = dict.fromkeys((row["engine"], row["mode"], row["draft"]) for row in result["rows"])
