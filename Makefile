@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers audit-engines .venv
+.PHONY: figures test test-fast fuzz browser docs lint format lock clean audit-transformers audit-engines test-engines .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -64,6 +64,11 @@ audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.inst
 	build/engine-openvino/bin/python -m studies.audit_engines "OpenVINO GenAI"
 	build/engine-onnx/bin/python -m studies.audit_engines "ONNX Runtime GenAI"
 
+# The tests of engines that `make test` skips, each in its engine's environment.
+test-engines: build/engine-openvino/.installed build/engine-onnx/.installed
+	build/engine-openvino/bin/python -m pytest tests/test_openvino.py
+	build/engine-onnx/bin/python -m pytest tests/test_onnx_genai.py
+
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*
 	build/hf-$*/bin/python -m pip install --quiet torch==2.13.0
@@ -77,7 +82,7 @@ build/engine-onnx/.installed: ENGINE := onnxruntime-genai==0.18.0 onnxruntime==1
 build/engine-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/engine-$*
 	build/engine-$*/bin/python -m pip install --quiet torch==2.13.0
-	grep -E '^(joblib|numpy|pandas|pytest|scipy|transformers|xarray|zarr)==' requirements.lock > build/engine-$*/core.txt
+	grep -E '^(hypothesis|joblib|numpy|pandas|pytest|scipy|transformers|xarray|zarr)==' requirements.lock > build/engine-$*/core.txt
 	build/engine-$*/bin/python -m pip install --quiet -r build/engine-$*/core.txt $(ENGINE)
 	touch $@
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scd_analysis.audit.adapters.engine_seeds import SEEDS, request_seeds
-from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
+from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, OPENVINO, Convention, Sampling, target_laws
 from scd_analysis.errors import InputError
 
 LOGITS = np.log(np.array([[[0.5, 0.3, 0.15, 0.05]]]))
@@ -58,6 +58,18 @@ def test_penalties_by_hand() -> None:
     laws = target_laws(logits, tokens, np.array([1]), sampling, OPENAI, ())
     expected = np.array([[2, -2, 0], [1 - 0.5, -2, 0], [1 - 1, -2, 0]], dtype=float)
     assert np.log(laws[0] / laws[0, :, 2:]) == pytest.approx(expected)
+
+
+def test_a_penalty_of_openvino_raises_a_negative_logit() -> None:
+    """Each step looks at the sign that the one before has left; of others, all go down."""
+    logits = np.array([[[2.0, -1.0, 0.2, 0.0]] * 3])
+    tokens = np.array([[0, 2]])
+    sampling = Sampling.of({"presence_penalty": 0.5, "frequency_penalty": 0.25})
+    laws = target_laws(logits, tokens, np.array([1]), sampling, OPENVINO, ())
+    expected = np.array([[2, -1, 0.2, 0], [2 - 0.75, -1, 0.2, 0], [2 - 0.75, -1, -0.3 + 0.25, 0]])
+    assert np.log(laws[0] / laws[0, :, 3:]) == pytest.approx(expected)
+    laws = target_laws(logits, tokens, np.array([1]), sampling, OPENAI, ())
+    assert np.log(laws[0, 2, 2] / laws[0, 2, 3]) == pytest.approx(0.2 - 0.75)
 
 
 def test_requests_say_everything() -> None:
