@@ -16,7 +16,12 @@ from scd_analysis.engines.tiny_hf import tokenizer
 from scd_analysis.engines.tiny_shape import Shape, Weights
 from scd_analysis.errors import InputError
 
-INPUTS = {"input_ids": (2, "i64"), "attention_mask": (2, "i64"), "position_ids": (2, "i64"), "beam_idx": (1, "i32")}
+INPUTS = {
+    "input_ids": (2, np.int64),
+    "attention_mask": (2, np.int64),
+    "position_ids": (2, np.int64),
+    "beam_idx": (1, np.int32),
+}
 """Number of dimensions, and type."""
 
 
@@ -58,7 +63,7 @@ class Graph:
         self._openvino, self._ops, self._shape, self._weights = openvino, ops, shape, weights
         self._kept: list[Any] = []
         self._inputs = {name: self._input(name, *what) for name, what in INPUTS.items()}
-        self._cos, self._sin, self._mask = self._rotation("cos"), self._rotation("sin"), self._causal()
+        self._cos, self._sin, self._mask = self._rotation(ops.cos), self._rotation(ops.sin), self._causal()
 
     def model(self) -> Any:
         """Return the ``openvino.Model``."""
@@ -72,8 +77,8 @@ class Graph:
         logits.output(0).set_names({"logits"})
         return self._openvino.Model([logits], self._kept, list(self._inputs.values()), "tiny")
 
-    def _input(self, name: str, dims: int, kind: str) -> Any:
-        found = self._ops.parameter([-1] * dims, getattr(self._openvino.Type, kind), name=name)
+    def _input(self, name: str, dims: int, kind: Any) -> Any:
+        found = self._ops.parameter([-1] * dims, self._openvino.Type(kind), name=name)
         found.output(0).set_names({name})
         return found
 
@@ -129,13 +134,13 @@ class Graph:
         self._kept.append(ops.assign(whole, name))
         return whole
 
-    def _rotation(self, name: str) -> Any:
+    def _rotation(self, function: Any) -> Any:
         """Cosine or sine of every angle, [B, 1, T, size]."""
         ops, size = self._ops, self._shape.width // self._shape.heads
         rates = self._shape.rope_base ** -(np.arange(0, size, 2) / size)
         places = ops.unsqueeze(ops.convert(self._inputs["position_ids"], "f32"), self._whole([1, 3]))
         half = ops.multiply(places, self._real(rates[None, None, None]))
-        return getattr(ops, name)(ops.concat([half, half], 3))
+        return function(ops.concat([half, half], 3))
 
     def _rotated(self, x: Any) -> Any:
         """Turn pairs that lie half a head apart."""
