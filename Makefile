@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines .venv
+.PHONY: figures test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines test-engines .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -62,15 +62,32 @@ HF_ENVS := build/hf-4.44.2 build/hf-5.23.0
 audit-transformers: $(HF_ENVS:=/.installed)
 	for env in $(HF_ENVS); do $$env/bin/python -m studies.audit_transformers || exit; done
 
-# Released engines on the tiny model, speculation off and on; llama.cpp's server so far.
-audit-engines: $(STAMP)
+# Released engines on the tiny model, speculation off and on; those that run in process have an environment each.
+audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.installed
 	$(BIN)/python -m studies.audit_engines
+	build/engine-openvino/bin/python -m studies.audit_engines "OpenVINO GenAI"
+	build/engine-onnx/bin/python -m studies.audit_engines "ONNX Runtime GenAI"
+
+# The tests of engines that `make test` skips, each in its engine's environment.
+test-engines: build/engine-openvino/.installed build/engine-onnx/.installed
+	build/engine-openvino/bin/python -m pytest tests/test_openvino.py
+	build/engine-onnx/bin/python -m pytest tests/test_onnx_genai.py
 
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*
 	build/hf-$*/bin/python -m pip install --quiet torch==2.13.0
 	grep -E '^(numpy|pandas|scipy|xarray|zarr)==' requirements.lock > build/hf-$*/core.txt
 	build/hf-$*/bin/python -m pip install --quiet -r build/hf-$*/core.txt transformers==$*
+	touch $@
+
+build/engine-openvino/.installed: ENGINE := openvino-genai==2026.4.1.0
+build/engine-onnx/.installed: ENGINE := onnxruntime-genai==0.18.0 onnxruntime==1.32.0 onnx==1.23.2 onnx-ir==1.1.0
+
+build/engine-%/.installed: requirements.lock
+	$(PYTHON) -m venv build/engine-$*
+	build/engine-$*/bin/python -m pip install --quiet torch==2.13.0
+	grep -E '^(hypothesis|joblib|numpy|pandas|pytest|scipy|transformers|xarray|zarr)==' requirements.lock > build/engine-$*/core.txt
+	build/engine-$*/bin/python -m pip install --quiet -r build/engine-$*/core.txt $(ENGINE)
 	touch $@
 
 .venv: $(STAMP)

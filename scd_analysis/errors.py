@@ -20,7 +20,7 @@ class CausalityError(InputError):
 
 
 class EngineError(InputError):
-    """An engine's server cannot be reached, goes away, or answers with something else than it was asked for."""
+    """An engine is not there, goes away, or answers with something else than it was asked for."""
 
 
 class UnknownNameError(InputError):

@@ -7,6 +7,8 @@ which the audit reports as an error. Here are the others::
     kernel(function)           a verification function by itself: drafts and laws to committed tokens
     tree_kernel(function, ...) the same for trees of drafts and for several drafts a position
     endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
+    openvino(pipe, ...)        a pipeline of OpenVINO GenAI, with its target law                      (no model needed)
+    onnx_genai(model, ...)     a model of ONNX Runtime GenAI, with its target law                     (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
     made_by("module:function") what a function makes in each process that draws (jobs)
@@ -48,6 +50,8 @@ __all__ = [  # noqa: F822 -- some are loaded on first use
     "generate",
     "kernel",
     "made_by",
+    "onnx_genai",
+    "openvino",
     "recorded",
     "recorded_file",
     "registry",

@@ -47,7 +47,23 @@ def test_the_table_of_engines_is_the_stored_result():
     page = (ROOT / "docs" / "how-to" / "engines.md").read_text()
     shown = page.partition("<!-- engines: begin -->\n")[2].partition("\n<!-- engines: end -->")[0]
     assert shown == table(result)
-    assert result["engines"]["llama.cpp"].removeprefix("xllamacpp ") in page
+    for name, told in result["engines"].items():
+        package, version = told.split()
+        assert f"`{package}` {version} (" in page
+        assert {row["version"] for row in result["rows"] if row["engine"] == name} == {told}
+
+
+def test_what_is_said_of_openvinos_draft_models_is_the_stored_result():
+    rows = json.loads((ROOT / "studies" / "results" / "audit_engines.json").read_text())["rows"]
+    drafts = [row for row in rows if (row["engine"], row["mode"]) == ("OpenVINO GenAI", "draft")]
+    said = " ".join((ROOT / "docs" / "how-to" / "engines.md").read_text().split())
+    assert {(row["outcome"], row["pair"]) for row in drafts} == {("REFUTED", "REFUTED")}
+    most = max(row["sequences"] for row in drafts)
+    assert f"all {len(drafts)} settings are refuted within {most} sequences, and so are the pairs" in said
+    plain = {row["draft"]: row for row in drafts if row["sampling"] == "as it is"}
+    assert "an unlikely token follows a surprising one too often (shared noise)" in plain["target"]["findings"]
+    assert {plain[name]["cause"] for name in ("near", "far")} == {"drafts are committed without a correction"}
+    assert plain["near"]["cause"] in said
 
 
 def test_the_default_first_drafts_have_the_published_shape():

@@ -1,6 +1,8 @@
 """The tiny model: the same from one seed, its law far from uniform, whole or not there."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def test_pairs_that_are_rotated_lie_side_by_side():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("onnx",)}, "formats='onnx' is not known; known: hf, gguf"),
+        ({"formats": ("pt",)}, "formats='pt' is not known; known: hf, gguf, openvino, onnx"),
         ({"seed": -1}, "seed = -1: must be at least 0"),
         ({"vocab_size": 4}, "vocab_size = 4: must be at least 5"),
     ],
@@ -49,6 +51,18 @@ def test_pairs_that_are_rotated_lie_side_by_side():
 def test_what_cannot_be_written_is_said_and_nothing_is_left(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         tiny_model(tmp_path / "x", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "needed", "extra"),
+    [("openvino", "openvino_tokenizers", "openvino"), ("onnx", "onnxruntime_genai", "onnx-genai")],
+)
+def test_a_format_whose_engine_is_not_there_is_asked_for_by_its_extra(tmp_path, monkeypatch, form, needed, extra):
+    monkeypatch.setitem(sys.modules, "openvino", types.ModuleType("openvino"))
+    monkeypatch.setitem(sys.modules, needed, None)
+    with pytest.raises(InputError, match=rf"formats: '{form}' needs {needed}.*; install scd-analysis\[{extra},hf\]"):
+        tiny_model(tmp_path / "x", (form,))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -391,7 +391,7 @@ def _show_verdict(
 @app.command(name="tiny-model")
 def tiny_model(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    formats: Annotated[str, typer.Option(help="hf, gguf, or both with a comma.")] = "hf",
+    formats: Annotated[str, typer.Option(help="Of hf, gguf, openvino and onnx, with commas.")] = "hf",
     seed: Annotated[int, typer.Option(help="Of all weights.")] = 0,
     vocab_size: Annotated[int, typer.Option(help="Tokens that it knows.")] = 32,
     as_json: JsonOption = False,

@@ -18,12 +18,19 @@ import numpy.typing as npt
 
 from scd_analysis.engines.tiny_gguf import write_gguf
 from scd_analysis.engines.tiny_hf import write_hf
+from scd_analysis.engines.tiny_onnx import write_onnx
+from scd_analysis.engines.tiny_openvino import write_openvino
 from scd_analysis.engines.tiny_shape import SPECIAL, Shape, Weights
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_integer, check_known
 
-FORMATS: dict[str, Callable[[Path, Shape, Weights], None]] = {"hf": write_hf, "gguf": write_gguf}
-"""How a model is written; ``hf`` is a folder of transformers, ``gguf`` a file of llama.cpp."""
+FORMATS: dict[str, Callable[[Path, Shape, Weights], None]] = {
+    "hf": write_hf,
+    "gguf": write_gguf,
+    "openvino": write_openvino,
+    "onnx": write_onnx,
+}
+"""How a model is written: a folder of transformers, a file of llama.cpp, a folder of OpenVINO, of ONNX Runtime."""
 
 NEAR = 0.15
 """Share of noise in the weights of the near draft."""
@@ -60,7 +67,8 @@ def tiny_model(
     folder : path
         A new one; it is written whole or not at all.
     formats : iterable of str
-        Of ``"hf"`` and ``"gguf"``; the second takes the package ``gguf``, of the extra ``engines``.
+        Of ``"hf"``, and of ``"gguf"``, ``"openvino"`` and ``"onnx"``, which take the extras ``engines``, ``openvino``
+        and ``onnx-genai``.
     seed : int
         Of all weights.
     vocab_size : int

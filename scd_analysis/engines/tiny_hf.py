@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from scd_analysis.common.quiet import quiet
 from scd_analysis.engines.tiny_shape import SPECIAL, Shape, Weights
@@ -40,17 +41,18 @@ def write_hf(folder: Path, shape: Shape, weights: Weights) -> None:
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     with quiet():
         model.save_pretrained(folder)
-    _write_tokenizer(folder, shape)
+    tokenizer(shape).save_pretrained(folder)
 
 
-def _write_tokenizer(folder: Path, shape: Shape) -> None:
+def tokenizer(shape: Shape) -> Any:
+    """Return a tokenizer of whole words, between spaces."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from transformers import PreTrainedTokenizerFast
 
     words = {word: i for i, word in enumerate(shape.words())}
-    tokenizer = Tokenizer(WordLevel(words, unk_token=SPECIAL[0]))
-    tokenizer.pre_tokenizer = Whitespace()
+    whole = Tokenizer(WordLevel(words, unk_token=SPECIAL[0]))
+    whole.pre_tokenizer = Whitespace()
     names = dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return PreTrainedTokenizerFast(tokenizer_object=whole, **names)

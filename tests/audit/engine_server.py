@@ -1,4 +1,4 @@
-"""An engine's server of the tests' own: OpenAI-style or llama.cpp's, over a table of laws, with planted faults."""
+"""An engine of the tests' own over a table of laws, with planted faults; and its server, of two styles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Sampling, target_laws
+from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
 from tests.evidence.decoders import Tables, draw
 
 
@@ -48,9 +48,8 @@ class Engine:
     proposed: int = 0
     known: dict[Any, Any] = field(default_factory=dict)
 
-    def sequence(self, body: dict[str, Any], seed: int, is_llama: bool) -> list[int]:
+    def sequence(self, body: dict[str, Any], seed: int, num_tokens: int, convention: Convention) -> list[int]:
         """Sample by the settings of the request."""
-        convention = LLAMA_CPP if is_llama else OPENAI
         back = {theirs: ours for ours, theirs in convention.fields.items()}
         settings = {back[name]: value for name, value in body.items() if name in back}
         if "logit_bias" in settings:
@@ -61,7 +60,7 @@ class Engine:
         sampling = Sampling.of(settings)
         rng = np.random.default_rng([self.salt, seed])
         tokens = np.zeros((1, 0), dtype=np.int64)
-        for _ in range(body["n_predict"] if is_llama else body["max_tokens"]):
+        for _ in range(num_tokens):
             key = convention.name, sampling, tuple(tokens[0].tolist())
             if key not in self.known:
                 logits = np.log(self.tables.laws(tokens))
@@ -102,7 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         is_llama = self.path == "/completion"
         count = 1 if is_llama else body["n"]
         shift = 0 if engine.fault == "shared-seed" else 1
-        rows = [engine.sequence(body, body["seed"] + i * shift, is_llama) for i in range(count)]
+        length, convention = (body["n_predict"], LLAMA_CPP) if is_llama else (body["max_tokens"], OPENAI)
+        rows = [engine.sequence(body, body["seed"] + i * shift, length, convention) for i in range(count)]
         if engine.fault == "short":
             rows = [row[:-1] for row in rows]
         if is_llama:

@@ -23,6 +23,7 @@ from scd_analysis.contracts import as_subject, is_trace
 from scd_analysis.errors import UnknownNameError
 from scd_analysis.subjects import registry
 from studies.audit_transformers import PROMPT, tiny_llama
+from tests.audit.engine_modules import subject_of
 from tests.audit.engine_server import Engine, served
 from tests.audit.test_kernels import verify
 from tests.audit.test_traces import MODEL as TABULAR
@@ -83,7 +84,8 @@ def engine(fault: str | None) -> str:
 
 SERVERS = ExitStack()
 atexit.register(SERVERS.close)
-REQUEST = {"prompt": [1, 2], "num_tokens": 4, "choices": 16, "sampling": {"top_k": 2}}
+ASKED = {"prompt": [1, 2], "num_tokens": 4, "sampling": {"top_k": 2}}
+REQUEST = {"choices": 16, **ASKED}
 CALL = {"input_ids": PROMPT, "do_sample": True, "max_new_tokens": 5}
 
 SLIP = "no-q: row of the parent"
@@ -124,6 +126,16 @@ EXAMPLES = {
     "kernel": Example(
         lambda folder: load("kernel")(verify),
         lambda folder: load("kernel")(lambda *args: verify(*args, slip="target")),
+        None,
+    ),
+    "openvino": Example(
+        lambda folder: subject_of("openvino", Engine(TABLES), target=TABLES, **ASKED),
+        lambda folder: subject_of("openvino", Engine(TABLES, fault="no-top-k"), target=TABLES, **ASKED),
+        None,
+    ),
+    "onnx-genai": Example(
+        lambda folder: subject_of("onnx-genai", Engine(TABLES), target=TABLES, **ASKED),
+        lambda folder: subject_of("onnx-genai", Engine(TABLES, fault="no-top-k"), target=TABLES, **ASKED),
         None,
     ),
     "recorded": Example(

@@ -96,7 +96,7 @@ def test_one_dictionary_makes_request_and_law() -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("words", r"completions: choices\[0\]\.token_ids = None: the server does not answer with token ids"),
+        ("words", r"completions: choices\[0\]\.token_ids = None: the engine does not answer with token ids"),
         ("short", r"choices\[0\]\.token_ids has 3 tokens: 4 were asked for"),
         ("rubbish", r"choices = .*: expected a list of 16"),
         ("not-json", r"completions: is not JSON"),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scd_analysis import Outcome, audit
-from scd_analysis.audit.adapters.endpoint import SEEDS, request_seeds
+from scd_analysis.audit.adapters.engine_seeds import SEEDS, request_seeds
 from scd_analysis.audit.adapters.engine_target import EngineTarget
-from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
+from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, OPENVINO, Convention, Sampling, target_laws
 from scd_analysis.errors import InputError
 
 LOGITS = np.log(np.array([[[0.5, 0.3, 0.15, 0.05]]]))
@@ -62,6 +62,18 @@ def test_penalties_by_hand() -> None:
     assert np.log(laws[0] / laws[0, :, 2:]) == pytest.approx(expected)
 
 
+def test_a_penalty_of_openvino_raises_a_negative_logit() -> None:
+    """Each step looks at the sign that the one before has left; of others, all go down."""
+    logits = np.array([[[2.0, -1.0, 0.2, 0.0]] * 3])
+    tokens = np.array([[0, 2]])
+    sampling = Sampling.of({"presence_penalty": 0.5, "frequency_penalty": 0.25})
+    laws = target_laws(logits, tokens, np.array([1]), sampling, OPENVINO, ())
+    expected = np.array([[2, -1, 0.2, 0], [2 - 0.75, -1, 0.2, 0], [2 - 0.75, -1, -0.3 + 0.25, 0]])
+    assert np.log(laws[0] / laws[0, :, 3:]) == pytest.approx(expected)
+    laws = target_laws(logits, tokens, np.array([1]), sampling, OPENAI, ())
+    assert np.log(laws[0, 2, 2] / laws[0, 2, 3]) == pytest.approx(0.2 - 0.75)
+
+
 def test_requests_say_everything() -> None:
     sent = OPENAI.request(Sampling.of({"top_k": 8, "logit_bias": {5: 1.5}, "allowed_tokens": (5, 6)}), 9)
     assert sent["top_k"] == 8
@@ -71,7 +83,7 @@ def test_requests_say_everything() -> None:
     sent = LLAMA_CPP.request(Sampling.of({"logit_bias": {5: 1.5}, "repetition_penalty": 1.1}), 9)
     assert sent["logit_bias"] == [[5, 1.5]]
     assert (sent["repeat_penalty"], sent["top_k"], sent["repeat_last_n"]) == (1.1, 0, 9)
-    with pytest.raises(InputError, match=r"sampling\['allowed_tokens'\] = .*: a llama\.cpp server has no such setting"):
+    with pytest.raises(InputError, match=r"sampling\['allowed_tokens'\] = .*: llama\.cpp has no such setting"):
         LLAMA_CPP.request(Sampling.of({"allowed_tokens": [1]}), 9)
 
 

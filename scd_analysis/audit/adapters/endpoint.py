@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,19 +9,17 @@ import joblib
 import numpy as np
 
 from scd_analysis.audit.adapters.engine_client import PAUSES, Answer, Client, load_httpx
-from scd_analysis.audit.adapters.engine_target import EngineTarget
+from scd_analysis.audit.adapters.engine_seeds import request_seeds
+from scd_analysis.audit.adapters.engine_target import EngineTarget, prompt_ids
 from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling
 from scd_analysis.common.foreign_json import shown
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
-from scd_analysis.validate import as_array, check_at_least, check_between, check_integer, check_known
+from scd_analysis.validate import check_at_least, check_between, check_integer, check_known
 
 ADAPTERS = {"endpoint": "endpoint"}
 
 CONVENTIONS = {"openai": OPENAI, "llama.cpp": LLAMA_CPP}
-
-SEEDS = 2**32 - 1
-"""Seeds that every server takes; llama.cpp's reads the one after them as "any"."""
 
 NO_DRAFT = "drafts: the server says that it proposed none, so that speculation was not on"
 
@@ -95,23 +92,6 @@ class Endpoint:
         return (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
 
 
-def request_seeds(seed: int, num_requests: int, choices: int) -> list[int]:
-    """Return the seeds of requests, at least ``choices`` apart: an engine gives choice i of a request the seed s + i.
-
-    Parameters
-    ----------
-    seed : int
-        Of the batch.
-    num_requests, choices : int
-    """
-    slots = SEEDS // choices
-    rng = np.random.default_rng(seed)
-    offset, stride = (int(x) for x in rng.integers(1, slots, size=2))
-    while math.gcd(stride, slots) > 1:
-        stride += 1
-    return [(offset + stride * i) % slots * choices for i in range(num_requests)]
-
-
 def endpoint(
     url: str,
     *,
@@ -177,9 +157,7 @@ def endpoint(
     check_known(server, CONVENTIONS, "server")
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise InputError(f"url = {shown(url)}: expected http://... or https://...")
-    ids = as_array(prompt, "prompt", np.int64)
-    if ids.ndim != 1 or not len(ids) or (ids < 0).any():
-        raise InputError(f"prompt = {shown(prompt)}: expected token ids, one at least")
+    ids = prompt_ids(prompt)
     for name, value in (("num_tokens", num_tokens), ("choices", choices), ("concurrency", concurrency)):
         check_at_least(check_integer(value, name), 1, name)
     check_between(timeout, 1e-3, 1e6, "timeout")

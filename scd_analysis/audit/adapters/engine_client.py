@@ -129,7 +129,7 @@ class Client:
             value = self._read("POST", url, {**body, "model": self._model, "max_tokens": num_tokens, "n": choices})
             drafted, found = None, _choices(value, choices, url)
             names = [f"choices[{i}].token_ids" for i in range(choices)]
-        rows = [_tokens(row, num_tokens, f"{url}: {name}") for row, name in zip(found, names, strict=True)]
+        rows = [checked_tokens(row, num_tokens, f"{url}: {name}") for row, name in zip(found, names, strict=True)]
         return Answer(tuple(rows), drafted if isinstance(drafted, int) else None)
 
     def drafted(self) -> int | None:
@@ -197,9 +197,16 @@ def _choices(value: Any, choices: int, url: str) -> list[Any]:
     return [one.get("token_ids") for _, one in sorted(zip(indices, listed, strict=True), key=lambda pair: pair[0])]
 
 
-def _tokens(row: Any, num_tokens: int, name: str) -> tuple[int, ...]:
+def checked_tokens(row: Any, num_tokens: int, name: str) -> tuple[int, ...]:
+    """Return the token ids of an answer.
+
+    Raises
+    ------
+    EngineError
+        If they are none, or not so many.
+    """
     if not isinstance(row, list) or not row:
-        raise EngineError(f"{name} = {shown(row)}: the server does not answer with token ids, which an audit needs")
+        raise EngineError(f"{name} = {shown(row)}: the engine does not answer with token ids, which an audit needs")
     for i, token in enumerate(row):
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < 2**31:
             raise EngineError(f"{name}[{i}] = {shown(token)}: is no token id")

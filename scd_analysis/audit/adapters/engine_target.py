@@ -25,6 +25,20 @@ ROWS = 64
 """Sequences a forward pass."""
 
 
+def prompt_ids(prompt: Any) -> Longs:
+    """Return the token ids of a prompt, Long[P].
+
+    Raises
+    ------
+    InputError
+        If they are none.
+    """
+    ids = as_array(prompt, "prompt", np.int64)
+    if ids.ndim != 1 or not len(ids) or (ids < 0).any():
+        raise InputError(f"prompt = {shown(prompt)}: expected token ids, one at least")
+    return ids
+
+
 class FolderLogits:
     """The logits of a transformers model in a folder, in float64, after a prompt.
 

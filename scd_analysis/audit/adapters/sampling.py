@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from scd_analysis.audit.adapters.engine_seeds import SEEDS
 from scd_analysis.common.foreign_json import shown
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Floats, Longs
@@ -131,17 +132,17 @@ def _pair(entry: Any, name: str) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Convention:
-    """How one kind of server does it.
+    """How one engine does it.
 
     Attributes
     ----------
     name : str
     fields : mapping of str to str
-        What a setting is called in a request; one that is missing is not known to the server.
+        What a setting is called in a request; one that is missing is not known to the engine.
     order : tuple of str
         In which order logits are processed.
     always : mapping of str to value
-        What is sent with every request, so that no other default of the server's counts.
+        What is sent with every request, so that no other default of the engine's counts.
     names_tokens : bool
         Whether biases are an object whose keys are tokens; else a list of pairs.
     counts_prompt : frozenset of str
@@ -150,6 +151,12 @@ class Convention:
         Whether ignoring the end of a sequence makes its token impossible; else it is drawn, and the sequence goes on.
     looks_back : str or None
         The field that says over how many tokens penalties count, where a request must say it.
+    raises_negative : bool
+        Whether presence and frequency penalties are added to a negative logit, where others take them off.
+    greedy : mapping of str to value
+        What is sent in the place of a temperature of zero, where that is none.
+    seeds : int
+        How many it takes, from zero.
     """
 
     name: str
@@ -160,9 +167,12 @@ class Convention:
     counts_prompt: frozenset[str]
     bans_end: bool
     looks_back: str | None = None
+    raises_negative: bool = False
+    greedy: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = SEEDS
 
     def request(self, sampling: Sampling, length: int) -> dict[str, Any]:
-        """Return the settings as a request has them; all are sent, so that no default of the server's counts.
+        """Return the settings as a request has them; all are sent, so that no default of the engine's counts.
 
         Parameters
         ----------
@@ -173,22 +183,24 @@ class Convention:
         Raises
         ------
         InputError
-            If a setting is used that the server does not know.
+            If a setting is used that the engine does not know.
         """
         out = dict(self.always)
         if self.looks_back is not None:
             out[self.looks_back] = length
-        for field in fields(sampling):
-            value = getattr(sampling, field.name)
-            is_used = value != field.default
-            key = self.fields.get(field.name)
+        for setting in fields(sampling):
+            value = getattr(sampling, setting.name)
+            is_used = value != setting.default
+            key = self.fields.get(setting.name)
             if key is None and is_used:
-                raise InputError(f"sampling[{field.name!r}] = {shown(value)}: a {self.name} server has no such setting")
-            if field.name == "logit_bias":
+                raise InputError(f"sampling[{setting.name!r}] = {shown(value)}: {self.name} has no such setting")
+            if setting.name == "temperature" and value == 0 and self.greedy:
+                out |= self.greedy
+            elif setting.name == "logit_bias":
                 if is_used and key is not None:
                     out[key] = {str(k): v for k, v in value} if self.names_tokens else [list(pair) for pair in value]
             elif key is not None and value is not None:
-                out[key] = list(value) if field.name == "allowed_tokens" else value
+                out[key] = list(value) if setting.name == "allowed_tokens" else value
         return out
 
 
@@ -202,7 +214,7 @@ _COMMON = {
     "logit_bias": "logit_bias",
 }
 OPENAI = Convention(
-    name="OpenAI-style",
+    name="an OpenAI-style server",
     fields={**_COMMON, "repetition_penalty": "repetition_penalty", "allowed_tokens": "allowed_token_ids"},
     order=STEPS,
     always={"ignore_eos": True, "return_token_ids": True},
@@ -224,6 +236,30 @@ LLAMA_CPP = Convention(
     counts_prompt=frozenset(PENALTIES),
     bans_end=True,
     looks_back="repeat_last_n",
+)
+
+
+OPENVINO = Convention(
+    name="OpenVINO GenAI",
+    fields={name: name for name in ("temperature", "top_k", "top_p", "min_p", *PENALTIES)},
+    order=("penalties", "top_k", "temperature", "min_p", "top_p"),
+    always={"do_sample": True, "ignore_eos": True},
+    names_tokens=False,
+    counts_prompt=frozenset({"repetition_penalty"}),
+    bans_end=False,
+    raises_negative=True,
+    greedy={"do_sample": False},
+)
+ONNX_GENAI = Convention(
+    name="ONNX Runtime GenAI",
+    fields={name: name for name in ("temperature", "top_k", "top_p", "repetition_penalty")},
+    order=("penalties", "top_k", "temperature", "top_p"),
+    always={"do_sample": True},
+    names_tokens=False,
+    counts_prompt=frozenset({"repetition_penalty"}),
+    bans_end=True,
+    greedy={"do_sample": False},
+    seeds=2**31 - 1,
 )
 
 
@@ -282,8 +318,15 @@ def _penalise(logits: Floats, sampling: Sampling, tokens: Longs, prompt: Longs, 
     }
     scale = np.where(logits > 0, 1 / sampling.repetition_penalty, sampling.repetition_penalty)
     logits = np.where(counted["repetition_penalty"] > 0, logits * scale, logits)
-    logits = logits - sampling.presence_penalty * (counted["presence_penalty"] > 0)
-    return np.asarray(logits - sampling.frequency_penalty * counted["frequency_penalty"])
+    off = sampling.presence_penalty * (counted["presence_penalty"] > 0)
+    logits = logits - off * _towards(logits, convention)
+    off = sampling.frequency_penalty * counted["frequency_penalty"]
+    return np.asarray(logits - off * _towards(logits, convention))
+
+
+def _towards(logits: Floats, convention: Convention) -> Floats | int:
+    """Return -1 where a penalty raises a logit, else 1."""
+    return np.where(logits < 0, -1, 1) if convention.raises_negative else 1
 
 
 def _counts(tokens: Longs, before: Longs, shape: tuple[int, ...]) -> Floats:
