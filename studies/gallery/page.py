@@ -54,6 +54,7 @@ ORDER = (
     "audit_calibration",
     "drift",
     "epsilon",
+    "engines_judged",
 )
 """Of the figures on the page; those that are not named come last, by name."""
 
