@@ -30,6 +30,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore, ZipStore
 
+from scd_analysis.common.urls import place_of
 from scd_analysis.errors import TraceError
 from scd_analysis.trace.damage import named, one_line
 from scd_analysis.trace.headers import (
@@ -41,6 +42,7 @@ from scd_analysis.trace.headers import (
     read_header,
     read_json,
 )
+from scd_analysis.trace.remote import Remote, opened_remote
 
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]
@@ -148,8 +150,8 @@ def open_store(source: str | Path | Store, what: str) -> GuardedStore:
 
     Parameters
     ----------
-    source : path or Zarr store
-        A folder, a ``.zip``, or a store in memory.
+    source : path, URL or Zarr store
+        A folder, a ``.zip``, a folder of another file system by its URL, or a store in memory.
     what : str
         How errors call it, ``"trace run.zarr"``.
 
@@ -174,7 +176,9 @@ def _open(source: str | Path | Store, what: str) -> GuardedStore:
         source = source.root
     if isinstance(source, Store):
         return _in_memory(source, what)
-    path = Path(source)
+    path = place_of(source)
+    if isinstance(path, str):
+        return _at_url(path, what)
     if path.is_dir():
         sizes = _folder_sizes(path, what)
         read = partial(_bounded, sizes.__getitem__, lambda key: (path / key).read_bytes(), what)
@@ -200,6 +204,16 @@ def _in_memory(store: Store, what: str) -> GuardedStore:
         return bytes(buffer.to_bytes())
 
     return GuardedStore(store, what, dict.fromkeys(sync(keys()), 0), read)
+
+
+def _at_url(url: str, what: str) -> GuardedStore:
+    if url.endswith(".zip"):
+        raise TraceError(f"{what}: a .zip is read from a file system only; copy it here, or write a folder there")
+    there = Remote(url)
+    headers = [key for key, size in there.sizes.items() if key.endswith(_ROOT) and size <= HEADER_BYTES]
+    found = there.read(headers)  # side by side: each takes as long as a request does
+    read = partial(_bounded, there.sizes.__getitem__, found.__getitem__, what)
+    return GuardedStore(opened_remote(url), what, there.sizes, read)
 
 
 def _bounded(size: Callable[[str], int], read: Callable[[str], bytes], what: str, key: str) -> bytes:
