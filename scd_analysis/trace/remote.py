@@ -167,7 +167,8 @@ class _Writing(WrapperStore[FsspecStore]):  # type: ignore[misc]  # zarr is not 
             yield
         except Exception as error:
             raise InputError(
-                f"path = {self._url}: {key} cannot be written ({one_line(error)}); the chunks that were finished are kept"
+                f"path = {self._url}: {key} cannot be written ({one_line(error)}); the chunks that were finished are "
+                "kept"
             ) from error
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: Any = None) -> Buffer | None:

@@ -22,7 +22,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from scd_analysis.common.urls import name_of, within
+from scd_analysis.common.urls import name_of, place_of, within
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.trace.headers import Header
 from scd_analysis.trace.place import HEADER
@@ -55,6 +55,14 @@ def shard_name(index: int, count: int) -> str:
     return f"shard-{index:05d}-of-{count:05d}.zarr"
 
 
+def count_of(name: str) -> int:
+    """Of how many shards one is, by its name."""
+    found = _SHARD.fullmatch(name)
+    if found is None:
+        raise InputError(f"{name!a:.60}: is not the name of a shard")
+    return int(found[2])
+
+
 def shards_in(place: str | Path) -> list[str]:
     """Names of the shards in a folder, in their order; none of a trace, or where there is no folder.
 
@@ -63,10 +71,8 @@ def shards_in(place: str | Path) -> list[str]:
     TraceError
         If the store does not answer.
     """
-    if isinstance(place, str):
-        names = names_at(place)
-    else:
-        names = os.listdir(place) if place.is_dir() else []
+    place = place_of(place)
+    names = names_at(place) if isinstance(place, str) else os.listdir(place) if place.is_dir() else []
     return [] if HEADER in names else sorted(name for name in names if _SHARD.fullmatch(name))
 
 
@@ -80,14 +86,14 @@ def shard_in(place: str | Path, shard: tuple[int, int]) -> str | Path:
     """
     if not isinstance(shard, tuple) or len(shard) != 2:
         raise InputError(f"shard = {shard!r:.60}: must be (index, count)")
-    name = shard_name(*shard)
+    name, place = shard_name(*shard), place_of(place)
     if name_of(place).endswith(".zip"):
         raise InputError(f"path = {place}: shards lie in a folder, which is no .zip")
     header = within(place, HEADER)
-    if isinstance(header, Path) and header.exists() or isinstance(place, str) and HEADER in names_at(place):
+    if header.exists() if isinstance(header, Path) else HEADER in names_at(str(place)):
         raise InputError(f"path = {place}: is a trace, and no folder of shards")
     for other in shards_in(place):
-        if other[-10:] != name[-10:]:
+        if count_of(other) != shard[1]:
             raise InputError(f"path = {place}: holds {other}, and shard = {shard} is of another number")
     return within(place, name)
 
@@ -100,7 +106,7 @@ def check_all_there(names: Sequence[str], what: str) -> None:
     TraceError
         Naming what is missing, or what does not belong together.
     """
-    counts = {int(name[-10:-5]): name for name in reversed(names)}
+    counts = {count_of(name): name for name in reversed(names)}
     if len(counts) > 1:
         first, second, *_ = sorted(counts.values())
         raise TraceError(f"{what}: holds {first} and {second}, which are not of one trace")
@@ -111,7 +117,8 @@ def check_all_there(names: Sequence[str], what: str) -> None:
     if missing or len(names) > count:
         told = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise TraceError(
-            f"{what}: {len(missing)} of {count} shards are missing: {told}; those that are there can be opened one by one"
+            f"{what}: {len(missing)} of {count} shards are missing: {told}; those that are there can be opened one by "
+            "one"
         )
 
 
@@ -146,8 +153,8 @@ def joined(parts: Sequence[Part], what: str) -> Part:
     stopped = [part.what for part in parts if not part.attributes["complete"]]
     if stopped:
         raise TraceError(
-            f"{stopped[0]}: is incomplete, its writer was stopped ({len(stopped)} of {len(parts)} shards are); by itself it "
-            "opens up to there, but with the others it would be a choice of what was drawn quickly"
+            f"{stopped[0]}: is incomplete, its writer was stopped ({len(stopped)} of {len(parts)} shards are); by "
+            "itself it opens up to there, but among the others that would be a choice of what was drawn quickly"
         )
     for part in parts[1:]:
         _check_fits(parts[0], part)

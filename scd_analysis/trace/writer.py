@@ -71,8 +71,8 @@ class TraceWriter:
     Parameters
     ----------
     path : path, URL, Zarr store or None
-        A new directory, a new ``.zip``, a URL that fsspec knows (``s3://bucket/run.zarr``), or None to keep the trace in
-        memory. A ``.zip`` is packed at the end, from a folder beside it whose name begins with its own.
+        A new directory, a new ``.zip``, a URL that fsspec knows (``s3://bucket/run.zarr``), or None to keep the trace
+        in memory. A ``.zip`` is packed at the end, from a folder beside it whose name begins with its own.
     vocab_size, num_tokens, window : int
         V, N and L.
     decoder : str
@@ -151,7 +151,7 @@ class TraceWriter:
         if shard is not None:
             if not isinstance(path, str | Path):
                 raise InputError(f"shard = {shard!r:.60}: path = {path!r:.60}: must be that of a folder")
-            path = shard_in(place_of(path), shard)
+            path = shard_in(path, shard)
         # last: nothing is replaced for arguments that are refused
         self._place = _place(path, overwrite) if isinstance(path, str | Path) else None
         self.store = self._place.store if self._place else path or MemoryStore()
