@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 from filelock import FileLock, Timeout
 
+from scd_analysis.common.urls import place_of
 from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.trace.store import read_dataset
@@ -56,7 +57,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any], tolerance: float) -> None:
-        self.path = Path(path)
+        place = place_of(path)
+        if isinstance(place, str):
+            raise InputError(f"checkpoint = {path}: is kept on a file system only; name a folder of this machine")
+        self.path = place
         self._identity, self._tolerance = identity, tolerance
 
     def __enter__(self) -> Checkpoint:

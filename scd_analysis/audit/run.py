@@ -65,7 +65,7 @@ def audit(
     subject : callable, path or xarray.Dataset
         ``subject(model, num_sequences, seed)``, drawn anew for every seed, returns Long[num_sequences, N] (tensor or
         array), a trace, or an object with one of them as ``tokens`` or ``trace``; or a trace or a recorded file by
-        itself or by its path; or one of :mod:`scd_analysis.subjects`.
+        itself or by its path, a trace also by its URL; or one of :mod:`scd_analysis.subjects`.
     model : TargetModel, optional
         ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels
         and for subjects that bring their laws along as ``target_model``; for traces with laws, without it the target

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from scd_analysis.common.foreign import said
 from scd_analysis.errors import InputError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
@@ -78,3 +79,18 @@ def file_system(url: str) -> tuple[Any, str]:
     except (ValueError, OSError) as error:
         raise InputError(f"{url}: cannot be reached ({error})") from None
     return fs, str(path).rstrip("/")
+
+
+def read_url(url: str, most: int) -> bytes:
+    """Read a file, or as much of it as ``most`` bytes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    fs, path = file_system(url)
+    try:
+        return bytes(fs.cat_file(path, start=0, end=most))
+    except Exception as error:  # whatever the library of a store raises
+        raise InputError(f"{url}: cannot be read ({said(error)})") from None

@@ -210,6 +210,8 @@ def _at_url(url: str, what: str) -> GuardedStore:
     if url.endswith(".zip"):
         raise TraceError(f"{what}: a .zip is read from a file system only; copy it here, or write a folder there")
     there = Remote(url)
+    if not there.sizes:
+        raise TraceError(f"{what}: there is nothing at this URL")
     headers = [key for key, size in there.sizes.items() if key.endswith(_ROOT) and size <= HEADER_BYTES]
     found = there.read(headers)  # side by side: each takes as long as a request does
     read = partial(_bounded, there.sizes.__getitem__, found.__getitem__, what)
