@@ -111,10 +111,11 @@ def check_all_there(names: Sequence[str], what: str) -> None:
         first, second, *_ = sorted(counts.values())
         raise TraceError(f"{what}: holds {first} and {second}, which are not of one trace")
     (count,) = counts
-    if not count:
-        raise TraceError(f"{what}: {names[0]}: there are no shards of none")
+    odd = [name for name in names if int(name[6:11]) >= count]
+    if odd:
+        raise TraceError(f"{what}: holds {odd[0]}, which is none of {count}")
     missing = [name for name in (shard_name(i, count) for i in range(count)) if name not in set(names)]
-    if missing or len(names) > count:
+    if missing:
         told = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise TraceError(
             f"{what}: {len(missing)} of {count} shards are missing: {told}; those that are there can be opened one by "
@@ -166,7 +167,7 @@ def _check_fits(first: Part, other: Part) -> None:
     for name in [*first.attributes, *(name for name in other.attributes if name not in first.attributes)]:
         here, there = (part.attributes.get(name, "nothing") for part in (first, other))
         if name not in OF_ITS_OWN and here != there:
-            raise TraceError(f"{other.what}: {name} = {there!r:.60}, and {here!r:.60} in {name_of(first.what)}")
+            raise TraceError(f"{other.what}: {name} = {there!r:.60}, and {here!r:.60} in the first shard")
     odd = sorted(first.variables.keys() ^ other.variables.keys())
     if odd:
         lacks = first if odd[0] in other.variables else other
@@ -175,7 +176,7 @@ def _check_fits(first: Part, other: Part) -> None:
         sizes = [dict(part.variables[name].sizes) for part in (first, other)]
         fixed = [{dim: size for dim, size in one.items() if dim not in ("sequence", "iteration")} for one in sizes]
         if fixed[0] != fixed[1]:
-            raise TraceError(f"{other.what}: {name} has sizes {fixed[1]}, and {fixed[0]} in {name_of(first.what)}")
+            raise TraceError(f"{other.what}: {name} has sizes {fixed[1]}, and {fixed[0]} in the first shard")
 
 
 def _attributes(parts: Sequence[Part]) -> dict[str, Any]:
