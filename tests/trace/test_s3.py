@@ -1,4 +1,4 @@
-"""An S3 server in a process: shards are written, read and judged there; it stops in the middle, and the decode goes on."""
+"""An S3 server in a process: shards are written, read and judged there, though it stops in the middle."""
 
 import json
 import subprocess
