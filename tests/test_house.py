@@ -174,6 +174,7 @@ LATE_HERE = {
     "scd_analysis/figures/__main__.py": "the door: the gallery is there only in a checkout",
     "reference/models/hf.py": "a session needs a cache of transformers, which is loaded with a network",
     "reference/models/hf_networks.py": "a cache is one of transformers, which is loaded with a network",
+    "studies/bench_stores.py": "every task is measured in a process that loads only what it needs",
     "studies/bench_streaming.py": "every task is measured in a process that loads only what it needs",
 }
 """Files that import our own modules inside functions, and why."""

@@ -282,12 +282,12 @@ def _draft(target: Target, asked: Asked) -> DraftModel | None:
 def _checkpoint(given: Any, target: Target | None, sizes: tuple[int, int], asked: Asked, held: ExitStack) -> Any:
     if asked.checkpoint is None:
         return None
-    from scd_analysis.audit.checkpoint import Checkpoint
     from scd_analysis.audit.identity import identity
+    from scd_analysis.audit.mirror import checkpoint_at
 
     tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance
     own = identity(given, target, sizes, asked.seed)
-    return held.enter_context(Checkpoint(asked.checkpoint, own, tolerance))
+    return held.enter_context(checkpoint_at(asked.checkpoint, own, tolerance))
 
 
 def _sizes(subject: SubjectSeen, target: Target | None) -> tuple[int, int]:

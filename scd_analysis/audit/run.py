@@ -87,7 +87,7 @@ def audit(
         Judge greedy decoding: given the subject's own tokens, each must have a log-probability within ``margin`` nats
         of the largest; 0 forgives nothing. By default a subject is greedy where every law of the model is a point mass,
         and a greedy call of ``subjects.generate``, with margin 0.
-    checkpoint : path, optional
+    checkpoint : path or URL, optional
         A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. One of
         another subject (by its name, code and settings), of another model (by laws that differ by more than
         ``tolerance``) or seed is refused, and so is one that another audit is using. Stored sequences and kernels need

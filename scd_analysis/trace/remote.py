@@ -6,6 +6,7 @@ object is there whole or not at all, so that a chunk that is there is finished.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,7 +48,8 @@ class Remote:
         with _asked(url):
             self._fs.invalidate_cache()  # another process may have written since
             found = self._fs.find(self._root, detail=True)
-        self.sizes = {path[len(self._root) :].lstrip("/"): int(one["size"] or 0) for path, one in found.items()}
+        files = {path[len(self._root) :].lstrip("/"): int(one["size"] or 0) for path, one in found.items()}
+        self.sizes = {key: size for key, size in files.items() if key and not key.endswith("/")}  # marks of folders
 
     def read(self, keys: list[str]) -> dict[str, bytes]:
         """Read some files, side by side.
@@ -60,6 +62,18 @@ class Remote:
         with _asked(self.url):
             return dict(zip(keys, self._fs.cat_ranges(self._paths(keys), 0, None, on_error="raise"), strict=True))
 
+    def write(self, files: dict[str, bytes]) -> None:
+        """Write some files, side by side.
+
+        Raises
+        ------
+        TraceError
+            If the store does not answer.
+        """
+        with _asked(self.url):
+            self._fs.pipe(dict(zip(self._paths(list(files)), files.values(), strict=True)))
+        self.sizes |= {key: len(content) for key, content in files.items()}
+
     def remove(self, keys: list[str]) -> None:
         """Delete some files."""
         with _asked(self.url):
@@ -67,6 +81,44 @@ class Remote:
 
     def _paths(self, keys: list[str]) -> list[str]:
         return [f"{self._root}/{key}" for key in keys]
+
+
+KEPT_BYTES = 2**28
+"""Of chunks, as they are stored, that are kept in memory: an audit reads each some twenty times."""
+
+
+class Recent:
+    """Chunks that were read last, as they are stored; to be used from Zarr's own thread only.
+
+    Parameters
+    ----------
+    most : int
+        Bytes of all together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._kept: OrderedDict[tuple[str, str], Buffer] = OrderedDict()
+
+    def get(self, key: tuple[str, str]) -> Buffer | None:
+        """Return a chunk of a store, by a name of that store that no other has, and its own."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def put(self, key: tuple[str, str], buffer: Buffer) -> None:
+        """Keep a chunk, and let those go that were not asked for for longest."""
+        if key in self._kept or len(buffer) > self._most:
+            return
+        self._kept[key] = buffer
+        self._bytes += len(buffer)
+        while self._bytes > self._most:
+            self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+RECENT = Recent(KEPT_BYTES)
+"""One of all stores, so that shards do not add up."""
 
 
 def names_at(url: str) -> list[str]:

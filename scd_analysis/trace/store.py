@@ -18,6 +18,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from xarray.core import indexing
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from scd_analysis.common.urls import place_of
 from scd_analysis.errors import TraceError
@@ -42,7 +43,7 @@ from scd_analysis.trace.headers import (
     read_header,
     read_json,
 )
-from scd_analysis.trace.remote import Remote, opened_remote
+from scd_analysis.trace.remote import RECENT, Remote, opened_remote
 
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]
@@ -67,7 +68,7 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
 
     def __init__(self, store: Store, what: str, sizes: dict[str, int], read: Callable[[str], bytes]) -> None:
         super().__init__(store)
-        self.what = what
+        self.what, self._name = what, uuid4().hex  # also of what is sent to another process
         if _ROOT not in sizes:
             raise TraceError(f"{what}: not a Zarr version 3 store (it has no {_ROOT})")
         root = read_json(read(_ROOT), f"{what}: {_ROOT}")
@@ -112,9 +113,12 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
             return None
         if isinstance(self._store, LocalStore):
             self._check_still(self._store.root / key, key, self.arrays[found[1]])
-        buffer = await self._store.get(key, prototype, None)
+        mine = self._name, key
+        buffer = RECENT.get(mine) or await self._store.get(key, prototype, None)
         if buffer is None:
             raise TraceError(f"{self.what}: {key}: the chunk is gone")
+        if isinstance(self._store, FsspecStore):
+            RECENT.put(mine, buffer)
         start = buffer.as_numpy_array()[:32].tobytes()
         check_frame(start, len(buffer), self.arrays[found[1]], f"{self.what}: {key}")
         return buffer

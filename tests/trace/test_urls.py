@@ -146,9 +146,28 @@ def test_a_store_that_fails_while_it_is_read_is_said(url, monkeypatch):
         open_trace(f"{url}/run")
     monkeypatch.undo()
     np.testing.assert_array_equal(found["base"].values, [[0, 1, 2]])
-    MemoryFileSystem().rm(f"{name_of(url)}/run/base/c", recursive=True)
-    with pytest.raises(TraceError, match=r"run: base/c/0/0: the chunk is gone"):
-        found["base"].values  # noqa: B018
+    MemoryFileSystem().rm(f"{name_of(url)}/run/accepted/c", recursive=True)
+    with pytest.raises(TraceError, match=r"run: accepted/c/0/0.*: the chunk is gone"):
+        found["accepted"].values  # noqa: B018
+
+
+def test_chunks_that_were_read_last_are_kept_up_to_a_bound():
+    recent = remote.Recent(10)
+    for name, size in (("a", 4), ("b", 4), ("large", 11)):
+        recent.put(("store", name), bytes(size))
+    assert recent.get(("store", "a")) == bytes(4)
+    recent.put(("store", "c"), bytes(4))  # b has been waiting for longest
+    found = {name: recent.get(("store", name)) is not None for name in ("a", "b", "c", "large")}
+    assert found == {"a": True, "b": False, "c": True, "large": False}
+    assert recent.get(("another", "a")) is None
+
+
+def test_a_trace_that_was_replaced_is_read_anew(url):
+    write(f"{url}/run")
+    before = open_trace(f"{url}/run")["draft_token"].values
+    with TraceWriter(f"{url}/run", **SIZES, overwrite=True) as trace:
+        trace.append(base=[0], draft_token=[[2]], next_token=[[2]], accepted=[[True]])
+    assert (before[0, 0, 0], open_trace(f"{url}/run")["draft_token"].values[0, 0, 0]) == (0, 2)
 
 
 def test_a_decode_whose_store_failed_goes_on(url, monkeypatch):
@@ -191,7 +210,6 @@ def test_what_is_missing_for_a_url_is_named(monkeypatch):
         (lambda url: open_trace("file://there/run.zarr"), r"names a file of 'there'"),
         (lambda url: write(f"{url}/run.zip"), r"a .zip is written to a file system only"),
         (lambda url: audit(f"{url}/tokens.jsonl", MODEL), r"a recorded file is read from a file system only"),
-        (lambda url: audit(draw, MODEL, checkpoint=url), r"checkpoint = memory://.*: is kept on a file system only"),
         (lambda url: load_verdict(f"{url}/verdict.json"), r"verdict.json: cannot be read"),
     ],
 )
