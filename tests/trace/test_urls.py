@@ -13,7 +13,7 @@ from scd_analysis.common.urls import name_of, place_of
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.rendering import render
 from scd_analysis.report.load import load_verdict, read_trace
-from scd_analysis.trace import validate
+from scd_analysis.trace import remote, validate
 from tests.test_cli import run
 
 MODEL = TabularModel.random(3, 6, 0.7, seed=1)
