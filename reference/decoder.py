@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,6 @@ import torch
 from torch import Tensor
 
 import scd_analysis.trace as traces  # loaded when one is written
-from reference.draws import GENERATOR
 from reference.fast.graphs import Passes, more_at_once, replays
 from reference.kernel import JacobiState, Settings, SweepInfo, fill_race, init, step
 from reference.methods import Method, get_method
@@ -29,13 +26,14 @@ from reference.models.base import (
     open_session,
     raise_bad_laws,
 )
-from reference.recording import Array, Report, of_rows, report, to_device, to_host
+from reference.progress import tokens_bar
+from reference.recording import Array, Report, make_writer, of_rows, report, said_of, to_device, to_host
+from reference.sharded import Share, all_of, finished, in_shares, shares_of
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_integer
 
 if TYPE_CHECKING:
     import xarray
-    from rich.progress import Progress
 
     from scd_analysis.trace import TraceWriter
 
@@ -79,11 +77,12 @@ def decode(
     out_path: str | Path | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
+    jobs: int | None = None,
 ) -> DecodeOutput:
     """Draw sequences from a model and record how.
 
     Sequence i depends on the model, the method, the window, the seed and i: not on how many are drawn, on the batch
-    size, or on whether anything is recorded.
+    size, on how many jobs share the work, or on whether anything is recorded.
 
     Parameters
     ----------
@@ -104,12 +103,16 @@ def decode(
         Where to compute; the model's own device, or the CPU, by default.
     dtype : torch.dtype, optional
         In which laws are held and compared; as the model gives them, at least float32, by default.
-    out_path : path, optional
-        Directory or ``.zip`` to which the trace is streamed; in memory by default.
+    out_path : path or URL, optional
+        Directory or ``.zip`` to which the trace is streamed, or a URL that fsspec knows; in memory by default.
     batch_size : int, optional
         Sequences decoded at a time; by default, as many as a modest amount of memory holds (replayed: four times).
     progress : bool, optional
         Whether to show a bar on standard error; by default, if that is a terminal.
+    jobs : int, optional
+        Batches decoded at a time, each on one thread of PyTorch, wherever joblib runs them. Each is a shard of the
+        trace, in the folder ``out_path``; finished ones that are there already are kept, so that a decode that was
+        stopped goes on. See :mod:`reference.sharded`.
 
     Returns
     -------
@@ -119,7 +122,8 @@ def decode(
     Raises
     ------
     InputError
-        If an argument is out of range, or the model breaks its contract (:func:`reference.models.base.check_model`).
+        If an argument is out of range, or the model breaks its contract (:func:`reference.models.base.check_model`);
+        with ``jobs``, if a shard that is there is of another decode, or workers are killed again and again.
     LawError
         If the model gives something that is not a law, at the iteration where it does.
     """
@@ -134,30 +138,78 @@ def decode(
         traces.laws_of(record)
     elif out_path is not None:
         raise InputError(f"out_path = {out_path}: needs record='scalars' or record='laws'")
-    place = _device(model, device)
-    move = getattr(model, "to", None)
-    if device is not None and callable(move):
-        move(place)
-    law_dtype = check_model(model, place, num_tokens=SHORT_PROBE)
-    settings = replace(make_settings(model, chosen, window, seed, dtype or law_dtype), measure=record is not None)
-    entries = _LAW_ENTRIES * (more_at_once(model, place) if record in (None, "scalars") else 1)
-    most = max(1, entries // ((settings.window + 1) * settings.vocab_size))
+    asked = _Asked(model, chosen, window, seed, record, device, dtype, out_path)
+    settings, place, most = asked.look()
+    if jobs is not None:
+        shares = shares_of(num_sequences, batch_size or most, jobs, record, out_path)
+        with tokens_bar(progress, chosen.name, num_sequences * settings.num_tokens) as advance:
+            tokens, nfe = in_shares(partial(_decode_share, asked), shares, jobs, advance)
+        return DecodeOutput(tokens, nfe, None if out_path is None else traces.open_trace(out_path), chosen)
     size = batch_size or -(-num_sequences // -(-num_sequences // most))  # no batch is much smaller than the others
-    writer = (
-        make_writer(settings, model, record, window, num_sequences, place, out_path) if record is not None else None
-    )
-    total = num_sequences * settings.num_tokens
-    tokens = torch.empty(num_sequences, settings.num_tokens, dtype=torch.long)
-    nfe = torch.empty(num_sequences, dtype=torch.long)
-    with writer or nullcontext(), _bar(progress, chosen.name, total) as advance:
-        for start in range(0, num_sequences, size):
-            sequence = torch.arange(start, min(start + size, num_sequences), device=place)
-            done = _decode_batch(settings, open_session(model, len(sequence), place), sequence, record, writer, advance)
-            tokens[start : start + size], nfe[start : start + size] = done
-            if writer is not None:
-                writer.finish_batch(tokens=done[0], nfe=done[1])
+    writer = None
+    if record is not None:
+        writer = make_writer(settings, model, record, window, num_sequences, place, out_path)
+    with tokens_bar(progress, chosen.name, num_sequences * settings.num_tokens) as advance:
+        tokens, nfe = _decode_all(asked, settings, place, range(num_sequences), size, writer, advance)
     trace = None if writer is None else traces.open_trace(out_path if out_path is not None else writer.store)
     return DecodeOutput(tokens, nfe, trace, chosen)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a decode was asked, as it is sent to those who do it."""
+
+    model: TargetModel
+    method: Method
+    window: int
+    seed: int
+    record: str | None
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+    out_path: str | Path | None
+
+    def look(self) -> tuple[Settings, torch.device, int]:
+        """Look at the model: what stays the same, where to compute, and how many sequences fit in a batch."""
+        place, move = _device(self.model, self.device), getattr(self.model, "to", None)
+        if self.device is not None and callable(move):
+            move(place)
+        law_dtype = check_model(self.model, place, num_tokens=SHORT_PROBE)
+        settings = make_settings(self.model, self.method, self.window, self.seed, self.dtype or law_dtype)
+        entries = _LAW_ENTRIES * (more_at_once(self.model, place) if self.record in (None, "scalars") else 1)
+        most = max(1, entries // ((settings.window + 1) * settings.vocab_size))
+        return replace(settings, measure=self.record is not None), place, most
+
+
+@torch.no_grad()
+def _decode_share(asked: _Asked, share: Share) -> tuple[Tensor, Tensor]:
+    """Decode a share of the sequences, in whatever process this is, into its shard if they are recorded."""
+    settings, place, _ = asked.look()
+    if asked.record is None or asked.out_path is None:
+        return _decode_all(asked, settings, place, share.sequences, len(share.sequences), None, lambda count: None)
+    said = {"sequences_in_all": share.total, "window": asked.window, **said_of(settings, asked.model)}
+    found = finished(asked.out_path, share, said, traces.laws_of(asked.record), asked.model, place)
+    if found is not None:
+        return found
+    more = {"shard": (share.index, share.count), "overwrite": True, "sequences_in_all": share.total}
+    size, path = len(share.sequences), asked.out_path
+    writer = make_writer(settings, asked.model, asked.record, asked.window, size, place, path, **more)
+    return _decode_all(asked, settings, place, share.sequences, size, writer, lambda count: None)
+
+
+def _decode_all(
+    asked: _Asked, settings: Settings, place: torch.device, numbers: range, size: int, writer: TraceWriter | None,
+    advance: Any,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Complete sequences, some at a time: Long[B, N] and Long[B]."""
+    done = []
+    with writer or nullcontext():
+        for start in range(numbers.start, numbers.stop, size):
+            sequence = torch.arange(start, min(start + size, numbers.stop), device=place)
+            session = open_session(asked.model, len(sequence), place)
+            done.append(_decode_batch(settings, session, sequence, asked.record, writer, advance))
+            if writer is not None:
+                writer.finish_batch(tokens=done[-1][0], nfe=done[-1][1])
+    return all_of(done)
 
 
 def _decode_batch(
@@ -247,48 +299,3 @@ def _device(model: TargetModel, device: torch.device | str | None) -> torch.devi
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device = {device!r}: {str(error).splitlines()[0]}") from None
     return place
-
-
-def make_writer(
-    settings: Settings,
-    model: TargetModel,
-    record: str,
-    window: int,
-    num_sequences: int,
-    device: torch.device | str = "cpu",
-    out_path: str | Path | None = None,
-) -> TraceWriter:
-    """Open the trace of a decode, in memory unless there is a path."""
-    method = settings.method
-    return traces.TraceWriter(
-        out_path,
-        vocab_size=settings.vocab_size,
-        num_tokens=settings.num_tokens,
-        window=window,
-        decoder="reference",
-        laws=traces.laws_of(record),
-        num_sequences=num_sequences,
-        concurrent=record != "laws" or torch.device(device).type != "cpu",  # a pass needs the cores that would write
-        method=method.name,
-        method_settings=repr(method),
-        model=str(getattr(model, "name", type(model).__name__)),
-        seed=settings.seed,
-        generator=GENERATOR,
-        device=str(device),
-        dtype=str(settings.dtype).removeprefix("torch."),
-    )
-
-
-@contextmanager
-def _bar(progress: bool | None, label: str, total: int) -> Iterator[Any]:
-    """A function to call with the number of tokens committed."""
-    if not (sys.stderr.isatty() if progress is None else progress):
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar: Progress
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"decoding, {label}", total=total)
-        yield lambda count: bar.advance(task, count)

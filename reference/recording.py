@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+import scd_analysis.trace as traces  # loaded when one is written
+from reference.draws import GENERATOR
 from reference.fast.scan import collision_gumbel, law_scalars
-from reference.kernel import SweepInfo
+from reference.kernel import Settings, SweepInfo
+from reference.models.base import TargetModel
+
+if TYPE_CHECKING:
+    from scd_analysis.trace import TraceWriter
 
 Array = npt.NDArray[Any]
 
@@ -92,6 +99,44 @@ def to_device(index: Array, device: torch.device) -> Tensor:
     """A copy on the device that the host does not wait for, which needs pinned memory."""
     host = torch.from_numpy(index)
     return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+
+
+def make_writer(
+    settings: Settings,
+    model: TargetModel,
+    record: str,
+    window: int,
+    num_sequences: int,
+    device: torch.device | str = "cpu",
+    out_path: str | Path | None = None,
+    **shard: Any,
+) -> TraceWriter:
+    """Open the trace of a decode, in memory unless there is a path; ``shard`` is what one of several says besides."""
+    return traces.TraceWriter(
+        out_path,
+        vocab_size=settings.vocab_size,
+        num_tokens=settings.num_tokens,
+        window=window,
+        decoder="reference",
+        laws=traces.laws_of(record),
+        num_sequences=num_sequences,
+        concurrent=record != "laws" or torch.device(device).type != "cpu",  # a pass needs the cores that would write
+        device=str(device),
+        **said_of(settings, model),
+        **shard,
+    )
+
+
+def said_of(settings: Settings, model: TargetModel) -> dict[str, Any]:
+    """What a trace says of the decode that it records, wherever that is done."""
+    return {
+        "method": settings.method.name,
+        "method_settings": repr(settings.method),
+        "model": str(getattr(model, "name", type(model).__name__)),
+        "seed": settings.seed,
+        "generator": GENERATOR,
+        "dtype": str(settings.dtype).removeprefix("torch."),
+    }
 
 
 def of_rows(chosen: Array, rows: dict[str, Array]) -> dict[str, Array]:

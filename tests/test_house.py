@@ -58,7 +58,7 @@ def test_a_wheel_holds_no_study():
 
 @pytest.mark.parametrize("path", [p for p in LIBRARY if "reference" in p.parts], ids=lambda p: p.name)
 def test_the_reference_decoder_uses_the_record_and_the_laws_only(path):
-    rooms = ("common.discovery", "conditions", "errors", "laws", "laws.kernels", "trace", "validate")
+    rooms = ("common.discovery", "common.parallel", "conditions", "errors", "laws", "laws.kernels", "trace", "validate")
     allowed = {f"scd_analysis.{name}" for name in rooms}
     assert {name for name in imports(path) if name.startswith("scd_analysis")} <= allowed
     assert not names(path, "studies")
@@ -146,6 +146,7 @@ def test_work_is_done_side_by_side_by_joblib_alone():
 FILES = modules(ROOT, ("scd_analysis", "reference", "studies"))
 
 LATE = {
+    "fsspec": "only who reads or writes by URL needs it",
     "httpx": "only who audits a server needs it",
     "hypothesis": "only who draws batches needs it",
     "model_equality_testing": "a rival that is compared on request",
@@ -177,6 +178,7 @@ LATE_HERE = {
     "scd_analysis/figures/__main__.py": "the door: the gallery is there only in a checkout",
     "reference/models/hf.py": "a session needs a cache of transformers, which is loaded with a network",
     "reference/models/hf_networks.py": "a cache is one of transformers, which is loaded with a network",
+    "studies/bench_stores.py": "every task is measured in a process that loads only what it needs",
     "studies/bench_streaming.py": "every task is measured in a process that loads only what it needs",
 }
 """Files that import our own modules inside functions, and why."""

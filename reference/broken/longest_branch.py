@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.decoder import DecodeOutput, make_settings, make_writer
+from reference.decoder import DecodeOutput, make_settings
 from reference.draws import Purpose, inverse_cdf, uniform_pair
 from reference.kernel import JacobiState, Settings, init, step
 from reference.methods import get_method
 from reference.models.base import TargetModel, check_model, open_session
 from reference.plain import PlainDecoder, PlainState, Slot
-from reference.recording import report, to_host
+from reference.recording import make_writer, report, to_host
 from scd_analysis.conditions import Condition
 from scd_analysis.trace import open_trace
 

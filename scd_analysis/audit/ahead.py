@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
-from functools import lru_cache
+from contextlib import ExitStack, closing
 from typing import Any
 
-import cloudpickle
-
 from scd_analysis.audit.drawing import Ask
-from scd_analysis.common.parallel import WorkerKilled, side_by_side, workers
+from scd_analysis.common.parallel import DEATHS, Packed, WorkerKilled, outliving, workers
 from scd_analysis.errors import InputError
 
 ROUNDS_HELD = 4
 """Batches a worker that may wait for the judge: what is drawn ahead is held in memory."""
 
-DEATHS = 3
-"""Times in a row that workers may be killed before a batch arrives."""
 
-
-class Sent:
-    """A function that is sent to workers with every batch, and unpacked once by each.
+def packed(draw: Callable[[int, int], Any]) -> Packed[Ask, Any]:
+    """Pack what draws batches, so that workers unpack it once.
 
     Parameters
     ----------
-    function : callable
+    draw : callable
         From ``(num_sequences, seed)`` to what was drawn.
 
     Raises
@@ -33,24 +27,13 @@ class Sent:
     InputError
         If it cannot be sent.
     """
-
-    def __init__(self, function: Callable[[int, int], Any]) -> None:
-        try:
-            self._packed = cloudpickle.dumps(function)
-        except Exception as error:
-            raise InputError(
-                f"jobs: the subject or the model cannot be sent to a worker ({type(error).__name__}: {error}); name a "
-                "function that makes it there: subjects.made_by('module:function')"
-            ) from error
-
-    def __call__(self, ask: Ask) -> Any:
-        """Draw a batch."""
-        return _unpacked(self._packed)(ask.num_sequences, ask.seed)
-
-
-@lru_cache(maxsize=2)
-def _unpacked(packed: bytes) -> Any:
-    return cloudpickle.loads(packed)
+    try:
+        return Packed(lambda ask: draw(ask.num_sequences, ask.seed))
+    except Exception as error:
+        raise InputError(
+            f"jobs: the subject or the model cannot be sent to a worker ({type(error).__name__}: {error}); name a "
+            "function that makes it there: subjects.made_by('module:function')"
+        ) from error
 
 
 class Ahead:
@@ -67,7 +50,7 @@ class Ahead:
     """
 
     def __init__(self, draw: Callable[[int, int], Any], jobs: int, held: ExitStack) -> None:
-        self._sent, self._jobs = Sent(draw), jobs
+        self._draw, self._jobs = packed(draw), jobs
         self._pool = held.enter_context(workers(jobs, ordered=True))
 
     def size(self, seen: int) -> int:
@@ -91,20 +74,15 @@ class Ahead:
         Long[S, N] or Dataset
             In the order of the asks.
         """
-        given = deaths = 0
-        while given < len(asks):
-            coming = side_by_side(self._sent, asks[given:], self._jobs, ordered=True, pool=self._pool)
-            try:
+        given = 0
+        try:
+            with closing(outliving(self._draw, asks, self._jobs, pool=self._pool)) as coming:
                 for drawn in coming:
-                    given, deaths = given + 1, 0
+                    given += 1
                     yield drawn
-            except WorkerKilled as error:
-                deaths += 1
-                if deaths == DEATHS:
-                    ask = asks[given]
-                    raise InputError(
-                        f"subject(model, {ask.num_sequences}, {ask.seed}): the workers that drew it were killed "
-                        f"{DEATHS} times, as where there is not memory enough for jobs = {self._jobs}"
-                    ) from error
-            finally:
-                coming.close()
+        except WorkerKilled as error:
+            ask = asks[given]
+            raise InputError(
+                f"subject(model, {ask.num_sequences}, {ask.seed}): the workers that drew it were killed {DEATHS} "
+                f"times, as where there is not memory enough for jobs = {self._jobs}"
+            ) from error

@@ -39,6 +39,8 @@ class Checkpoint:
     Attributes
     ----------
     path : Path
+    where : path or URL
+        What a user calls it.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ class Checkpoint:
 
     def __init__(self, path: str | Path, identity: dict[str, Any], tolerance: float) -> None:
         self.path = Path(path)
+        self.where: str | Path = self.path
         self._identity, self._tolerance = identity, tolerance
 
     def __enter__(self) -> Checkpoint:
@@ -126,12 +129,13 @@ class Checkpoint:
                 f"{where}: model: its laws after fixed prefixes were others, by {gap:.3g}; it is of another model"
             )
 
-    def _folder(self, number: int) -> Path:
+    def folder(self, number: int) -> Path:
+        """Where a batch is."""
         return self.path / f"batch-{number:05d}.zarr"
 
     def holds(self, number: int) -> bool:
         """Whether a batch is there."""
-        return os.path.lexists(self._folder(number))
+        return os.path.lexists(self.folder(number))
 
     def load(self, number: int, seed: int) -> Any:
         """Return a stored batch, tokens or trace, or None.
@@ -143,7 +147,7 @@ class Checkpoint:
         """
         if not self.holds(number):
             return None
-        folder = self._folder(number)
+        folder = self.folder(number)
         noted = _read(folder.with_suffix(".json"))
         if noted.get("seed") != seed:
             raise InputError(f"checkpoint {folder}: was drawn with another seed than {seed}")
@@ -164,7 +168,7 @@ class Checkpoint:
             If a trace holds what cannot be stored.
         """
         batch = drawn if is_trace(drawn) else xr.Dataset({"tokens": (("sequence", "position"), drawn)})
-        folder = self._folder(number)
+        folder = self.folder(number)
         partial = folder.with_name(folder.name + ".partial")
         try:
             batch.drop_encoding().to_zarr(partial, zarr_format=3, consolidated=False)

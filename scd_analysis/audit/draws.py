@@ -117,7 +117,7 @@ class Draws:
             if self._checkpoint is None or not self._given:
                 raise
             kept = "the batch before is" if self._given == 1 else f"the {self._given} batches before are"
-            raise type(error)(f"{error}; {kept} kept in {self._checkpoint.path}") from error.__cause__
+            raise type(error)(f"{error}; {kept} kept in {self._checkpoint.where}") from error.__cause__
         self._given += 1
         return drawn[:num_sequences] if not is_trace(drawn) else drawn.isel(sequence=slice(0, num_sequences))
 

@@ -17,6 +17,7 @@ from scd_analysis.audit.named import DraftModel
 from scd_analysis.audit.rules import ANY, stated
 from scd_analysis.audit.samples import SampleEvidence, SampleJudge
 from scd_analysis.audit.target import Target
+from scd_analysis.common.urls import place_of
 from scd_analysis.contracts import SubjectSeen, as_kernel, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between, check_integer, check_known
@@ -174,6 +175,9 @@ def opened(subject: Any) -> Any:
     from scd_analysis.audit.adapters.stored import trace
 
     if isinstance(subject, (str, Path)):
+        subject = place_of(subject)
+        if isinstance(subject, str):
+            return _at_url(subject)
         if not Path(subject).exists():
             raise InputError(f"subject = {str(subject)!r}: neither a callable nor the path of a trace or recorded file")
         suffix = Path(subject).suffix.lower()
@@ -182,6 +186,15 @@ def opened(subject: Any) -> Any:
             raise InputError(f"subject = {str(subject)!r}: is none of the kinds of file that are known, {kinds}")
         return recorded_file(subject) if suffix in SUFFIXES else trace(subject)
     return trace(subject) if is_trace(subject) else subject
+
+
+def _at_url(url: str) -> Any:
+    from scd_analysis.audit.adapters.recorded_file import SUFFIXES
+    from scd_analysis.audit.adapters.stored import trace
+
+    if Path(url).suffix.lower() in SUFFIXES:
+        raise InputError(f"subject = {url!r}: a recorded file is read from a file system only; copy it here")
+    return trace(url)
 
 
 def _check_of_kernel(asked: Asked) -> None:
@@ -276,12 +289,12 @@ def _draft(target: Target, asked: Asked) -> DraftModel | None:
 def _checkpoint(given: Any, target: Target | None, sizes: tuple[int, int], asked: Asked, held: ExitStack) -> Any:
     if asked.checkpoint is None:
         return None
-    from scd_analysis.audit.checkpoint import Checkpoint
     from scd_analysis.audit.identity import identity
+    from scd_analysis.audit.mirror import checkpoint_at
 
     tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance
     own = identity(given, target, sizes, asked.seed)
-    return held.enter_context(Checkpoint(asked.checkpoint, own, tolerance))
+    return held.enter_context(checkpoint_at(asked.checkpoint, own, tolerance))
 
 
 def _sizes(subject: SubjectSeen, target: Target | None) -> tuple[int, int]:

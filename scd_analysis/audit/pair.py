@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from scd_analysis.audit.adapters.endpoint import NO_DRAFT, Endpoint
 from scd_analysis.audit.checkpoint import Checkpoint
 from scd_analysis.audit.draws import FIRST_BATCH, REPEAT_LOG_PROB, Draws
 from scd_analysis.audit.identity import identity
+from scd_analysis.audit.mirror import checkpoint_at
 from scd_analysis.audit.opening import Asked, draw_ahead, most_sequences, opened
 from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
 from scd_analysis.audit.progress import Progress
@@ -22,6 +24,7 @@ from scd_analysis.audit.target import Target
 from scd_analysis.audit.traced import tokens_of
 from scd_analysis.audit.verdict import Finding, Outcome
 from scd_analysis.common.foreign import foreign
+from scd_analysis.common.urls import place_of, within
 from scd_analysis.contracts import SubjectSeen, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
@@ -29,6 +32,7 @@ from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_coin, one_direction
 from scd_analysis.evidence.two_sample import CHUNK, MESSAGES, PRIORS, Independence, TwoSample
 from scd_analysis.evidence.two_sample_ball import STAKES
+from scd_analysis.trace.remote import names_at
 from scd_analysis.validate import check_between
 
 NAMES = ("with speculation on", "with speculation off")
@@ -480,13 +484,16 @@ def _kept(
     """The folder of one stream of draws."""
     if asked.checkpoint is None or as_subject(subject).num_available is not None:
         return None
-    path = Path(asked.checkpoint)
-    if path.exists() and not path.is_dir():
+    path = place_of(asked.checkpoint)
+    if isinstance(path, Path) and path.exists() and not path.is_dir():
         raise InputError(f"checkpoint {path}: is not a folder")
-    others = sorted(each.name for each in path.iterdir() if each.name not in FOLDERS) if path.is_dir() else []
+    names = names_at(path) if isinstance(path, str) else os.listdir(path) if path.is_dir() else []
+    others = sorted(set(names) - set(FOLDERS))
     if others:
         raise InputError(f"checkpoint {path}: holds {others[0]!r}, which is of no audit of two arms")
-    return held.enter_context(Checkpoint(path / name, identity(subject, None, sizes, asked.seed), tolerance=0.0))
+    return held.enter_context(
+        checkpoint_at(within(path, name), identity(subject, None, sizes, asked.seed), tolerance=0.0)
+    )
 
 
 def _verdict(judge: PairJudge, alpha: float, wanted: float, seed: int) -> PairVerdict:

@@ -65,7 +65,7 @@ def audit(
     subject : callable, path or xarray.Dataset
         ``subject(model, num_sequences, seed)``, drawn anew for every seed, returns Long[num_sequences, N] (tensor or
         array), a trace, or an object with one of them as ``tokens`` or ``trace``; or a trace or a recorded file by
-        itself or by its path; or one of :mod:`scd_analysis.subjects`.
+        itself or by its path, a trace also by its URL; or one of :mod:`scd_analysis.subjects`.
     model : TargetModel, optional
         ``vocab_size``, ``num_tokens`` and ``next_token_probs(Long[B, t]) -> Float[B, t+1, V]``. Not needed for kernels
         and for subjects that bring their laws along as ``target_model``; for traces with laws, without it the target
@@ -87,7 +87,7 @@ def audit(
         Judge greedy decoding: given the subject's own tokens, each must have a log-probability within ``margin`` nats
         of the largest; 0 forgives nothing. By default a subject is greedy where every law of the model is a point mass,
         and a greedy call of ``subjects.generate``, with margin 0.
-    checkpoint : path, optional
+    checkpoint : path or URL, optional
         A folder that keeps what was drawn; an audit that finds one goes on from there, to the same verdict. One of
         another subject (by its name, code and settings), of another model (by laws that differ by more than
         ``tolerance``) or seed is refused, and so is one that another audit is using. Stored sequences and kernels need

@@ -26,6 +26,7 @@ from scd_analysis.common.finite import finite
 from scd_analysis.common.foreign import announced, foreign, said
 from scd_analysis.common.load import load
 from scd_analysis.common.shipped import search_here_last
+from scd_analysis.common.urls import place_of
 from scd_analysis.contracts import brings_its_law, is_model
 from scd_analysis.errors import InputError, UnknownNameError
 from scd_analysis.figures import __main__ as door
@@ -52,6 +53,9 @@ EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3, "C
 
 ModelOption = Annotated[str, typer.Option(help="A shipped model (digits, photos, video) or module:attribute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+JobsOption = Annotated[int | None, typer.Option(help="Batches drawn at a time, in processes of this machine.")]
+BackendOption = Annotated[str, typer.Option(help="Of jobs: processes, dask or ray.")]
+AddressOption = Annotated[str | None, typer.Option(help="Of the cluster of Dask or Ray. [one started here]")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
 
 
@@ -82,18 +86,19 @@ def _bring(*models: str | None) -> None:
 
 
 def resolve_subject(name: str, model: str | None) -> tuple[Any, Any]:
-    """A subject, by ``module:attribute`` or the path of a trace or recorded file, and the model it is judged by.
+    """A subject, by ``module:attribute`` or the path or URL of a trace or recorded file, and its model.
 
     Raises
     ------
     UnknownNameError
         If there is no such thing.
     """
-    is_path = Path(name).exists()
+    place = place_of(name)
+    is_path = isinstance(place, str) or place.exists()
     if not is_path and ":" not in name:
         known = "there is no such file; write it as module:attribute, or give the path of a trace or recorded file"
         raise UnknownNameError(f"subject={name!r} is not known; {known}")
-    subject = Path(name) if is_path else load(name, "subject")
+    subject = place if is_path else load(name, "subject")
     with foreign(f"subject={name!r} raised"):
         if model is None and (is_path or brings_its_law(subject)):
             return subject, None
@@ -145,30 +150,42 @@ def trace(
     method: Annotated[
         str, typer.Argument(help="ar, jacobi, sjd, scd-mc, scd-gs, sjd-pac, sjd-vp or sjd-vp-uncorrected.")
     ],
-    out: Annotated[Path, typer.Option(help="A new directory, or a new .zip.")],
+    out: Annotated[Any, typer.Option(parser=place_of, metavar="PATH", help="A new directory, a new .zip, or a URL.")],
     model: ModelOption = "photos",
     window: Annotated[int, typer.Option(help="Positions drafted and verified at a time.")] = 16,
     num_sequences: Annotated[int, typer.Option(help="Sequences to draw.")] = 64,
     seed: Annotated[int, typer.Option(help="Key of every draw.")] = 0,
     record: Annotated[str, typer.Option(help="scalars, laws, laws-float16 or laws-top-K.")] = "scalars",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences decoded together. [what fits]")] = None,
+    jobs: JobsOption = None,
+    backend: BackendOption = "processes",
+    address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Decode with the reference decoder and write the trace.
+    """Decode with the reference decoder and write the trace, with `--jobs` as shards, of which finished ones are kept.
 
-    Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`
+    Example: `scd-analysis trace scd-mc --model digits --window 16 --out run.zarr`; `scd-analysis trace sjd --jobs 8
+    --out s3://bucket/run`
     """
-    with _elsewhere():
-        decoder = door.reference_decoder()
-        decoded = resolve_model(model)
-        decoder.decode(decoded, method, window, num_sequences, seed, record, device, out_path=out)
+    from scd_analysis.cli.cluster import cluster
+
+    with _elsewhere(), cluster(backend, address):
+        decode: Any = door.reference_decoder().decode
+        asked = (resolve_model(model), method, window, num_sequences, seed, record, device)
+        decode(*asked, out_path=out, batch_size=batch_size, jobs=jobs)
     _report_trace(out, as_json)
     return 0
 
 
 @app.command()
 def report(
-    source: Annotated[Path, typer.Argument(help="A trace, or a verdict written by audit --out.")],
+    source: Annotated[
+        Any,
+        typer.Argument(
+            parser=place_of, metavar="PATH", help="A trace or a verdict that audit --out wrote, or its URL."
+        ),
+    ],
     html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -177,7 +194,7 @@ def report(
     Example: `scd-analysis report run.zarr --html report.html`
     """
     _check_outputs([source], html=html)
-    is_verdict = source.suffix == ".json"
+    is_verdict = Path(source).suffix == ".json"
     if html is not None:
         from scd_analysis.report import write_report
         from scd_analysis.report.load import load_verdict
@@ -224,7 +241,7 @@ def trend(
     return 0
 
 
-def _check_outputs(inputs: list[Path], *, html: Path | None, out: Path | None = None) -> None:
+def _check_outputs(inputs: Sequence[str | Path], *, html: Path | None, out: Path | None = None) -> None:
     """Check, before the work, that its files can be written."""
     if html is not None:
         check_output(html, Kind.REPORT, "html", inputs)
@@ -232,7 +249,7 @@ def _check_outputs(inputs: list[Path], *, html: Path | None, out: Path | None = 
         check_output(out, Kind.VERDICT, "out", [*inputs, html] if html is not None else inputs)
 
 
-def _report_verdict(source: Path, as_json: bool) -> None:
+def _report_verdict(source: str | Path, as_json: bool) -> None:
     from scd_analysis.report.load import load_verdict
 
     verdict = load_verdict(source)
@@ -244,7 +261,7 @@ def _report_verdict(source: Path, as_json: bool) -> None:
     _print_table(f"verdict {source}", rows)
 
 
-def _report_trace(source: Path, as_json: bool) -> None:
+def _report_trace(source: str | Path, as_json: bool) -> None:
     from scd_analysis.trace import open_trace, validate
     from scd_analysis.trace.summary import summarise
 
@@ -260,7 +277,10 @@ def _report_trace(source: Path, as_json: bool) -> None:
 @app.command()
 def audit(
     subject: Annotated[
-        str, typer.Argument(help="module:attribute of a subject, a trace or recorded file, or an engine's http://...")
+        str,
+        typer.Argument(
+            help="module:attribute of a subject, a trace or recorded file, a trace's URL, or an engine's http://..."
+        ),
     ],
     model: Annotated[
         str | None,
@@ -284,7 +304,9 @@ def audit(
         typer.Option(help="Judge greedy decoding: nats that a token may lie below the most probable one."),
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a call of the subject or model may take.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A folder that keeps what was drawn, to go on from.")] = None,
+    checkpoint: Annotated[
+        Any, typer.Option(parser=place_of, metavar="PATH", help="A folder that keeps what was drawn, to go on from.")
+    ] = None,
     rule: Annotated[
         str | None,
         typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
@@ -293,9 +315,9 @@ def audit(
         str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")
     ] = None,
     epsilon: Annotated[float, typer.Option(help="Total variation from the model's that a token's law may have.")] = 0.0,
-    jobs: Annotated[int | None, typer.Option(help="Processes that draw batches ahead of the judge.")] = None,
-    backend: Annotated[str, typer.Option(help="Of jobs: processes, dask or ray.")] = "processes",
-    address: Annotated[str | None, typer.Option(help="Of the cluster of Dask or Ray. [one started here]")] = None,
+    jobs: JobsOption = None,
+    backend: BackendOption = "processes",
+    address: AddressOption = None,
     against: Annotated[
         str | None, typer.Option(help="The same with speculation off: compare the two, the control first.")
     ] = None,
@@ -321,7 +343,7 @@ def audit(
     from scd_analysis.cli.engines import Request
 
     request = Request(prompt, sampling, target, num_tokens, server)
-    given = [Path(subject)] if Path(subject).exists() else []
+    given = [place_of(subject)] if Path(place_of(subject)).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}
     common |= {"epsilon": epsilon, "jobs": jobs}
@@ -329,12 +351,13 @@ def audit(
         _bring(model, draft_model)
         if against is not None:
             _check_of_one_arm(tolerance=tolerance, margin=margin, rule=rule, draft_model=draft_model)
-            judged, verdict = subject, _compare(subject, against, model, request, alpha=alpha, **common)
+            judged, verdict = None, _compare(subject, against, model, request, alpha=alpha, **common)
         else:
             draft = None if draft_model is None else resolve_model(draft_model)
             common |= {"tolerance": tolerance, "margin": margin, "rule": rule, "draft_model": draft}
             judged, verdict = _judge(subject, model, request, alpha=alpha, **common)
-    recorded = judged if isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip") else None
+    is_trace = isinstance(judged, str) or (isinstance(judged, Path) and (judged.is_dir() or judged.suffix == ".zip"))
+    recorded = judged if is_trace else None
     return _show_verdict(verdict, out, html, as_json, recorded, subject)
 
 
@@ -373,7 +396,7 @@ def _compare(on: str, off: str, model: str | None, request: Request, **options: 
 
 
 def _show_verdict(
-    verdict: Verdict, out: Path | None, html: Path | None, as_json: bool, recorded: Path | None, subject: str
+    verdict: Verdict, out: Path | None, html: Path | None, as_json: bool, recorded: str | Path | None, subject: str
 ) -> int:
     """Print a verdict and write its files; return the exit status."""
     text = verdict.to_json() if as_json else escape.terminal(verdict, lines=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from scd_analysis.common.urls import is_url
 from scd_analysis.errors import InputError
 
 try:
@@ -134,6 +135,8 @@ def check_apart(path: Path, given: str, inputs: Sequence[str | Path]) -> None:
     """
     place = Path(os.path.realpath(path))
     for one in inputs:
+        if is_url(one):
+            continue
         source = Path(os.path.realpath(one))
         same = place.exists() and source.exists() and place.samefile(source)
         if same or source in (place, *place.parents):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import cloudpickle
 import torch
@@ -17,6 +18,9 @@ from scd_analysis.common.shipped import Search
 
 WorkerKilled = BrokenProcessPool
 """Raised where a process of this machine was killed: what it had not given is lost, and the pool can be used on."""
+
+DEATHS = 3
+"""Times in a row that workers may be killed before a result arrives."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -88,6 +92,62 @@ def side_by_side(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib advises whoever stops early to ask for less
                 results.close()
+
+
+class Packed(Generic[Task, Result]):
+    """A function that is sent to workers with every task, and unpacked once by each.
+
+    Parameters
+    ----------
+    function : callable
+        From a task to its result.
+
+    Raises
+    ------
+    Exception
+        If it cannot be sent.
+    """
+
+    def __init__(self, function: Callable[[Task], Result]) -> None:
+        self._packed = cloudpickle.dumps(function)
+
+    def __call__(self, task: Task) -> Result:
+        """Call it."""
+        result: Result = _unpacked(self._packed)(task)
+        return result
+
+
+@lru_cache(maxsize=2)
+def _unpacked(packed: bytes) -> Any:
+    return cloudpickle.loads(packed)
+
+
+def outliving(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int, *, pool: Parallel | None = None
+) -> Generator[Result, None, None]:
+    """As :func:`side_by_side`, in the order of the tasks; what a killed worker had not given is asked for again.
+
+    Raises
+    ------
+    WorkerKilled
+        If workers are killed :data:`DEATHS` times in a row.
+
+    Yields
+    ------
+    object
+        A result of each task.
+    """
+    given = deaths = 0
+    while given < len(tasks):
+        try:
+            with closing(side_by_side(function, tasks[given:], jobs, ordered=True, pool=pool)) as coming:
+                for result in coming:
+                    given, deaths = given + 1, 0
+                    yield result
+        except WorkerKilled:
+            deaths += 1
+            if deaths == DEATHS:
+                raise
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scd_analysis.common import escape
+from scd_analysis.common.urls import place_of
 from scd_analysis.errors import InputError
 from scd_analysis.figures import rendering
 from scd_analysis.figures.collection import DEFAULT_CACHE, Collection, Decoding
@@ -41,7 +42,9 @@ List = Annotated[bool, typer.Option("--list", help="Print names and what they sh
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder to write to. [figures, or figures/<trace> with --trace]")
 ]
-Trace = Annotated[Path | None, typer.Option("--trace", help="Draw from this trace of any decoder; decode nothing.")]
+Trace = Annotated[
+    Any, typer.Option("--trace", parser=place_of, metavar="PATH", help="Draw from this trace of any decoder.")
+]
 Check = Annotated[bool, typer.Option("--check", help="Draw again from the stored data; exit with 1 on a difference.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Where decoded traces are kept and found again.")]
 Device = Annotated[str | None, typer.Option("--device", help="Where to decode: cpu, cuda, ... [the CPU]")]

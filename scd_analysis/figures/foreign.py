@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from scd_analysis.common.files import encoded
+from scd_analysis.common.urls import name_of
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.figures.base import COUPLING_OF, Figure, Run
 from scd_analysis.trace import open_trace, validate
@@ -25,7 +26,7 @@ def open_run(path: str | Path) -> Run:
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         Directory or ``.zip``; an unfinished one is read up to its last complete chunk.
 
     Raises
@@ -34,7 +35,7 @@ def open_run(path: str | Path) -> Run:
         If it is no trace, is empty or contradicts itself.
     """
     with reading(path):
-        return as_run(open_trace(path), _plain(Path(path).name))
+        return as_run(open_trace(path), _plain(name_of(path)))
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def render(
     ----------
     names : sequence of str
         Figures; all that the trace can give by default.
-    trace : path
+    trace : path or URL
         Directory or ``.zip``.
     out : path, optional
         Folder to write to, ``figures/<trace>`` by default.

@@ -12,6 +12,7 @@ import xarray as xr
 from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
 from scd_analysis.audit.verdict import Outcome, Verdict
 from scd_analysis.common.foreign_json import check_plain_file, decode, first_line, parse, shown
+from scd_analysis.common.urls import place_of, read_url
 from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Run
 from scd_analysis.figures.foreign import as_run, open_run
@@ -110,20 +111,15 @@ def _check_resolutions(value: Any, name: str) -> None:
 
 
 def load_verdict(path: str | Path) -> Verdict:
-    """Read a verdict from the JSON file that ``audit --out`` wrote.
+    """Read a verdict from the JSON file that ``audit --out`` wrote, by its path or URL.
 
     Raises
     ------
     InputError
         If the file is not a verdict, naming it and the field.
     """
-    path = Path(path)
-    check_plain_file(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
+    path = place_of(path)
+    raw = read_url(path, MOST_BYTES + 1) if isinstance(path, str) else _read_file(path)
     if len(raw) > MOST_BYTES:
         raise InputError(f"{path}: is larger than {MOST_BYTES:,} bytes, the most that a verdict may have")
     parsed = parse(decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path)), str(path))
@@ -133,12 +129,21 @@ def load_verdict(path: str | Path) -> Verdict:
         raise InputError(f"{path}: not a verdict ({error})") from None
 
 
+def _read_file(path: Path) -> bytes:
+    check_plain_file(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
+
+
 def read_trace(trace: xr.Dataset | str | Path) -> Run:
     """Open a trace if it is a path, check it, and derive ages and numbers of passes where they were not recorded.
 
     Parameters
     ----------
-    trace : xarray.Dataset or path
+    trace : xarray.Dataset, path or URL
         As written by :class:`scd_analysis.TraceWriter`; an unfinished one is read up to its last complete chunk.
 
     Raises

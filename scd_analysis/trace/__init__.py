@@ -13,17 +13,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scd_analysis.trace.compact import laws_of
     from scd_analysis.trace.reader import open_trace, validate
+    from scd_analysis.trace.shards import count_of, shard_in, shards_in
     from scd_analysis.trace.stored_laws import read_laws
     from scd_analysis.trace.watcher import watch
     from scd_analysis.trace.writer import TraceWriter
 
-__all__ = ["TraceWriter", "laws_of", "open_trace", "read_laws", "validate", "watch"]
+__all__ = [
+    "TraceWriter",
+    "count_of",
+    "laws_of",
+    "open_trace",
+    "read_laws",
+    "shard_in",
+    "shards_in",
+    "validate",
+    "watch",
+]
 
 _HOME = {
     "TraceWriter": "writer",
+    "count_of": "shards",
     "laws_of": "compact",
     "open_trace": "reader",
     "read_laws": "stored_laws",
+    "shard_in": "shards",
+    "shards_in": "shards",
     "validate": "reader",
     "watch": "watcher",
 }

@@ -16,7 +16,7 @@ from scd_analysis.errors import InputError
 from scd_analysis.trace.headers import HEADER_BYTES, group_attributes, read_json, whole
 from scd_analysis.trace.schema import VARIABLES
 
-_HEADER, _LOCK, _PACKED = "zarr.json", "writing.lock", "packed.tmp"
+HEADER, _LOCK, _PACKED = "zarr.json", "writing.lock", "packed.tmp"
 
 
 class Place:
@@ -139,24 +139,25 @@ def what_is_foreign(path: Path) -> str | None:
         return "it is a link"
     if path.is_dir():
         names = [file.relative_to(path).as_posix() for file in path.rglob("*")]
-        header = path / _HEADER
+        header = path / HEADER
         raw = header.read_bytes() if header.is_file() and header.stat().st_size <= HEADER_BYTES else None
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = [one.filename for one in archive.infolist() if not one.is_dir()]
-            small = _HEADER in names and archive.getinfo(_HEADER).file_size <= HEADER_BYTES
-            raw = archive.read(_HEADER) if small else None
+            small = HEADER in names and archive.getinfo(HEADER).file_size <= HEADER_BYTES
+            raw = archive.read(HEADER) if small else None
     else:
         return "it is no trace"
-    return _foreign(names, raw)
+    return foreign_among(names, raw)
 
 
-def _foreign(names: Iterable[str], raw: bytes | None) -> str | None:
+def foreign_among(names: Iterable[str], raw: bytes | None) -> str | None:
+    """Why files, by their names, are no trace, or not only one; ``raw`` is the header among them, None without one."""
     names = list(names)
     if not names or names == [_LOCK]:
         return None
     try:
-        marked = raw is not None and whole(group_attributes(read_json(raw, _HEADER), _HEADER).get("schema_version"), 1)
+        marked = raw is not None and whole(group_attributes(read_json(raw, HEADER), HEADER).get("schema_version"), 1)
     except InputError:
         marked = False
     if not marked:
@@ -164,8 +165,8 @@ def _foreign(names: Iterable[str], raw: bytes | None) -> str | None:
     for name in names:
         first, *rest = name.split("/")
         within = rest[0] if rest else first
-        known = within in (_HEADER, "c", first) or within.endswith(".partial")
-        if not known or not (first in VARIABLES or (not rest and first in (_HEADER, _LOCK, _PACKED))):
+        known = within in (HEADER, "c", first) or within.endswith(".partial")
+        if not known or not (first in VARIABLES or (not rest and first in (HEADER, _LOCK, _PACKED))):
             return f"it holds {name}, which no writer of traces made"
     return None
 
@@ -191,7 +192,7 @@ def _clear(folder: Path) -> None:
     for name in VARIABLES:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
-    for file in sorted(folder.iterdir(), key=lambda one: (one.name == _HEADER, one.name == _LOCK)):
+    for file in sorted(folder.iterdir(), key=lambda one: (one.name == HEADER, one.name == _LOCK)):
         if file.is_file():
             file.unlink()
     folder.rmdir()

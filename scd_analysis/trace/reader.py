@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 from zarr.abc.store import Store
 
+from scd_analysis.common.urls import place_of, within
 from scd_analysis.errors import TraceError
 from scd_analysis.trace.checks import RANGES, check_arrays, check_attributes, check_dataset
 from scd_analysis.trace.coherence import check_coherent, remedy
 from scd_analysis.trace.damage import named
 from scd_analysis.trace.place import leftovers
 from scd_analysis.trace.schema import FLAGS, REQUIRED, VARIABLES
+from scd_analysis.trace.shards import Part, check_all_there, chunked, joined, shards_in
 from scd_analysis.trace.store import GuardedStore, Happened, lazy_variable, open_store
 from scd_analysis.trace.stored_laws import check_recorded
 from scd_analysis.validate import refuse_where
@@ -28,8 +30,10 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
 
     Parameters
     ----------
-    source : path or Zarr store
-        A directory, a ``.zip``, or the store of a trace in memory.
+    source : path, URL or Zarr store
+        A directory, a ``.zip``, or the store of a trace in memory; a URL that fsspec knows, such as
+        ``s3://bucket/run.zarr``; or a folder of shards, by its path or URL (:mod:`scd_analysis.trace.shards`), which is
+        opened as one trace, in arrays of Dask where that is installed.
     check : bool
         Whether to look for contradictions among attributes and shapes (not in the data).
 
@@ -43,13 +47,32 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
     ------
     TraceError
         If there is no trace, or it is of a later schema, or truncated, or would take more memory than
-        :data:`scd_analysis.trace.headers.MEMORY_LIMIT`; when it is read, if a chunk turns out to be damaged.
+        :data:`scd_analysis.trace.headers.MEMORY_LIMIT`; if a shard is missing or incomplete, or differs from the others
+        in what should be the same; when it is read, if a chunk turns out to be damaged.
+    InputError
+        If the file system of a URL is not known, or not installed.
     """
     what = f"trace {source}"
-    if isinstance(source, str | Path) and not Path(source).exists():
-        unfinished = leftovers(Path(source))
+    place = place_of(source) if isinstance(source, str | Path) else source
+    if isinstance(place, Path) and not place.exists():
+        unfinished = leftovers(place)
         hint = f"; an unfinished one is at {unfinished[0]}" if unfinished else ""
         raise TraceError(f"{what}: there is no such file or directory{hint}")
+    shards = [] if isinstance(place, Store) else shards_in(place)
+    if not shards:
+        part = _part(place, what)
+        dataset = _decoded(part)
+    else:
+        check_all_there(shards, what)
+        part = joined([_part(within(place, name), f"{what}: {name}") for name in shards], what)
+        dataset = chunked(_decoded(part), part)
+    if check:
+        check_dataset(dataset, what)
+    return dataset
+
+
+def _part(source: str | Path | Store, what: str) -> Part:
+    """Look through one trace."""
     store = open_store(source, what)
     attributes = store.attributes
     check_attributes(attributes, what)
@@ -61,26 +84,33 @@ def open_trace(source: str | Path | Store, *, check: bool = True) -> xr.Dataset:
         raise TraceError(f"{what}: lacks the variable {missing[0]!r}")
     names = [name for name in VARIABLES if name in store.arrays]
     happened = check_arrays(store, names)
-    dataset = xr.Dataset({name: _variable(store, name, happened) for name in names}, attrs=dict(attributes))
-    if check:
-        check_dataset(dataset, what)
-    return dataset
+    return Part(what, attributes, {name: _variable(store, name, happened) for name in names}, store.arrays)
 
 
 def _variable(store: GuardedStore, name: str, happened: Happened) -> xr.Variable:
-    """One variable, cut to what happened, with unused entries NaN; what a store says of decoding is not asked."""
-    variable, one = VARIABLES[name], lazy_variable(store, name, happened)
+    """One variable, cut to what happened, undecoded."""
+    one = lazy_variable(store, name, happened)
     sizes = {"sequence": len(happened.written), "iteration": int(happened.written.max(initial=0))}
-    one = one.isel({dim: slice(size) for dim, size in sizes.items() if dim in variable.dims})
+    return one.isel({dim: slice(size) for dim, size in sizes.items() if dim in one.dims})
+
+
+def _decoded(part: Part) -> xr.Dataset:
+    """A trace with unused entries NaN; what a store says of decoding is not asked."""
+    decoded = {name: _decoded_variable(name, one) for name, one in part.variables.items()}
+    for name, one in decoded.items():
+        one.encoding["fill_value"] = part.headers[name].fill  # for who writes it again
+    return xr.Dataset(decoded, attrs=dict(part.attributes))
+
+
+def _decoded_variable(name: str, one: xr.Variable) -> xr.Variable:
+    variable = VARIABLES[name]
     attributes = {"units": variable.units, "description": variable.description}
     decoding: dict[str, Any] = {"_FillValue": np.dtype(variable.dtype).type(-1)} if variable.is_integer else {}
     decoding |= {"scale_factor": variable.scale} if variable.scale != 1 else {}
     one.attrs.update({**attributes, **decoding})
-    decoded = xr.conventions.decode_cf_variable(
+    return xr.conventions.decode_cf_variable(
         name, one, decode_times=False, decode_timedelta=False, concat_characters=False, decode_endianness=False
     )
-    decoded.encoding["fill_value"] = store.arrays[name].fill  # for who writes it again
-    return decoded
 
 
 def _fail(name: str, bad: xr.DataArray, values: xr.DataArray, what: str) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,9 @@ from xarray.core import indexing
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
+from scd_analysis.common.urls import place_of
 from scd_analysis.errors import TraceError
 from scd_analysis.trace.damage import named, one_line
 from scd_analysis.trace.headers import (
@@ -41,6 +43,7 @@ from scd_analysis.trace.headers import (
     read_header,
     read_json,
 )
+from scd_analysis.trace.remote import RECENT, Remote, opened_remote
 
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]
@@ -65,7 +68,7 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
 
     def __init__(self, store: Store, what: str, sizes: dict[str, int], read: Callable[[str], bytes]) -> None:
         super().__init__(store)
-        self.what = what
+        self.what, self._name = what, uuid4().hex  # also of what is sent to another process
         if _ROOT not in sizes:
             raise TraceError(f"{what}: not a Zarr version 3 store (it has no {_ROOT})")
         root = read_json(read(_ROOT), f"{what}: {_ROOT}")
@@ -110,9 +113,12 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
             return None
         if isinstance(self._store, LocalStore):
             self._check_still(self._store.root / key, key, self.arrays[found[1]])
-        buffer = await self._store.get(key, prototype, None)
+        mine = self._name, key
+        buffer = RECENT.get(mine) or await self._store.get(key, prototype, None)
         if buffer is None:
             raise TraceError(f"{self.what}: {key}: the chunk is gone")
+        if isinstance(self._store, FsspecStore):
+            RECENT.put(mine, buffer)
         start = buffer.as_numpy_array()[:32].tobytes()
         check_frame(start, len(buffer), self.arrays[found[1]], f"{self.what}: {key}")
         return buffer
@@ -148,8 +154,8 @@ def open_store(source: str | Path | Store, what: str) -> GuardedStore:
 
     Parameters
     ----------
-    source : path or Zarr store
-        A folder, a ``.zip``, or a store in memory.
+    source : path, URL or Zarr store
+        A folder, a ``.zip``, a folder of another file system by its URL, or a store in memory.
     what : str
         How errors call it, ``"trace run.zarr"``.
 
@@ -174,7 +180,9 @@ def _open(source: str | Path | Store, what: str) -> GuardedStore:
         source = source.root
     if isinstance(source, Store):
         return _in_memory(source, what)
-    path = Path(source)
+    path = place_of(source)
+    if isinstance(path, str):
+        return _at_url(path, what)
     if path.is_dir():
         sizes = _folder_sizes(path, what)
         read = partial(_bounded, sizes.__getitem__, lambda key: (path / key).read_bytes(), what)
@@ -200,6 +208,18 @@ def _in_memory(store: Store, what: str) -> GuardedStore:
         return bytes(buffer.to_bytes())
 
     return GuardedStore(store, what, dict.fromkeys(sync(keys()), 0), read)
+
+
+def _at_url(url: str, what: str) -> GuardedStore:
+    if url.endswith(".zip"):
+        raise TraceError(f"{what}: a .zip is read from a file system only; copy it here, or write a folder there")
+    there = Remote(url)
+    if not there.sizes:
+        raise TraceError(f"{what}: there is nothing at this URL")
+    headers = [key for key, size in there.sizes.items() if key.endswith(_ROOT) and size <= HEADER_BYTES]
+    found = there.read(headers)  # side by side: each takes as long as a request does
+    read = partial(_bounded, there.sizes.__getitem__, found.__getitem__, what)
+    return GuardedStore(opened_remote(url), what, there.sizes, read)
 
 
 def _bounded(size: Callable[[str], int], read: Callable[[str], bytes], what: str, key: str) -> bytes:

@@ -21,14 +21,17 @@ from zarr.codecs import BloscCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import MemoryStore
 
+from scd_analysis.common.urls import place_of
 from scd_analysis.common.versions import library_versions
 from scd_analysis.errors import InputError
 from scd_analysis.trace.compact import LawForm
 from scd_analysis.trace.damage import one_line
 from scd_analysis.trace.layouts import NONE, LastPass, committed_behind
 from scd_analysis.trace.place import Place
+from scd_analysis.trace.remote import RemotePlace
 from scd_analysis.trace.rows import check_whole_laws, checked_attributes, checked_ends, checked_rows
 from scd_analysis.trace.schema import BY_TOKEN, REQUIRED, SCHEMA_VERSION, VARIABLES
+from scd_analysis.trace.shards import shard_in
 from scd_analysis.validate import MOST_TOKENS, as_array, check_at_least, check_between, check_integer
 
 Array = npt.NDArray[Any]
@@ -43,9 +46,12 @@ _WHOLE_LAWS = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
 """Probabilities hardly compress: a quick look for runs is as good as a long one."""
 
 
-def _place(path: str | Path, overwrite: bool) -> Place:
+def _place(path: str | Path, overwrite: bool) -> Place | RemotePlace:
+    place = place_of(path)
+    if isinstance(place, str):
+        return RemotePlace(place, overwrite)
     try:
-        return Place(Path(path), overwrite)
+        return Place(place, overwrite)
     except InputError:
         raise
     except (OSError, ValueError) as error:  # too long a name, or where nobody may write
@@ -64,9 +70,9 @@ class TraceWriter:
 
     Parameters
     ----------
-    path : path, Zarr store or None
-        A new directory, a new ``.zip``, or None to keep the trace in memory. A ``.zip`` is packed at the end, from a
-        folder beside it whose name begins with its own.
+    path : path, URL, Zarr store or None
+        A new directory, a new ``.zip``, a URL that fsspec knows (``s3://bucket/run.zarr``), or None to keep the trace
+        in memory. A ``.zip`` is packed at the end, from a folder beside it whose name begins with its own.
     vocab_size, num_tokens, window : int
         V, N and L.
     decoder : str
@@ -82,6 +88,10 @@ class TraceWriter:
         Whether the decode goes on while a chunk is written; better not, where it needs all cores and chunks are large.
     overwrite : bool
         Whether an existing trace at ``path`` may be replaced; anything else is never deleted.
+    shard : (int, int), optional
+        Which shard of how many this is, from 0: it is written into the folder ``path``, whose shards are opened as one
+        trace once all are there. Other attributes than :data:`scd_analysis.trace.shards.OF_ITS_OWN` must be the same in
+        all; sequences must not, so that workers that draw by a seed have each their own.
     **attributes
         Anything else worth keeping: method, model, seed, device, dtype.
 
@@ -89,7 +99,8 @@ class TraceWriter:
     ------
     InputError
         If a size is below one, an attribute cannot be written, ``path`` exists and ``overwrite`` is False or something
-        there was not made by a writer, or another writer is writing there.
+        there was not made by a writer, or another writer is writing there; of a URL, if its file system is not known or
+        not installed, and at any later call if the store fails: the chunks that were finished are there then.
     """
 
     def __init__(
@@ -105,6 +116,7 @@ class TraceWriter:
         chunk: int | None = None,
         concurrent: bool = True,
         overwrite: bool = False,
+        shard: tuple[int, int] | None = None,
         **attributes: Any,
     ) -> None:
         if chunk is None:
@@ -136,6 +148,10 @@ class TraceWriter:
             raise InputError(f"decoder = {decoder!r}: must be a name")
         checked_attributes({"decoder": decoder}, taken={})
         self._attributes |= checked_attributes(attributes, taken=self._attributes)
+        if shard is not None:
+            if not isinstance(path, str | Path):
+                raise InputError(f"shard = {shard!r:.60}: path = {path!r:.60}: must be that of a folder")
+            path = shard_in(path, shard)
         # last: nothing is replaced for arguments that are refused
         self._place = _place(path, overwrite) if isinstance(path, str | Path) else None
         self.store = self._place.store if self._place else path or MemoryStore()

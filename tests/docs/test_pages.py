@@ -23,6 +23,9 @@ NOT_RUN = {
     'subject = subjects.made_by("mine:decoder")  # mine.decoder() returns a subject, with its model loaded': "a GPU",
     "from distributed import Client  # pip install scd-analysis[dask]": "needs a cluster",
     "import ray  # pip install scd-analysis[ray]": "needs a cluster",
+    'with scd_analysis.TraceWriter("s3://bucket/run", shard=(worker, 8), vocab_size=V, num_tokens=N, ...) as trace:': (
+        "needs a store"
+    ),
 }
 """First lines of blocks that are marked no-run, with the reason."""
 

@@ -140,11 +140,11 @@ def _finished(trace: xr.Dataset) -> int:
 
 
 def trace(source: str | Path | xr.Dataset) -> Traced:
-    """Make a subject of a trace, by its path or opened.
+    """Make a subject of a trace, by its path or URL, or opened.
 
     Parameters
     ----------
-    source : path or xarray.Dataset
+    source : path, URL or xarray.Dataset
         As written by :class:`scd_analysis.TraceWriter`; it is read up to the first batch that was not finished.
 
     Raises
