@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scd_analysis import audit, audit_pair
+from scd_analysis import Verdict, audit, audit_pair
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.errors import EngineError
 from scd_analysis.evidence import goodness
@@ -26,12 +27,13 @@ from studies.engines.engine import OFF, Arm, Engine
 from studies.engines.llama_cpp import LLAMA_CPP
 from studies.engines.onnx_genai import ONNX_GENAI
 from studies.engines.openvino import OPENVINO
+from studies.engines.vllm import VLLM
 from studies.store import FOLDER, Rows, load, save
 
 QUESTION = "do released engines sample from their target's law, speculation off and on?"
 NAME = "audit_engines"
 NUM_TOKENS, SEEDED = 6, 20_000
-ENGINES = {"llama.cpp": LLAMA_CPP, "OpenVINO GenAI": OPENVINO, "ONNX Runtime GenAI": ONNX_GENAI}
+ENGINES = {"llama.cpp": LLAMA_CPP, "OpenVINO GenAI": OPENVINO, "ONNX Runtime GenAI": ONNX_GENAI, "vLLM": VLLM}
 
 
 def asked(
@@ -48,32 +50,36 @@ def asked(
 
 
 def measure(engine: Engine, folder: Path, mode: str, draft: str | None, name: str, most: int) -> dict[str, Any]:
-    """Judge one mode with one set of settings."""
-    row: dict[str, Any] = {"mode": mode, "draft": draft or "", "sampling": name}
-    with engine.opened(folder, mode, draft) as on, engine.opened(folder, OFF, None) as off:
+    """Judge one mode with one set of settings; an engine may raise or be gone at any time."""
+    row: dict[str, Any] = {"mode": mode, "draft": draft or "", "sampling": name, "outcome": "RAISED"}
+    with engine.opened(folder, mode, draft) as on, ExitStack() as held:
         call = (engine, folder, mode, name)
         subject = asked(on, *call, speculation=mode != OFF)
         drafts = None if draft is None else asked(on, *call, speculation=True, role=draft).target_model
         try:
-            verdict = audit(subject, draft_model=drafts, max_sequences=most, progress=False)
+            row |= _against_law(audit(subject, draft_model=drafts, max_sequences=most, progress=False), subject)
+            row["pearson_p_value"] = goodness.pearson(*of_two(subject, subject(None, most, SEEDED))).p_value
+            if mode != OFF:
+                off = held.enter_context(engine.opened(folder, OFF, None))
+                control = asked(off, *call, speculation=False)
+                pair = audit_pair(asked(on, *call, speculation=True), control, max_sequences=most // 2)
+                row |= {"pair": pair.outcome.name, "pair_same": pair.equal_seeds}
         except EngineError as error:
-            return {**row, "outcome": "RAISED", "cause": str(error)}
-        row |= {
-            "outcome": verdict.outcome.name,
-            "log_e_value": verdict.log_e_value if math.isfinite(verdict.log_e_value) else None,
-            "sequences": verdict.num_sequences,
-            "resolution": verdict.resolution,
-            "cause": verdict.diagnosis.cause if verdict.diagnosis else "",
-            "findings": [finding.message for finding in verdict.findings if finding.significant],
-            "missing": list(verdict.missing),
-            "drafted": subject.drafted,
-        }
-        if mode != OFF:
-            control = asked(off, *call, speculation=False)
-            pair = audit_pair(asked(on, *call, speculation=True), control, max_sequences=most // 2)
-            row |= {"pair": pair.outcome.name, "pair_same": pair.equal_seeds}
-        tokens = subject(None, most, SEEDED)
-    return {**row, "pearson_p_value": goodness.pearson(*of_two(subject, tokens)).p_value}
+            row["cause" if row["outcome"] == "RAISED" else "raised"] = str(error)
+    return row
+
+
+def _against_law(verdict: Verdict, subject: Any) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome.name,
+        "log_e_value": verdict.log_e_value if math.isfinite(verdict.log_e_value) else None,
+        "sequences": verdict.num_sequences,
+        "resolution": verdict.resolution,
+        "cause": verdict.diagnosis.cause if verdict.diagnosis else "",
+        "findings": [finding.message for finding in verdict.findings if finding.significant],
+        "missing": list(verdict.missing),
+        "drafted": subject.drafted,
+    }
 
 
 def of_two(subject: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +113,8 @@ def _cells(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     drafted = sum(row["drafted"] or 0 for row in judged)
     sizes = sorted({row["sequences"] for row in judged})
     spread = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else ""
-    least = f"{min(row['pearson_p_value'] for row in judged):.2g}" if judged else ""
+    p_values = [row["pearson_p_value"] for row in rows if "pearson_p_value" in row]
+    least = f"{min(p_values):.2g}" if p_values else ""
     return _count(rows, "outcome"), spread, f"{drafted:,}" if drafted else "", against, least
 
 

@@ -6,14 +6,13 @@ The package ``xllamacpp`` brings llama.cpp's own server as a wheel; what it answ
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+
+from studies.serving import free_port, serving
 
 WAIT = 60.0
 """Seconds until it must listen."""
@@ -52,35 +51,11 @@ def served(model: Path, mode: str, draft: Path | None = None, *, cache: str = "f
     RuntimeError
         If it ends, or does not listen in time.
     """
-    port = _free_port()
+    port = free_port()
     words = [str(model), str(port), mode, "" if draft is None else str(draft), cache]
-    process = subprocess.Popen([sys.executable, "-m", "studies.llama_server", *words], stderr=subprocess.DEVNULL)
-    try:
-        _wait(process, port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + WAIT
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"llama.cpp's server ended with status {process.returncode}")
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:  # 503 while the model is loaded
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"llama.cpp's server does not listen after {WAIT:g} s")
+    command = [sys.executable, "-m", "studies.llama_server", *words]
+    with serving(command, port, name="llama.cpp's server", patience=WAIT) as url:
+        yield url
 
 
 def main(model: str, port: str, mode: str, draft: str = "", cache: str = "f16") -> None:
