@@ -185,7 +185,7 @@ OF_CLUSTER = ("backend", "address")
 OF_ENGINES = ("target", "prompt", "sampling", "num_tokens", "server")
 
 TWINS = {
-    commands.trace: (decode, {"model", "out", "as_json"}),
+    commands.trace: (decode, {"model", "out", "as_json", *OF_CLUSTER}),
     commands.audit: (audit, {"out", "html", "as_json", "against", *OF_ENGINES, *OF_CLUSTER}),
     commands.log_probs: (audit_log_probs, {"out", "as_json"}),
     commands.tiny_model: (tiny_model, {"formats", "as_json"}),

@@ -12,6 +12,7 @@ from scd_analysis.audit.adapters.engine_target import FolderLogits
 from scd_analysis.cli.cluster import cluster
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.errors import InputError
+from scd_analysis.trace import open_trace
 from studies.data import load_photograph
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,11 @@ TESTED = {
     "parquet": "tests/audit/test_recorded_file.py::test_parquet_reads_as_json_lines_do",
     "dask": "tests/test_cli_cluster.py::test_two_workers_of_dask_come_to_the_verdict_of_one_process",
     "ray": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "stores": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "s3": "tests/trace/test_s3.py::test_shards_on_s3_survive_a_server_that_stops_in_the_middle",
+    "gcs": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "openvino": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "onnx-genai": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
     "engines": "tests/audit/test_endpoint.py::test_a_right_engine_is_not_refuted",
     "llama-cpp": "tests/test_llama_cpp.py::test_it_samples_from_the_law_that_its_settings_state",
     "studies": "tests/gallery/test_making.py::test_what_is_not_installed_is_said_in_a_line_and_a_trace_is_drawn",
@@ -31,7 +37,10 @@ TESTED = {
     "quality": "tests/test_extras.py::test_lint_runs_what_quality_brings",
     "dev": "tests/test_extras.py::test_dev_is_all_that_the_lock_has",
 }
-"""A test of each. Ray is in no lock, so that what is tested is how its absence is told."""
+"""A test of each. What is in no lock is tested by how its absence is told."""
+
+NOT_LOCKED = {"ray", "gcs", "openvino", "onnx-genai"}
+"""Cloud clients and engines that the tests do without, or have in environments of their own (``make test-engines``)."""
 
 
 def untested(extras):
@@ -67,12 +76,17 @@ def join(backend):
         ("ray", "ray", lambda place: join("ray")),
         ("hf", "transformers", lambda place: FolderLogits(place)),
         ("hf", "transformers", lambda place: tiny_model(place / "tiny", ["hf"])),
+        ("stores", "fsspec", lambda place: open_trace("memory://run")),
+        ("s3", "s3fs", lambda place: open_trace("s3://bucket/run")),
+        ("gcs", "gcsfs", lambda place: open_trace("gs://bucket/run")),
+        ("openvino", "openvino", lambda place: tiny_model(place / "tiny", ["openvino"])),
+        ("onnx-genai", "onnxruntime_genai", lambda place: tiny_model(place / "tiny", ["onnx"])),
         ("engines", "gguf", lambda place: tiny_model(place / "tiny", ["gguf"])),
     ],
 )
 def test_what_is_not_installed_is_named_by_its_extra(extra, module, needs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"scd-analysis\[{extra}\]"):
+    with pytest.raises(InputError, match=rf"scd-analysis\[{extra}[\],]"):
         needs(tmp_path)
 
 
@@ -94,9 +108,14 @@ def test_lint_runs_what_quality_brings():
 
 
 def test_dev_is_all_that_the_lock_has():
-    """All others but Ray; `testing` by way of `test`."""
+    """All others but what is not locked; `testing`, `stores` and `s3` by way of `test`."""
     (dev,) = EXTRAS["dev"]
-    assert {*re.fullmatch(r"scd-analysis\[(.*)\]", dev)[1].split(",")} == EXTRAS.keys() - {"dev", "ray", "testing"}
+    assert {*re.fullmatch(r"scd-analysis\[(.*)\]", dev)[1].split(",")} == EXTRAS.keys() - {
+        "dev",
+        "testing",
+        "stores",
+        "s3",
+    } - NOT_LOCKED
     locked = {line.partition("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines()}
-    wanted = set().union(*(names(EXTRAS[one]) for one in EXTRAS.keys() - {"ray", "dev"})) - {"scd-analysis"}
+    wanted = set().union(*(names(EXTRAS[one]) for one in EXTRAS.keys() - {"dev"} - NOT_LOCKED)) - {"scd-analysis"}
     assert {name.lower() for name in wanted} - locked == set()

@@ -17,6 +17,7 @@ PRECISIONS = ("float32", "fp16", "bf16")
 METHODS = ("ar", "sjd", "scd-mc", "scd-gs")
 WINDOW = 16
 DODGE = 0.16
+STALE = "stale-cache"
 
 
 def compute(result: dict[str, Any]) -> pd.DataFrame:
@@ -66,13 +67,19 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     others = frame[(frame["model"] == "digits") & (frame["precision"] == "bf16") & (frame["method"] != "ar")]
     windows = ", ".join(str(w) for w in sorted(others["window"].unique()))
     batches, least, most = others["batch"].max(), others["mean"].min(), others["mean"].max()
+    right = [row for row in settings["audits"] if row["method"] != STALE]
+    wrong = [row for row in settings["audits"] if row["method"] == STALE]
+    stand = sum(row["outcome"] == "NOT_REFUTED" for row in right)
+    found = sum(row["named"] == "target" for row in wrong)
     counts = ", ".join(f"{count} sequences of {model}" for model, count in settings["sequences"].items())
     return (
         "Total variation between the law that a decoder used at a position and the model's in float64, given the "
         "finished sequence: means, and lines up to what 99% of the positions stay below. Weights and activations are "
         "in the precision named, laws and variates in float32. Ancestral decoding, one position a pass, is the "
         f"control. Means, ancestral and the largest of the speculative: {'; '.join(parts)}. On digits in bf16, windows "
-        f"of {windows} and batches of 1 or {batches} sequences have means from {least:.2g} to {most:.2g}. {counts}, on "
+        f"of {windows} and batches of 1 or {batches} sequences have means from {least:.2g} to {most:.2g}. Audited at "
+        f"the control's largest drift, {stand} of {len(right)} traces of lossless methods in half precision are not refuted, and "
+        f"{found} of {len(wrong)} of a cache that keeps rejected drafts are, the target named. {counts}, on "
         f"the CPU; window {WINDOW}; seed {settings['seed']}. Made by `{settings['command']}`."
     )
 
