@@ -4,8 +4,8 @@ Run ``python -m studies.drift``; the result is written to ``studies/results/drif
 a model are rounded to a precision, and a decode holds the laws that come out, and its variates, in float32. At every
 position of a finished sequence the law that was used is compared with the model's own in float64, given the sequence:
 their total variation is the drift. Ancestral decoding, one position a pass, is the control: what it drifts is not
-speculation's; it is measured without intervals. Everything is on the CPU: kernels of a GPU depend more on the batch.
-Traces of every lossless method are audited at the control's epsilon, its largest drift, and one of a stale cache.
+speculation's. Everything is on the CPU: kernels of a GPU depend more on the batch. Traces of every lossless method are
+audited at the control's epsilon, its largest drift, and one of a stale cache.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from reference import ImageModel, decode
 from reference.broken import get_fault
 from reference.models.image import load_image_model
 from scd_analysis import audit
+from scd_analysis.audit.drift import EDGES, mean_between
 from studies.store import Rows, save
 
 QUESTION = "how far are the laws that a decoder uses in fewer bits from the model's?"
@@ -70,9 +71,9 @@ def of_ancestral(model: ImageModel, exact: ImageModel) -> dict[str, Any]:
     apart = total_variation(torch.stack(used, 1), exact.next_token_probs(tokens[:, :-1]))
     values = apart.flatten().numpy()
     found = {f"q{share:g}": float(np.quantile(values, share)) for share in QUANTILES}
-    return {"mean": float(values.mean()), "count": len(values), **found, "largest": float(values.max())} | {
-        "passes": float(model.num_tokens)
-    }
+    low, high = mean_between(np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES)))
+    mean = {"mean": float(values.mean()), "low": low, "high": high}
+    return mean | {"count": len(values), **found, "largest": float(values.max())} | {"passes": float(model.num_tokens)}
 
 
 def at_control(model: ImageModel, exact: ImageModel, method: str, epsilon: float) -> dict[str, Any]:

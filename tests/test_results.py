@@ -66,6 +66,23 @@ def test_what_is_said_of_openvinos_draft_models_is_the_stored_result():
     assert plain["near"]["cause"] in said
 
 
+def test_what_is_said_of_vllm_is_the_stored_result():
+    """Off stands, on falls, and with one function repaired it stands; top-k alone ends the engine with drafts."""
+    rows = json.loads((ROOT / "studies" / "results" / "audit_engines.json").read_text())["rows"]
+    rows = [row for row in rows if row["engine"] == "vLLM"]
+    said = " ".join((ROOT / "docs" / "how-to" / "engines.md").read_text().split())
+    judged = {(row["mode"], row["draft"], row["sampling"]): row for row in rows}
+    for (mode, _, sampling), row in judged.items():
+        is_right, cuts = mode == "off" or "repaired" in mode, sampling.count("top_k") and mode != "off"
+        ended = cuts and (sampling == "top_k = 8" or not is_right)
+        expected = "RAISED" if ended else "NOT_REFUTED" if is_right else "REFUTED"
+        assert (mode, sampling, row["outcome"]) == (mode, sampling, expected)
+        if mode != "off" and not ended:
+            assert row["pair"] == expected
+    most = max(row["sequences"] for row in rows if row["outcome"] == "REFUTED")
+    assert f"within {most} sequences each, and so are the pairs" in said
+
+
 def test_the_default_first_drafts_have_the_published_shape():
     """SJD stops gaining early and the couplings do not. The twins: with either other first draft one half fails."""
     result = json.loads((ROOT / "studies" / "results" / "initial_drafts.json").read_text())

@@ -79,8 +79,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         f"control. Means, ancestral and the largest of the speculative: {'; '.join(parts)}. On digits in bf16, windows "
         f"of {windows} and batches of 1 or {batches} sequences have means from {least:.2g} to {most:.2g}. Audited at "
         f"the control's largest drift, {stand} of {len(right)} traces of lossless methods in half precision are not "
-        f"refuted, and {found} of {len(wrong)} of a cache that keeps rejected drafts are, the target named. {counts}, on "
-        f"the CPU; window {WINDOW}; seed {settings['seed']}. Made by `{settings['command']}`."
+        f"refuted, and {found} of {len(wrong)} of a cache that keeps rejected drafts are, the target named. {counts}, "
+        f"on the CPU; window {WINDOW}; seed {settings['seed']}. Made by `{settings['command']}`."
     )
 
 
