@@ -218,7 +218,7 @@ def main() -> None:
             "fault_limit": FAULT_LIMIT,
             "within": at_edge.rows,
             "twice": beyond.rows,
-            "faults": planted.rows,
+            "rows": planted.rows,
         },
     )
 

@@ -158,8 +158,8 @@ def test_no_other_module_writes_files_by_itself() -> None:
         for line in path.read_text().splitlines()
         if writes.search(line)
     }
-    measured = {line for line in found if line.startswith("studies/bench_streaming.py")}  # in a folder that it made
-    assert found == measured
+    made = ("studies/bench_streaming.py", "studies/engines/vllm.py", "scd_analysis/engines/tiny_openvino.py")
+    assert {line for line in found if not line.startswith(made)} == set()  # these, in folders that they have made
 
 
 def test_a_row_that_was_being_written_is_made_again(tmp_path: Path) -> None:

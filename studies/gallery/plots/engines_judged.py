@@ -101,6 +101,7 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         refuted = on[on["outcome"] == "REFUTED"]
         said = f"{engine} {(off['outcome'] == 'REFUTED').sum()} of {len(off)} off, {len(refuted)} of {len(on)} on"
         if len(refuted):
+            said += f", after {refuted['sequences'].max():,.0f} sequences at most"
             said += f" ({listed(sorted(set(map(_arm, refuted['mode'], refuted['draft']))))})"
         parts.append(said)
     versions = listed(dict.fromkeys(frame["version"]))

@@ -38,7 +38,7 @@ def compute(result: dict[str, Any]) -> pd.DataFrame:
     rows += [
         {"part": "faults", "kind": row["condition"], "x": row["total_variation"], "y": row["sequences"]}
         | {"refuted": row["outcome"] == "REFUTED", "named": row["named"] == row["condition"]}
-        for row in result["faults"]
+        for row in result["rows"]
     ]
     return pd.DataFrame(rows)
 
