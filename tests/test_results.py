@@ -83,6 +83,14 @@ def test_what_is_said_of_vllm_is_the_stored_result():
     assert f"within {most} sequences each, and so are the pairs" in said
 
 
+def test_what_a_stated_rule_gains_is_the_stored_result():
+    rows = json.loads((ROOT / "studies" / "results" / "power.json").read_text())["rows"]
+    sooner = sum(2 * row["trace_mrs_mean"] < row["trace_mean"] for row in rows)
+    said = " ".join((ROOT / "docs" / "how-to" / "rules.md").read_text().split())
+    assert f"of the {len(rows)} planted faults {sooner} then take less than half as many sequences" in said
+    assert all(row["trace_refuted"] == row["trace_named_right"] == row["trace_mrs_named_right"] == 1 for row in rows)
+
+
 def test_the_default_first_drafts_have_the_published_shape():
     """SJD stops gaining early and the couplings do not. The twins: with either other first draft one half fails."""
     result = json.loads((ROOT / "studies" / "results" / "initial_drafts.json").read_text())
