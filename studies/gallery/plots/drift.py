@@ -35,7 +35,7 @@ def shown(frame: pd.DataFrame, model: str, method: str) -> pd.DataFrame:
 
 def layout(frame: pd.DataFrame) -> tuple[Canvas, dict[str, Axes]]:
     """One panel a model."""
-    return panels([list(frame["model"].unique())], (6.8, 3.1), sharey=True)
+    return panels([list(frame["model"].unique())], (7.2, 2.9), sharey=True)
 
 
 def draw(frame: pd.DataFrame, axes: Panels) -> None:
@@ -46,7 +46,8 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             x = np.arange(len(PRECISIONS)) + DODGE * (i - (len(METHODS) - 1) / 2)
             ax.vlines(x, rows["mean"], rows["q0.99"], color=one.color, linewidth=1)
             ax.plot(x, rows["mean"], one.marker, color=one.color, label=one.label, markersize=4)
-        ax.set(yscale="log", title=model, xticks=range(len(PRECISIONS)), xticklabels=PRECISIONS)
+        ax.set(yscale="log", title=model)
+        ax.set_xticks(range(len(PRECISIONS)), PRECISIONS, fontsize=7)
         ax.set_xlim(-0.5, len(PRECISIONS) - 0.5)
     first = next(iter(axes.values()))
     first.set_ylabel("drift of a law (total variation)")
@@ -71,6 +72,10 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     wrong = [row for row in settings["audits"] if row["method"] == STALE]
     stand = sum(row["outcome"] == "NOT_REFUTED" for row in right)
     found = sum(row["named"] == "target" for row in wrong)
+    seconds = "; ".join(
+        f"{row['model']} {', '.join(f'{precision} {row[precision]:.2g}' for precision in PRECISIONS[1:])}"
+        for row in settings["seconds"]
+    )
     counts = ", ".join(f"{count} sequences of {model}" for model, count in settings["sequences"].items())
     return (
         "Total variation between the law that a decoder used at a position and the model's in float64, given the "
@@ -80,7 +85,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
         f"of {windows} and batches of 1 or {batches} sequences have means from {least:.2g} to {most:.2g}. Audited at "
         f"the control's largest drift, {stand} of {len(right)} traces of lossless methods in half precision are not "
         f"refuted, and {found} of {len(wrong)} of a cache that keeps rejected drafts are, the target named. {counts}, "
-        f"on the CPU; window {WINDOW}; seed {settings['seed']}. Made by `{settings['command']}`."
+        f"on the CPU (Llama and Janus with random weights), where a pass takes, over float32, {seconds}; window "
+        f"{WINDOW}; seed {settings['seed']}. Made by `{settings['command']}`."
     )
 
 
