@@ -146,17 +146,8 @@ def _leans(laws: Laws) -> Flags:
     return np.asarray(one > other)
 
 
-class Cuts:
-    """Bets on sets of improbable tokens, either way, as of a law that is cut off, sharper or flatter.
-
-    Parameters
-    ----------
-    counts, epsilons, names
-        See :class:`Learned`.
-    """
-
-    def __init__(self, counts: ContextCounts, epsilons: Floats, names: tuple[str, str]) -> None:
-        self._counts, self._epsilons, self._names = counts, epsilons, names
+class Cuts(Learned):
+    """Bets on sets of improbable tokens, either way, as of a law that is cut off, sharper or flatter."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -179,17 +170,8 @@ class Cuts:
         return f"tokens of a probability below {CUTS[rest]:g} come more often {more} than {less}"
 
 
-class Whole:
-    """Bets on the set of whole sequences that learned laws give to the first arm.
-
-    Parameters
-    ----------
-    counts, epsilons, names
-        See :class:`Learned`.
-    """
-
-    def __init__(self, counts: ContextCounts, epsilons: Floats, names: tuple[str, str]) -> None:
-        self._counts, self._epsilons, self._names = counts, epsilons, names
+class Whole(Learned):
+    """Bets on the set of whole sequences that learned laws give to the first arm."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -201,10 +183,6 @@ class Whole:
         first, second = (self._counts.scores(tokens, (1.0,)).T > 0 for tokens in (batch.first, batch.second))
         apart = 1 - (1 - self._epsilons) ** batch.first.shape[1]
         return coins_of(first.astype(np.int64) - second).growth(apart).reshape(1, -1, len(apart))
-
-    def describe(self, arm: int) -> str:
-        """Name the token whose frequency differs most."""
-        return self._counts.most_different(LEVELS[arm // len(STAKES)], self._names)
 
 
 def pair_balls(counts: ContextCounts, epsilon: float, names: tuple[str, str]) -> RobustPortfolio[Pairs]:
