@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,7 @@ def test_exact_is_held_to_the_same(run, monkeypatch, name, words):
 
 
 def start(place, *words, **options):
+    """Start a command; interrupts reach it also where this suite was started in a shell's background."""
     return subprocess.Popen(
         [sys.executable, "-m", "scd_analysis.cli", *words],
         cwd=place,
@@ -312,6 +314,7 @@ def start(place, *words, **options):
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
