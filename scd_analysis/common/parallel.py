@@ -15,6 +15,7 @@ from joblib.externals.loky import BrokenProcessPool
 from joblib.parallel import SequentialBackend, get_active_backend
 
 from scd_analysis.common.shipped import Search
+from scd_analysis.common.urls import Stores
 
 WorkerKilled = BrokenProcessPool
 """Raised where a process of this machine was killed: what it had not given is lost, and the pool can be used on."""
@@ -83,7 +84,7 @@ def side_by_side(
     """
     streams = _streams()
     pool = workers(jobs, ordered=ordered) if pool is None else pool
-    results = pool(delayed(_alone)(Search(), function, task) for task in tasks)
+    results = pool(delayed(_alone)(Search(), Stores(), function, task) for task in tasks)
     try:
         for result in results:  # noqa: UP028 -- `yield from` would close them itself, and joblib's warning be heard
             yield result
@@ -170,7 +171,7 @@ def that_travels(error: BaseException) -> BaseException:
     return error
 
 
-def _alone(_: Search, function: Callable[[Task], Result], task: Task) -> Result:
+def _alone(_search: Search, _stores: Stores, function: Callable[[Task], Result], task: Task) -> Result:
     try:
         with one_thread():
             return function(task)

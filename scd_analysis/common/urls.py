@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,26 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """What brings a file system of fsspec along, by its scheme."""
+
+
+class Stores:
+    """How stores are reached here, by fsspec's configuration, and so from then on where this is sent.
+
+    Workers outlive what they were started for, so what one finds in its environment may be older than what is asked.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fsspec = sys.modules.get("fsspec.config")
+        return _stores_so, ({} if fsspec is None else {name: dict(kept) for name, kept in fsspec.conf.items()},)
+
+
+def _stores_so(settings: dict[str, dict[str, Any]]) -> Stores:
+    if settings:
+        from fsspec.config import conf
+
+        for name, kept in settings.items():
+            conf.setdefault(name, {}).update(kept)
+    return Stores()
 
 
 def is_url(source: object) -> bool:

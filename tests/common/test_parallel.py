@@ -90,6 +90,22 @@ def test_the_callers_backend_is_honoured(backend: Any, ordered: bool) -> None:
     assert (os.getpid() in {process for _, process in places}) == isinstance(backend, str)
 
 
+def test_workers_that_are_there_reach_stores_as_the_caller_does_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+
+    def found(_: int) -> tuple[int, Any]:
+        from fsspec.config import conf
+
+        return os.getpid(), conf.get("s3", {}).get("key")
+
+    before = list(side_by_side(found, range(4), 2))
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"key": "of the caller"})
+    after = list(side_by_side(found, range(4), 2))
+    assert {key for _, key in before} == {None}
+    assert {key for _, key in after} == {"of the caller"}
+    assert {process for process, _ in after} & {process for process, _ in before}  # or this showed nothing
+
+
 def test_one_at_a_time_comes_one_by_one_and_threads_are_given_back() -> None:
     done: list[int] = []
     before = torch.get_num_threads()

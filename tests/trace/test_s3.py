@@ -1,6 +1,5 @@
 """An S3 server in a process: shards are written, read and judged there, though it stops in the middle."""
 
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -60,7 +59,6 @@ def server(tmp_path, monkeypatch):
         patience = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 0}}
         settings = {"endpoint_url": found.url, "key": "any", "secret": "any", "config_kwargs": patience}
         monkeypatch.setitem(fsspec.config.conf, "s3", settings)
-        monkeypatch.setenv("FSSPEC_S3", json.dumps(settings))  # of workers, which read it when they load fsspec
         fsspec.filesystem("s3").mkdir("bucket")
         yield found
         process.stdin.close()
