@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: figures test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines test-engines .venv
+.PHONY: figures results test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines test-engines .venv
 
 figures: $(STAMP)
 	$(BIN)/python -m scd_analysis.figures
@@ -55,6 +55,12 @@ build/docs/.installed: requirements-docs.lock
 # Source distribution and wheel, into build/dist; the wheel is tried in an environment of its own, which is then removed.
 dist: $(STAMP)
 	$(BIN)/python -m tests.dist build/dist
+
+# Every stored result again that is of other code than this, JOBS studies at a time; stopped, it goes on where it was.
+JOBS ?= 1
+
+results: $(STAMP)
+	$(BIN)/python -m studies.campaign --jobs $(JOBS)
 
 # The same tiny models under two releases of transformers, each in an environment of its own.
 HF_ENVS := build/hf-4.44.2 build/hf-5.23.0

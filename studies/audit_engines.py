@@ -130,6 +130,7 @@ def merged(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     own = [{"engine": name, "version": f"{engine.package} {version(engine.package)}", **row} for row in rows]
     whole = [row for row in stored["rows"] if row["engine"] != name] + own
     return {
+        "command": "make audit-engines",
         "engines": stored["engines"] | {name: own[0]["version"]},
         "num_tokens": NUM_TOKENS,
         "prompts": stored["prompts"] | {name: dict(engine.prompts)},

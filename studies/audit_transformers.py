@@ -96,6 +96,8 @@ def store(path: Path, run: dict[str, Any]) -> None:
     runs = {**stored.get("runs", {}), transformers.__version__: run}
     result = {
         "question": "does assisted generation sample from its target model, by release of transformers",
+        "command": "make audit-transformers",
+        "device": "cpu",
         "alpha": ALPHA,
         "runs": dict(sorted(runs.items())),
     }
@@ -121,7 +123,6 @@ def main() -> None:
     run = {
         "max_sequences": args.max_sequences,
         "seed": args.seed,
-        "device": "cpu",
         "commit": commit(),
         "models": f"random Llama, 2 layers, 16 channels, {VOCAB} tokens; {NEW_TOKENS} new tokens after {len(PROMPT)}",
         "versions": {**library_versions(), "transformers": transformers.__version__},

@@ -186,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--single", type=int, default=4, help="sequences decoded one at a time")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     model = load_model("photos")

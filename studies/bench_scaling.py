@@ -82,7 +82,7 @@ def exponent(rows: list[dict[str, Any]], method: str, vary: str) -> float:
 def main() -> None:
     """Time, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()

@@ -150,7 +150,7 @@ def measure_traces(name: str, limit: int, repeats: int) -> dict[str, Any]:
 def main() -> None:
     """Measure every fault, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=16)
     parser.add_argument("--limit", type=int, default=400_000)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()

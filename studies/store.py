@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from scd_analysis.common.files import Kind, write_file
 from scd_analysis.common.versions import library_versions
 
-FOLDER = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "studies" / "results"
+
+CODE = (
+    "requirements.lock",
+    "scd_analysis",
+    "reference",
+    "studies",
+    ":(exclude)studies/results",
+    ":(exclude)studies/gallery",
+    ":(exclude)studies/campaign.py",
+    ":(exclude)studies/minutes.json",
+)
+"""What results depend on, as Git names it."""
 
 
 def commit() -> str:
-    """The commit of the checkout, ``unknown`` outside one."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit of the checkout, with ``+`` where its code has been changed since; ``unknown`` outside one."""
+    head = _git("rev-parse", "--short", "HEAD")
+    return head + "+" * bool(_git("status", "--porcelain", "--", *CODE)) if head else "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def command(name: str) -> str:
+    """What repeats a result: the command line of this process where that is a study, else the study of its name."""
+    spec = sys.modules["__main__"].__spec__
+    if spec is None or not spec.name.startswith("studies."):
+        return f"python -m studies.{name}"
+    return shlex.join(["python", "-m", spec.name, *(word for word in sys.argv[1:] if word != "--fresh")])
 
 
 def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER, device: str = "cpu") -> Path:
     """Write a result, whole or not at all."""
-    made_by = {"command": f"python -m studies.{name}", "device": device, "commit": commit()}
+    made_by = {"command": command(name), "device": device, "commit": commit()}
     result: dict[str, Any] = {"question": question, **made_by, "versions": library_versions(), **content}
     folder.mkdir(parents=True, exist_ok=True)
     return write_file(folder / f"{name}.json", _text(result), Kind.RESULT)

@@ -44,7 +44,7 @@ class Kind(Enum):
     PAGE = rb"`python -m scd_analysis\.figures`; no code here\."
     PAPER = rb"/Creator \(scd-analysis\)|/Title \(Speculative Jacobi [^)]*\)\s*/Keywords \([0-9a-f]{64}\)"
     LEDGER = rb'\A\{[^\n]*"kind": "(audit|declared)"'
-    RESULT = rb'\A\{\s*"question": .*("command": "python -m studies\.|"alpha": )'
+    RESULT = rb'\A\{\s*"question": .*"command": "(python -m studies\.|make )'
     CARD = rb'\A\{\s*"model": "\w+",\s*"config": '
     WEIGHTS = rb'\A.{8}\{.*"__metadata__":\{"card":'
     HELD_OUT = rb"\APK.*tokens\.npy"
