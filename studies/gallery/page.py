@@ -1,4 +1,4 @@
-"""The page of a folder of figures, ``README.md``: each figure with its caption, data and command, and a table.
+"""The page of a folder of figures, ``README.md``: the story, its tables, and figures with caption, data and command.
 
 The page is made from the stored frames alone, so that it can be made again and compared.
 """
@@ -16,47 +16,15 @@ from scd_analysis.common.files import Kind
 from scd_analysis.errors import InputError
 from scd_analysis.figures.store import Stored, load
 from scd_analysis.figures.words import listed
-from studies.gallery import comparison
+from studies.gallery import story, tables
 from studies.gallery.exhibit import Exhibit
+from studies.gallery.findings import findings
 from studies.gallery.registry import exhibits
+from studies.gallery.story import Figures, Section
+from studies.gallery.tables import Table
 
-TITLE = "Speculative Jacobi decoding, measured and refereed"
 PAGE, PAPER = "README.md", "paper.pdf"
 PAGES = {PAGE: Kind.PAGE, PAPER: Kind.PAPER}
-TABLE = "Published and measured here"
-HEADS = ("paper's model", "quantity", "published", "measured here", "agrees", "figure")
-NONE = "-"
-
-ORDER = (
-    "methods_compared",
-    "speedup_by_window",
-    "initial_drafts",
-    "coupling_alpha",
-    "hamming_by_lag",
-    "nfe_vs_token_difference",
-    "collision_by_age",
-    "acceptance_lengths",
-    "acceptance_trajectories",
-    "collision_histograms",
-    "collision_vs_tv",
-    "entropy_acceptance",
-    "acceptance_map",
-    "guidance",
-    "temperature",
-    "top_k",
-    "top_p",
-    "vp_motivation",
-    "image_video",
-    "sample_grids",
-    "sample_grids_digits",
-    "verdict_table",
-    "audit_power",
-    "audit_calibration",
-    "drift",
-    "epsilon",
-    "engines_judged",
-)
-"""Of the figures on the page; those that are not named come last, by name."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +66,19 @@ class Entry:
 def entries(folder: Path) -> list[Entry]:
     """The folder's figures in the order of the page."""
     known = exhibits()
-    names = [*(name for name in ORDER if name in known), *(name for name in known if name not in ORDER)]
+    names = [name for section in story.sections(known) for name in section.figures]
     there = [name for name in names if (folder / f"{name}.json").exists()]
     return [Entry(i, known[name], load(folder / f"{name}.json")) for i, name in enumerate(there, start=1)]
 
 
-def introduction(found: list[Entry]) -> list[str]:
-    """What this is, what it was made with, and how to read it: paragraphs without markup."""
+def sections_of(found: list[Entry]) -> list[Section]:
+    """What the story says where there are these figures."""
+    names = [entry.figure.name for entry in found]
+    return [left for section in story.sections(exhibits()) if (left := section.having(names)) is not None]
+
+
+def abstract(found: list[Entry]) -> list[str]:
+    """What this is and what was found, and what it was made with: two paragraphs without markup."""
     settings = [entry.stored.settings for entry in found]
     models: dict[str, float | None] = {}
     for one in settings:
@@ -117,53 +91,58 @@ def introduction(found: list[Entry]) -> list[str]:
     for one in settings:
         versions |= one.get("versions", {})
     libraries = listed(f"{name} {versions[name]}" for name in ("python", "torch", "numpy") if name in versions)
+    what = (
+        "Speculative decoders draw many tokens of an autoregressive model in one forward pass, and claim to be "
+        "lossless: the tokens have the model's law exactly. A referee of that claim is described, and what it found.",
+        *findings(frames_of(found)),
+        tables.reading(frames_of(found)),
+    )
     return [
-        "Speculative Jacobi decoding (SJD) draws many tokens of an autoregressive model in one forward pass; its "
-        "coupled forms SCD-MC and SCD-GS make successive drafts agree. All three are lossless: the tokens have the "
-        "target model's law exactly. These figures show what the papers show, measured on models small enough to ship, "
-        "and beside them the distance from the target law, of rivals too that are fast because they change it.",
+        " ".join(what),
         f"{len(found)} figures: {len(found) - len(studies)} are drawn from decodes that the command repeats, and "
         f"{len(studies)} from stored results of studies. Models: {listed(said) if said else 'unnamed'}. "
         f"Seeds: {listed(seeds) if seeds else 'none'}. Libraries: {libraries or 'unknown'}. Intervals are 95%, over "
-        "sequences, wherever something was sampled. Every number of a caption is computed from the data beside its "
-        "figure; python -m scd_analysis.figures --check draws every picture again, and this page, and compares.",
-        "A speed-up is the number of tokens over the mean number of forward passes (NFE). It depends on how well the "
-        "model predicts, so absolute numbers of small models cannot be those of large ones: compare orders, shapes and "
-        "statements.",
+        "sequences, wherever something was sampled. Every number of a caption or table is computed from the figures' "
+        "data; python -m scd_analysis.figures --check draws every picture again, and this page, and compares.",
     ]
 
 
 def text(found: list[Entry]) -> str:
     """The page, without the line on the paper."""
-    out = [f"# {TITLE}", "", "Written by `python -m scd_analysis.figures`; no code here.", ""]
-    for paragraph in introduction(found):
+    out = [f"# {story.title()}", "", "Written by `python -m scd_analysis.figures`; no code here.", ""]
+    for paragraph in abstract(found):
         out += [escape.markdown(paragraph), ""]
-    table = comparison.lines(frames_of(found))
-    out += [f"## {TABLE}", "", f"| {' | '.join(HEADS)} |", "| --- | --- | --- | --- | --- | --- |"]
-    out += [
-        f"| {' | '.join(map(escape.markdown, (one.where, one.quantity, one.published, one.measured)))} | "
-        f"{one.agrees or NONE} | {number_of(one.figure, found)} |"
-        for one in table
-    ]
-    out += ["", reading(table), ""]
-    for entry in found:
-        name = entry.figure.name
-        out += [f"## {entry.title}", "", f"![{name}]({name}.png)", "", escape.markdown(entry.stored.caption), ""]
-        made_from = escape.markdown(entry.made_from)
-        out += [f"Data: [{name}.json]({name}.json). Vector: [{name}.svg]({name}.svg). From {made_from}.", ""]
-        out += [f"Command: `{entry.command}`", ""]
+    by_name = {entry.figure.name: entry for entry in found}
+    for section in sections_of(found):
+        out += [f"## {section.title}", ""]
+        for block in section.blocks:
+            if isinstance(block, Figures):
+                out += [line for name in block.names for line in _figure(by_name[name])]
+            elif isinstance(block, Table):
+                out += _table(block, found)
+            else:
+                out += [escape.markdown(block), ""]
     return "\n".join(out)
 
 
-def reading(table: list[comparison.Line]) -> str:
-    """How many statements hold."""
-    stated = [one for one in table if one.agrees]
-    words = (comparison.YES, comparison.UNSURE, comparison.NO)
-    yes, unsure, no = (sum(one.agrees == word for one in stated) for word in words)
-    return (
-        f"Of {len(stated)} statements that can be tested here, {yes} hold, {unsure} hold within noise and {no} do not. "
-        "Numbers are not compared: the models differ."
-    )
+def _figure(entry: Entry) -> list[str]:
+    name, made_from = entry.figure.name, escape.markdown(entry.made_from)
+    return [
+        *(f"### {entry.title}", "", f"![{name}]({name}.png)", "", escape.markdown(entry.stored.caption), ""),
+        *(f"Data: [{name}.json]({name}.json). Vector: [{name}.svg]({name}.svg). From {made_from}.", ""),
+        *(f"Command: `{entry.command}`", ""),
+    ]
+
+
+def _table(table: Table, found: list[Entry]) -> list[str]:
+    frames = frames_of(found)
+    lines = [table.heads, ("---",) * len(table.heads)]
+    for row in table.rows(frames):
+        cells = (*row[:-1], number_of(row[-1], found)) if table.links else row
+        lines.append(tuple(cell if cell == tables.NONE else escape.markdown(cell) for cell in cells))
+    after = table.after(frames)
+    out = [f"### {table.title}", "", *(f"| {' | '.join(line)} |" for line in lines), ""]
+    return [*out, after, ""] if after else out
 
 
 def frames_of(found: list[Entry]) -> Mapping[str, Stored]:
@@ -173,7 +152,7 @@ def frames_of(found: list[Entry]) -> Mapping[str, Stored]:
 
 def number_of(name: str, found: list[Entry]) -> str:
     """The number of a figure on the page."""
-    return next((str(entry.number) for entry in found if entry.figure.name == name), NONE)
+    return next((str(entry.number) for entry in found if entry.figure.name == name), tables.NONE)
 
 
 def digest(page: str, folder: Path, found: list[Entry]) -> str:

@@ -29,6 +29,7 @@ WIDTH, HEIGHT = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
 RULE, LINK = colors.HexColor("#333333"), "#0072B2"
 _FONTS = {"Serif": "STIXGeneral", "Serif-Bold": "STIXGeneralBol", "Serif-Italic": "STIXGeneralItalic"}
 _FONTS |= {"Serif-BoldItalic": "STIXGeneralBolIta", "Mono": "DejaVuSansMono"}
+_LOWERED = str.maketrans("₊₀₁₂₃₄₅₆₇₈₉", "+0123456789")
 _RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "\N{MINUS SIGN}0123456789")
 
 
@@ -60,9 +61,12 @@ CONTENTS = [
 
 
 def marked(text: str) -> str:
-    """Text as reportlab's markup: nothing in it is obeyed, raised digits are raised, numbers of arXiv are links."""
+    """Text as reportlab's markup: nothing in it is obeyed, digits are raised or lowered, numbers of arXiv link."""
     safe = escape(text, quote=False)
     safe = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"<super>{found[0].translate(_RAISED)}</super>", safe)
+    safe = re.sub(
+        "[₊₀₁₂₃₄₅₆₇₈₉]+", lambda found: f'<sub size="7" rise="1.5">{found[0].translate(_LOWERED)}</sub>', safe
+    )
     safe = re.sub(r"`([^`]+)`", r'<font face="Mono" size="-1.5">\1</font>', safe)
     return re.sub(r"arXiv:([0-9.]+[0-9])", rf'<a href="https://arxiv.org/abs/\1" color="{LINK}">arXiv:\1</a>', safe)
 

@@ -61,14 +61,6 @@ class Table:
         return next(row for row in self.rows if row.method == method)
 
 
-PAPERS = (
-    "Speculative coupled decoding (SCD). So et al., arXiv:2510.24211.",
-    "Grouped speculative decoding (GSD). arXiv:2508.07747.",
-    "SJD-PAC. arXiv:2603.18599.",
-    "SJD-VP. arXiv:2603.27115.",
-)
-"""What is cited; the first is meant where no other is named."""
-
 LUMINA = Table(
     "Lumina-mGPT 7B, 768 px, MS-COCO",
     "FID",

@@ -20,7 +20,7 @@ from scd_analysis.figures import Run
 from scd_analysis.figures.provenance import settings_of
 from scd_analysis.figures.rendering import write
 from scd_analysis.figures.store import Stored, load
-from studies.gallery import comparison, page, reported
+from studies.gallery import comparison, page, reported, story
 from studies.gallery.comparison import Line
 from studies.gallery.making import gallery
 from studies.gallery.paper import write_page
@@ -260,13 +260,15 @@ def said(sheet: PageObject) -> str:
 
 def test_the_front_has_title_abstract_and_contents_that_lead_there(folder: Path, sheets: list[PageObject]) -> None:
     text = said(sheets[0])
-    assert page.TITLE in text
-    for part in ("Abstract.", "Contents", "Figure 1. Hamming distance", f"2 {page.TABLE}", "4 Papers"):
+    assert story.title() in text
+    told = [section.title for section in page.sections_of(page.entries(folder))]
+    headings = [f"{number} {heading}" for number, heading in enumerate(told, 1)]
+    for part in ("Abstract.", "Contents", "Figure 1. Hamming distance", *headings):
         assert part in text
-    entries = len(page.entries(folder)) + 4  # and the sections
+    entries = len(page.entries(folder)) + len(headings)
     assert sum("/Dest" in one or "/A" in one for one in annotations(sheets[0])) >= entries
     outline = PdfReader(folder / "paper.pdf").outline
-    assert [one["/Title"] for one in outline if not isinstance(one, list)][2] == "3 Figures"
+    assert [one["/Title"] for one in outline if not isinstance(one, list)] == headings
 
 
 def annotations(sheet: PageObject) -> list[dict[str, Any]]:
@@ -291,9 +293,14 @@ def test_the_table_has_its_head_on_every_sheet_and_every_line(sheets: list[PageO
 
 
 @pytest.mark.parametrize(
-    ("text", "markup"), [("<b>a & b", "&lt;b&gt;a &amp; b"), ("10⁻⁶", "10<super>\N{MINUS SIGN}6</super>")]
+    ("text", "markup"),
+    [
+        ("<b>a & b", "&lt;b&gt;a &amp; b"),
+        ("10⁻⁶", "10<super>\N{MINUS SIGN}6</super>"),
+        ("H₂", 'H<sub size="7" rise="1.5">2</sub>'),
+    ],
 )
-def test_nothing_that_is_said_is_obeyed_but_digits_are_raised(text: str, markup: str) -> None:
+def test_nothing_that_is_said_is_obeyed_but_digits_are_raised_and_lowered(text: str, markup: str) -> None:
     assert marked(text) == markup
 
 
