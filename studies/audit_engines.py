@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from scd_analysis import Verdict, audit, audit_pair
+from scd_analysis import Outcome, Verdict, audit, audit_pair
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.errors import EngineError
 from scd_analysis.evidence import goodness
-from studies.engines.engine import OFF, Arm, Engine
+from studies.engines.engine import BF16, Arm, Engine, control_of
 from studies.engines.llama_cpp import LLAMA_CPP
 from studies.engines.onnx_genai import ONNX_GENAI
 from studies.engines.openvino import OPENVINO
@@ -54,19 +55,28 @@ def measure(engine: Engine, folder: Path, mode: str, draft: str | None, name: st
     row: dict[str, Any] = {"mode": mode, "draft": draft or "", "sampling": name, "outcome": "RAISED"}
     with engine.opened(folder, mode, draft) as on, ExitStack() as held:
         call = (engine, folder, mode, name)
-        subject = asked(on, *call, speculation=mode != OFF)
+        off_mode = control_of(mode)
+        subject = asked(on, *call, speculation=mode != off_mode)
         drafts = None if draft is None else asked(on, *call, speculation=True, role=draft).target_model
         try:
             row |= _against_law(audit(subject, draft_model=drafts, max_sequences=most, progress=False), subject)
             row["pearson_p_value"] = goodness.pearson(*of_two(subject, subject(None, most, SEEDED))).p_value
-            if mode != OFF:
-                off = held.enter_context(engine.opened(folder, OFF, None))
-                control = asked(off, *call, speculation=False)
-                pair = audit_pair(asked(on, *call, speculation=True), control, max_sequences=most // 2)
+            if mode != off_mode:
+                off = held.enter_context(engine.opened(folder, off_mode, None))
+                arms = asked(on, *call, speculation=True), asked(off, *call, speculation=False)
+                together = most if mode.endswith(BF16) else most // 2  # the control has to be refuted there
+                pair = audit_pair(*arms, max_sequences=together)
                 row |= {"pair": pair.outcome.name, "pair_same": pair.equal_seeds}
+                if pair.outcome is Outcome.CONTROL_REFUTED:
+                    row["pair_alone"] = audit_pair(*map(_without_law, arms), max_sequences=together).outcome.name
         except EngineError as error:
             row["cause" if row["outcome"] == "RAISED" else "raised"] = str(error)
     return row
+
+
+def _without_law(arm: Any) -> Callable[[Any, int, int], Any]:
+    """The same draws by somebody who states no law."""
+    return lambda model, num_sequences, seed: arm(model, num_sequences, seed)
 
 
 def _against_law(verdict: Verdict, subject: Any) -> dict[str, Any]:
@@ -110,6 +120,8 @@ def _cells(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     pairs = [row for row in judged if row.get("pair")]
     same = sum(row["pair_same"][0] == row["pair_same"][1] for row in pairs)
     against = f"{_count(pairs, 'pair')}, token for token in {same}" if pairs else ""
+    alone = [row for row in pairs if "pair_alone" in row]
+    against += f"; without a law {_count(alone, 'pair_alone')}" if alone else ""
     drafted = sum(row["drafted"] or 0 for row in judged)
     sizes = sorted({row["sequences"] for row in judged})
     spread = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else ""

@@ -66,7 +66,7 @@ def main(model: str, port: str, mode: str, draft: str = "", cache: str = "f16") 
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path, parameters.port, parameters.hostnames = model, int(port), ["127.0.0.1"]
-    parameters.n_parallel, parameters.n_ctx, parameters.warmup = 4, 4 * 256, False
+    parameters.n_parallel, parameters.n_ctx, parameters.warmup = 16, 16 * 256, False
     parameters.cpuparams.n_threads = 1
     parameters.speculative.types = [getattr(xllamacpp.common_speculative_type, MODES[mode])]
     ngram = parameters.speculative.ngram_simple

@@ -182,7 +182,7 @@ OF_FIGURES = {"context", "names", "out", "trace", "list_", "check", "as_json", "
 """What the command alone has; and it starts a process a core, which a script may not."""
 
 OF_CLUSTER = ("backend", "address")
-OF_ENGINES = ("target", "prompt", "sampling", "num_tokens", "server")
+OF_ENGINES = ("target", "prompt", "sampling", "num_tokens", "server", "concurrency")
 
 TWINS = {
     commands.trace: (decode, {"model", "out", "as_json", *OF_CLUSTER}),

@@ -326,6 +326,9 @@ def audit(
     sampling: Annotated[str | None, typer.Option(help="Of an engine: temperature=1,top_k=8.")] = None,
     num_tokens: Annotated[int | None, typer.Option(help="Of an engine: tokens a sequence. [6]")] = None,
     server: Annotated[str | None, typer.Option(help="Of an engine: openai or llama.cpp. [openai]")] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(help="Of an engine: requests at a time; 1,4,16 takes turns. [8]", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdict here as JSON.")] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
@@ -342,7 +345,7 @@ def audit(
     from scd_analysis.cli.cluster import cluster
     from scd_analysis.cli.engines import Request
 
-    request = Request(prompt, sampling, target, num_tokens, server)
+    request = Request(prompt, sampling, target, num_tokens, server, concurrency)
     given = [place_of(subject)] if Path(place_of(subject)).exists() else []
     _check_outputs([*given, checkpoint] if checkpoint is not None else given, html=html, out=out)
     common: Any = {"max_sequences": max_sequences, "seed": seed, "timeout": timeout, "checkpoint": checkpoint}

@@ -22,6 +22,8 @@ class Request:
     target : Path or None
     num_tokens : int or None
     server : str or None
+    concurrency : str or None
+        ``1,4,16``.
     """
 
     prompt: str | None
@@ -29,6 +31,7 @@ class Request:
     target: Path | None
     num_tokens: int | None
     server: str | None
+    concurrency: str | None
 
     def check_unused(self) -> None:
         """Refuse what only an engine is asked.
@@ -55,7 +58,15 @@ class Request:
         if self.target is None and has_law:
             raise InputError("target: is missing; the folder of its model, as --target FOLDER, or --against URL")
         more = {name: getattr(self, name) for name in ("num_tokens", "server") if getattr(self, name) is not None}
-        return endpoint(url, prompt=tokens(self.prompt), sampling=settings(self.sampling), target=self.target, **more)
+        if self.concurrency is not None:
+            more["concurrency"] = numbers(self.concurrency, "concurrency", "number of requests")
+        return endpoint(
+            url,
+            prompt=numbers(self.prompt, "prompt", "token id"),
+            sampling=settings(self.sampling),
+            target=self.target,
+            **more,
+        )
 
 
 def is_url(name: str) -> bool:
@@ -63,8 +74,8 @@ def is_url(name: str) -> bool:
     return name.startswith(("http://", "https://"))
 
 
-def tokens(text: str) -> list[int]:
-    """Token ids, between commas.
+def numbers(text: str, name: str, what: str) -> list[int]:
+    """Whole numbers, between commas.
 
     Raises
     ------
@@ -74,7 +85,7 @@ def tokens(text: str) -> list[int]:
     out = []
     for word in text.split(","):
         if not word.strip().isdecimal():
-            raise InputError(f"prompt = {shown(text)}: {shown(word)} is no token id")
+            raise InputError(f"{name} = {shown(text)}: {shown(word)} is no {what}")
         out.append(int(word))
     return out
 

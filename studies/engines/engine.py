@@ -19,7 +19,13 @@ SAMPLINGS: dict[str, Settings] = {
     "top_p = .9": {"top_p": 0.9},
     "penalties": {"repetition_penalty": 1.3, "presence_penalty": 0.5, "frequency_penalty": 0.3},
 }
-OFF = "off"
+OFF, BF16 = "off", ", bf16"
+"""A mode without speculation begins with the one, and one in half precision ends with the other."""
+
+
+def control_of(mode: str) -> str:
+    """The mode without speculation, in the same precision."""
+    return OFF + BF16 if mode.endswith(BF16) else OFF
 
 
 @dataclass(frozen=True)

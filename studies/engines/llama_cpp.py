@@ -17,7 +17,7 @@ def opened(folder: Path, mode: str, draft: str | None) -> Iterator[Arm]:
     """Serve for as long as it is asked."""
     drafts = None if draft is None else folder / f"{draft}.gguf"
     with served(folder / "target.gguf", mode, drafts) as url:
-        yield partial(endpoint, url, server="llama.cpp", concurrency=4)
+        yield partial(endpoint, url, server="llama.cpp", concurrency=(1, 4, 16))
 
 
 LLAMA_CPP = Engine(

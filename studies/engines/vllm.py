@@ -1,4 +1,4 @@
-"""vLLM's server on the CPU, in float32."""
+"""vLLM's server on the CPU, in float32 and in bf16."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scd_analysis.subjects import endpoint
-from studies.engines.engine import OFF, SAMPLINGS, Arm, Engine
+from studies.engines.engine import BF16, OFF, SAMPLINGS, Arm, Engine, control_of
 from studies.serving import free_port, serving
 
 WAIT = 400.0
@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",
 }
-OPTIONS = ("--dtype", "float32", "--max-model-len", "256", "--max-num-seqs", "16", "--enforce-eager")
+OPTIONS = ("--max-model-len", "256", "--max-num-seqs", "16", "--enforce-eager")
 
 
 @contextmanager
@@ -50,10 +50,11 @@ def opened(folder: Path, mode: str, draft: str | None) -> Iterator[Arm]:
         served = {role: _with_wide_heads(folder / role, Path(place, role)) for role in ("target", "near", "far")}
         words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(served["target"])]
         words += ["--host", "127.0.0.1", "--port", str(port), *OPTIONS]
-        if mode != OFF:
+        words += ["--dtype", "bfloat16" if mode.endswith(BF16) else "float32"]
+        if mode != control_of(mode):
             drafts = {} if draft is None else {"model": str(served[draft])}
-            words += ["--speculative-config", json.dumps(SPECULATIVE[mode] | drafts)]
-        environment = ENVIRONMENT | ({"PYTHONPATH": path} if mode.endswith("repaired") else {})
+            words += ["--speculative-config", json.dumps(SPECULATIVE[mode.removesuffix(BF16)] | drafts)]
+        environment = ENVIRONMENT | ({"PYTHONPATH": path} if "repaired" in mode else {})
         with serving(words, port, name="vLLM's server", patience=WAIT, environment=environment) as url:
             model = str(served["target"])
             yield partial(_asked, url, model, served)
@@ -61,7 +62,7 @@ def opened(folder: Path, mode: str, draft: str | None) -> Iterator[Arm]:
 
 def _asked(url: str, model: str, served: dict[str, Path], *, target: Path, **options: Any) -> Any:
     """The server as a subject, by the law of the folder that it serves."""
-    return endpoint(url, server="openai", choices=16, concurrency=4, served_model=model,
+    return endpoint(url, server="openai", choices=4, concurrency=(1, 2, 4), served_model=model,
                     target=served[target.name], **options)  # fmt: skip
 
 
@@ -83,6 +84,8 @@ VLLM = Engine(
         ("draft", "near"),
         ("drawn-draft, repaired", "near"),
         ("drawn-draft, repaired", "target"),
+        (OFF + BF16, None),
+        ("drawn-draft, repaired" + BF16, "near"),
     ),
     prompts={"": [5, 6, 7], **{mode: [6, 18] * 10 for mode in ("ngram", "ngram, repaired")}},
     samplings={

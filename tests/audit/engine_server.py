@@ -16,6 +16,8 @@ import numpy as np
 from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling, target_laws
 from tests.evidence.decoders import Tables, draw
 
+LOAD = 4
+
 
 @dataclass
 class Engine:
@@ -27,8 +29,8 @@ class Engine:
     prompt : list of int
         The only one that is answered.
     fault : str or None
-        ``"shared-seed"``, ``"no-top-k"``, or a way to answer: ``"hang"``, ``"rubbish"``, ``"words"``, ``"short"``,
-        ``"refuses"``, ``"not-json"``.
+        ``"shared-seed"``, ``"no-top-k"``, ``"no-top-k under load"`` of four requests, or a way to answer: ``"hang"``,
+        ``"rubbish"``, ``"words"``, ``"short"``, ``"refuses"``, ``"not-json"``.
     drafts : int
         Counted as proposed, for every sequence.
     dies_after : int or None
@@ -46,6 +48,7 @@ class Engine:
     salt: int = 0
     requests: list[dict[str, Any]] = field(default_factory=list)
     proposed: int = 0
+    busy: int = 0
     known: dict[Any, Any] = field(default_factory=dict)
 
     def sequence(self, body: dict[str, Any], seed: int, num_tokens: int, convention: Convention) -> list[int]:
@@ -55,7 +58,7 @@ class Engine:
         if "logit_bias" in settings:
             pairs = settings["logit_bias"]
             settings["logit_bias"] = [(int(k), v) for k, v in (pairs.items() if isinstance(pairs, dict) else pairs)]
-        if self.fault == "no-top-k":
+        if self.fault == "no-top-k" or (self.fault == "no-top-k under load" and self.busy >= LOAD):
             settings.pop("top_k", None)
         sampling = Sampling.of(settings)
         rng = np.random.default_rng([self.salt, seed])
@@ -89,6 +92,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         engine = self.engine
+        engine.busy += 1
+        if engine.fault == "no-top-k under load":
+            time.sleep(0.02)  # until others that were sent with it are here
+        try:
+            self._answer(engine)
+        finally:
+            engine.busy -= 1
+
+    def _answer(self, engine: Engine) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         engine.requests.append(body)
         if engine.dies_after is not None and len(engine.requests) > engine.dies_after:

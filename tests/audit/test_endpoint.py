@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from scd_analysis import Outcome, audit, audit_pair
 from scd_analysis.audit.adapters import engine_client
@@ -63,6 +64,28 @@ def test_an_engine_that_is_off_its_stated_law_in_both_arms() -> None:
         arms = [[endpoint(url, target=law, **CALL) for url in (on_url, off_url)] for law in (None, TABLES)]
         assert audit_pair(*arms[0], alpha=1e-7, max_sequences=192, resolution=0.9).outcome is Outcome.NOT_REFUTED
         assert audit_pair(*arms[1], max_sequences=192, resolution=0.9).outcome is Outcome.CONTROL_REFUTED
+
+
+def test_a_fault_that_shows_under_load_is_found_where_load_is_asked_for() -> None:
+    """One request at a time draws what a right engine draws, token for token; the sweep refutes by what cannot come."""
+    call = {**CALL, "choices": 2, "target": TABLES}
+    with served(Engine(TABLES)) as right, served(Engine(TABLES, fault="no-top-k under load")) as url:
+        assert_array_equal(endpoint(url, **call, concurrency=1)(None, 32, 7), endpoint(right, **call)(None, 32, 7))
+        verdict = audit(endpoint(url, **call, concurrency=(1, 8)), max_sequences=600)
+        swept = endpoint(right, **call, concurrency=(1, 2, 8))
+        assert_array_equal(swept(None, 48, 7), endpoint(right, **call, concurrency=1)(None, 48, 7))
+    assert (verdict.outcome, verdict.log_e_value) == (Outcome.REFUTED, np.inf)
+    assert swept.lacking() == ()
+
+
+def test_a_load_that_was_never_reached_is_missed() -> None:
+    with served(Engine(TABLES)) as url:
+        subject = endpoint(url, target=TABLES, **CALL, concurrency=[1, 8])
+        subject(None, 96, 0)  # six requests
+    assert subject.lacking() == (
+        "concurrency: 8 requests at a time were asked for, and 3 were made at most; with fewer choices a request, or "
+        "more sequences, there are more",
+    )
 
 
 @pytest.mark.slow
@@ -150,6 +173,9 @@ def test_a_server_that_stumbles_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
         ({"prompt": [-1]}, "prompt = "),
         ({"num_tokens": 0}, "num_tokens = 0: must be at least 1"),
         ({"num_tokens": 9}, "num_tokens = 9: the target has laws for 4 tokens"),
+        ({"concurrency": 0}, "concurrency = 0: must be at least 1"),
+        ({"concurrency": (4, 0)}, r"concurrency\[1\] = 0: must be at least 1"),
+        ({"concurrency": ()}, r"concurrency = .*: expected requests at a time"),
         ({"server": "tgi"}, "server='tgi' is not known; known: openai, llama.cpp"),
         ({"server": "llama.cpp"}, "choices = 16: llama.cpp's server makes one"),
         ({"sampling": {"repetition_penalty": 1.1}}, "looks at the sign of logits"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import joblib
@@ -49,7 +49,7 @@ class Endpoint:
         *,
         speculation: bool | None,
         choices: int,
-        concurrency: int,
+        concurrency: tuple[int, ...],
         served_model: str | None,
         timeout: float,
         retries: int,
@@ -59,6 +59,7 @@ class Endpoint:
         self.speculation, self.choices, self.served_model = speculation, choices, served_model
         self._convention, self._settings = convention, convention.request(sampling, len(prompt) + num_tokens)
         self._at_once, self._patience = concurrency, (timeout, retries)  # no part of what is drawn
+        self._reached = 0
         self.drafted: int | None = None
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Longs:
@@ -72,13 +73,24 @@ class Endpoint:
         starts, prompt = request_seeds(seed, -(-num_sequences // self.choices), self.choices), self.prompt.tolist()
         with Client(self.url, self._convention, self.served_model, *self._patience) as client:
             before = client.drafted()
-            answers: list[Answer] = joblib.Parallel(n_jobs=self._at_once, prefer="threads")(
-                joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, self._settings)
-                for start in starts
-            )
+            answers: list[Answer] = []
+            for part, level in self._turns(len(starts)):
+                answers += joblib.Parallel(n_jobs=level, prefer="threads")(
+                    joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, self._settings)
+                    for start in starts[part]
+                )
             self._count(answers, before, client.drafted())
         rows = [row for answer in answers for row in answer.tokens]
         return np.array(rows[:num_sequences], dtype=np.int64)
+
+    def _turns(self, num_requests: int) -> Iterator[tuple[slice, int]]:
+        """Cut the requests of a batch into a part for each concurrency; parts are equal but for a request."""
+        levels = self._at_once
+        ends = [number * num_requests // len(levels) for number in range(len(levels) + 1)]
+        for level, first, last in zip(levels, ends[:-1], ends[1:], strict=True):
+            if last > first:
+                self._reached = max(self._reached, min(level, last - first))
+                yield slice(first, last), level
 
     def _count(self, answers: Sequence[Answer], before: int | None, after: int | None) -> None:
         told = [answer.drafted for answer in answers if answer.drafted is not None]
@@ -88,8 +100,16 @@ class Endpoint:
             self.drafted = (self.drafted or 0) + sum(told)
 
     def lacking(self) -> tuple[str, ...]:
-        """What a verdict on speculation lacks, one sentence each: drafts, where none was ever proposed."""
-        return (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
+        """What a verdict lacks, one sentence each: drafts, where none was ever proposed; a load that was asked for."""
+        drafts = (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
+        most = max(self._at_once)
+        if len(self._at_once) == 1 or self._reached >= most:
+            return drafts
+        return (
+            *drafts,
+            f"concurrency: {most} requests at a time were asked for, and {self._reached} were made at most; with fewer "
+            "choices a request, or more sequences, there are more",
+        )
 
 
 def endpoint(
@@ -102,7 +122,7 @@ def endpoint(
     server: str = "openai",
     speculation: bool | None = None,
     choices: int = 1,
-    concurrency: int = 8,
+    concurrency: int | Sequence[int] = 8,
     served_model: str | None = None,
     end_tokens: Sequence[int] | None = None,
     timeout: float = 60.0,
@@ -136,8 +156,9 @@ def endpoint(
         inconclusive.
     choices : int
         Sequences a request; llama.cpp's server takes one.
-    concurrency : int
-        Requests at a time.
+    concurrency : int or sequence of int
+        Requests at a time. Several numbers are taken in turns, each for a part of every batch, so that a fault that
+        shows only under load is seen: ``(1, 4, 16)``. A verdict is inconclusive if the largest was never reached.
     served_model : str, optional
         The name of the model in requests; an OpenAI-style server is asked.
     end_tokens : sequence of int, optional
@@ -158,8 +179,14 @@ def endpoint(
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise InputError(f"url = {shown(url)}: expected http://... or https://...")
     ids = prompt_ids(prompt)
-    for name, value in (("num_tokens", num_tokens), ("choices", choices), ("concurrency", concurrency)):
+    for name, value in (("num_tokens", num_tokens), ("choices", choices)):
         check_at_least(check_integer(value, name), 1, name)
+    levels = tuple(concurrency) if isinstance(concurrency, Sequence) else (concurrency,)
+    if not levels:
+        raise InputError(f"concurrency = {shown(concurrency)}: expected requests at a time, such as 8 or (1, 4, 16)")
+    for number, level in enumerate(levels):
+        name = f"concurrency[{number}]" if isinstance(concurrency, Sequence) else "concurrency"
+        check_at_least(check_integer(level, name), 1, name)
     check_between(timeout, 1e-3, 1e6, "timeout")
     check_between(check_integer(retries, "retries"), 0, len(PAUSES), "retries")
     if server == "llama.cpp" and choices != 1:
@@ -177,7 +204,7 @@ def endpoint(
         law,
         speculation=speculation,
         choices=choices,
-        concurrency=concurrency,
+        concurrency=levels,
         served_model=served_model,
         timeout=timeout,
         retries=retries,
