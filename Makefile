@@ -76,9 +76,10 @@ audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.inst
 	build/engine-vllm/bin/python -m studies.audit_engines vLLM --sequences 1500
 
 # The tests of engines that `make test` skips, each in its engine's environment.
-test-engines: build/engine-openvino/.installed build/engine-onnx/.installed
+test-engines: build/engine-openvino/.installed build/engine-onnx/.installed build/engine-triton/.installed
 	build/engine-openvino/bin/python -m pytest tests/test_openvino.py
 	build/engine-onnx/bin/python -m pytest tests/test_onnx_genai.py
+	build/engine-triton/bin/python -m pytest tests/test_triton.py
 
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*
@@ -88,6 +89,7 @@ build/hf-%/.installed: requirements.lock
 	touch $@
 
 build/engine-openvino/.installed: ENGINE := openvino-genai==2026.4.1.0
+build/engine-triton/.installed: ENGINE := triton==3.9.0 typer rich
 build/engine-onnx/.installed: ENGINE := onnxruntime-genai==0.18.0 onnxruntime==1.32.0 onnx==1.23.2 onnx-ir==1.1.0
 
 # It asks for a build of PyTorch that no registry has, and for packages beside it that have none for that build.
