@@ -75,11 +75,13 @@ audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.inst
 	build/engine-onnx/bin/python -m studies.audit_engines "ONNX Runtime GenAI"
 	build/engine-vllm/bin/python -m studies.audit_engines vLLM --sequences 1500
 
-# The tests of engines that `make test` skips, each in its engine's environment.
-test-engines: build/engine-openvino/.installed build/engine-onnx/.installed build/engine-triton/.installed
+# The tests of engines, and of Ray, that `make test` skips, each in an environment of its own.
+test-engines: build/engine-openvino/.installed build/engine-onnx/.installed build/engine-triton/.installed \
+  build/engine-ray/.installed
 	build/engine-openvino/bin/python -m pytest tests/test_openvino.py
 	build/engine-onnx/bin/python -m pytest tests/test_onnx_genai.py
 	build/engine-triton/bin/python -m pytest tests/test_triton.py
+	build/engine-ray/bin/python -m pytest tests/test_backends.py
 
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*
@@ -89,7 +91,8 @@ build/hf-%/.installed: requirements.lock
 	touch $@
 
 build/engine-openvino/.installed: ENGINE := openvino-genai==2026.4.1.0
-build/engine-triton/.installed: ENGINE := triton==3.9.0 typer rich
+build/engine-ray/.installed: ENGINE := ray==2.60.0
+build/engine-triton/.installed: ENGINE := triton==3.9.0
 build/engine-onnx/.installed: ENGINE := onnxruntime-genai==0.18.0 onnxruntime==1.32.0 onnx==1.23.2 onnx-ir==1.1.0
 
 # It asks for a build of PyTorch that no registry has, and for packages beside it that have none for that build.
@@ -105,7 +108,7 @@ build/engine-vllm/.installed: requirements.lock studies/engines/needs.py
 build/engine-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/engine-$*
 	build/engine-$*/bin/python -m pip install --quiet torch==2.13.0
-	grep -E '^(hypothesis|joblib|numpy|pandas|pytest|scipy|transformers|xarray|zarr)==' requirements.lock > build/engine-$*/core.txt
+	grep -E '^(distributed|httpx|hypothesis|joblib|numpy|pandas|psutil|pytest|rich|scipy|transformers|typer|xarray|zarr)==' requirements.lock > build/engine-$*/core.txt
 	build/engine-$*/bin/python -m pip install --quiet -r build/engine-$*/core.txt $(ENGINE)
 	touch $@
 

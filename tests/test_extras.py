@@ -23,7 +23,7 @@ TESTED = {
     "hf": "tests/reference/test_hf_loading.py::test_a_folder_and_a_text_are_enough",
     "parquet": "tests/audit/test_recorded_file.py::test_parquet_reads_as_json_lines_do",
     "dask": "tests/test_cli_cluster.py::test_two_workers_of_dask_come_to_the_verdict_of_one_process",
-    "ray": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "ray": "tests/test_backends.py::test_verdicts_are_the_same_wherever_jobs_run",
     "stores": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
     "s3": "tests/trace/test_s3.py::test_shards_on_s3_survive_a_server_that_stops_in_the_middle",
     "gcs": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",

@@ -154,19 +154,10 @@ def open_judge(given: Any, model: Any, asked: Asked, held: ExitStack) -> Judge[A
     return SampleJudge(_evidence(target, draws, asked), draws, first, asked.log_threshold, limit, until_certain=certain)
 
 
-def draw_ahead(
-    draws: Draws, subject: SubjectSeen, jobs: int, left: int, held: ExitStack, called: str = "the subject"
-) -> None:
-    """Let batches of a subject be drawn ahead; see :meth:`Draws.draw_ahead`.
-
-    Raises
-    ------
-    InputError
-        If the subject keeps count of what it has drawn.
-    """
-    if subject.keeps_count:
-        raise InputError(f"jobs = {jobs}: {called} keeps count of what it has drawn, which other processes cannot")
-    draws.draw_ahead(jobs, left, held)
+def draw_ahead(draws: Draws, subject: SubjectSeen, jobs: int, left: int, held: ExitStack) -> None:
+    """Let batches of a subject be drawn ahead, unless it keeps count of them; see :meth:`Draws.draw_ahead`."""
+    if not subject.keeps_count:  # else in this process, as one job would: an engine's draws are parallel by themselves
+        draws.draw_ahead(jobs, left, held)
 
 
 def opened(subject: Any) -> Any:

@@ -438,7 +438,7 @@ def _open(on: Any, off: Any, model: Any, asked: Asked, resolution: float, held: 
         called = name.partition("-")[0]
         made = Draws(subject, model, sizes, seeds, kept, asked.timeout, called=called)
         if asked.jobs is not None and seen[called].num_available is None:
-            draw_ahead(made, seen[called], asked.jobs, 0, held, called)
+            draw_ahead(made, seen[called], asked.jobs, 0, held)
         return made
 
     def judge(stream: np.random.SeedSequence) -> SampleJudge | None:

@@ -114,7 +114,8 @@ def audit(
         Batches that are drawn at a time, ahead of the judge, each on one thread of PyTorch: in processes of this
         machine, or wherever ``joblib.parallel_config`` says, as on a cluster of Dask or Ray. Batches are then all of
         one size, and the verdict is the same for any number of jobs. Subject and model are sent to the workers; see
-        :func:`scd_analysis.subjects.made_by` for those that should not be. Kernels and stored sequences are judged as
+        :func:`scd_analysis.subjects.made_by` for those that should not be. A subject that keeps count of what it
+        draws, as an engine's server does, is drawn from in this process. Kernels and stored sequences are judged as
         without it.
 
     Returns

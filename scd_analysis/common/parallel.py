@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +20,11 @@ from scd_analysis.common.urls import Stores
 
 WorkerKilled = BrokenProcessPool
 """Raised where a process of this machine was killed: what it had not given is lost, and the pool can be used on."""
+
+_DEATHS_ELSEWHERE = {
+    "ray.exceptions": ("RayActorError", "WorkerCrashedError", "NodeDiedError"),
+    "distributed.scheduler": ("KilledWorker",),
+}
 
 DEATHS = 3
 """Times in a row that workers may be killed before a result arrives."""
@@ -145,10 +151,23 @@ def outliving(
                 for result in coming:
                     given, deaths = given + 1, 0
                     yield result
-        except WorkerKilled:
+        except Exception as error:
+            if not _tells_of_a_death(error):
+                raise
             deaths += 1
             if deaths == DEATHS:
-                raise
+                raise WorkerKilled(str(error)) from error
+            if pool is not None and not _streams():  # Ray's pool keeps the dead; the others mend themselves
+                pool.__exit__(None, None, None)
+                pool.__enter__()
+
+
+def _tells_of_a_death(error: Exception) -> bool:
+    """Whether a worker is gone, and not what it ran has failed; of a backend that is not imported nothing can come."""
+    kinds = [WorkerKilled]
+    for module, names in _DEATHS_ELSEWHERE.items():
+        kinds += [getattr(sys.modules[module], name) for name in names if module in sys.modules]
+    return isinstance(error, tuple(kinds))
 
 
 @contextmanager

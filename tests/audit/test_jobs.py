@@ -145,26 +145,35 @@ def refuses(model, num_sequences, seed):
     return sjd(model, num_sequences, seed)
 
 
-class Counting:
-    def __call__(self, model, num_sequences, seed):
-        return sjd(model, num_sequences, seed)
-
-    def lacking(self):
-        return ()
-
-
 @pytest.mark.parametrize(
     ("subject", "jobs", "message"),
     [
         (sjd, 0, "jobs = 0: must be at least 1"),
         (refuses, 2, r"subject\(model, 64, \d+\) raised ValueError: no more"),
-        (Counting(), 2, "jobs = 2: the subject keeps count"),
         (made_by(f"{__name__}:nothing_made"), 2, r"nothing_made\(\) returned a int: a subject is callable"),
     ],
 )
 def test_what_cannot_be_drawn_so_is_said(subject, jobs, message, threads):
     with pytest.raises(InputError, match=message):
         said(subject, MODEL, jobs)
+
+
+class Counting:
+    def __init__(self):
+        self.drawn = []
+
+    def __call__(self, model, num_sequences, seed):
+        self.drawn.append(num_sequences)
+        return sjd(model, num_sequences, seed)
+
+    def lacking(self):
+        return ("drafts: none was counted",) if not self.drawn else ()
+
+
+def test_a_subject_that_keeps_count_is_drawn_from_in_this_process():
+    subject = Counting()
+    assert said(subject, MODEL, 2) == said(Counting(), MODEL, 1)
+    assert sum(subject.drawn) == 600
 
 
 def test_a_subject_that_cannot_be_sent_is_told_the_remedy(threads):

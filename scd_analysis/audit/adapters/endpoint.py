@@ -75,7 +75,7 @@ class Endpoint:
             before = client.drafted()
             answers: list[Answer] = []
             for part, level in self._turns(len(starts)):
-                answers += joblib.Parallel(n_jobs=level, prefer="threads")(
+                answers += joblib.Parallel(n_jobs=level, backend="threading")(
                     joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, self._settings)
                     for start in starts[part]
                 )
