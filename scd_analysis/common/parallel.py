@@ -166,7 +166,7 @@ def _tells_of_a_death(error: Exception) -> bool:
     """Whether a worker is gone, and not what it ran has failed; of a backend that is not imported nothing can come."""
     kinds = [WorkerKilled]
     for module, names in _DEATHS_ELSEWHERE.items():
-        kinds += [getattr(sys.modules[module], name) for name in names if module in sys.modules]
+        kinds += [vars(sys.modules[module])[name] for name in names if module in sys.modules]
     return isinstance(error, tuple(kinds))
 
 
