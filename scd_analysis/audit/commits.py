@@ -236,6 +236,14 @@ class Commits:
         return np.full(self.final.shape, np.nan) if self.noise is None else self.noise.uniform
 
     @property
+    def deciding(self) -> Floats:
+        """The acceptance variates of verified drafts, Float[S, N], NaN where none was recorded or none could matter.
+
+        Where acceptance is certain either way a variate decides nothing, so that a decoder may use it again.
+        """
+        return _that_decide(self.uniform, self.drafted, _ratio(self.target_prob, self.draft_prob))
+
+    @property
     def rejected(self) -> Bools:
         """Where the committed token replaced a draft."""
         return self.drafted & ~self.accepted
@@ -281,7 +289,7 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
         ),
         passes=passes,
         scalars=_scalars(part, index),
-        noise=_noise(passes, index),
+        noise=_noise(passes, index, ratio),
         earlier=earlier,
         entries=_entries(trace, part, passes, index, offset),
         held=_held(trace, passes, index, ratio, offset),
@@ -294,10 +302,15 @@ def _scalars(part: dict[str, npt.NDArray[Any]], index: _Index) -> Scalars | None
     return Scalars(*(index.take(part[name], np.nan) for name in SCALARS_OF_LAWS))
 
 
-def _noise(passes: Passes, index: _Index) -> Noise | None:
+def _that_decide(uniform: Floats, tested: Bools, ratio: Floats) -> Floats:
+    certain = (ratio >= 1) | (ratio <= 0)
+    return np.where(tested & ~certain, uniform, np.nan)
+
+
+def _noise(passes: Passes, index: _Index, ratio: Floats) -> Noise | None:
     if np.isnan(passes.uniform).all():
         return None
-    decided = np.where(passes.reached, passes.uniform, np.nan)
+    decided = _that_decide(passes.uniform, passes.reached, ratio)
     return Noise(
         uniform=index.take(passes.uniform, np.nan),
         last_uniform=_moved(passes, index, back=1).take(passes.uniform, np.nan),

@@ -365,7 +365,8 @@ class KernelJudge(ConditionsJudge[Verified]):
         found = super().diagnosis()
         if found is not None or not self.refuted:
             return found
-        return Diagnosis(None, self._any.message, None, None, self.seen - 1, None, (), 0.0)
+        condition = self._any.condition if isinstance(self._any, AnyRule) else None
+        return Diagnosis(condition, self._any.message, None, None, self.seen - 1, None, (), 0.0)
 
     def conditions(self) -> tuple[ConditionReport, ...]:
         """Where the five stand; those of a rule that is known say nothing of another."""

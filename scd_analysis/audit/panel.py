@@ -10,12 +10,14 @@ import math
 
 import numpy as np
 
+from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.draws import FIRST_BATCH
 from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.watch import CLEAR, Watch
 from scd_analysis.audit.windows import Windows
+from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Floats, Rows
 
 SETTLED = 1.0
@@ -119,18 +121,33 @@ class Panel:
         Parameters
         ----------
         refuted : bool
-            Whether all are. Then it is the first one, unless the bets against that crossed the threshold long before
-            those against another did: what never happens under one rule does under others, and says little.
+            Whether all are, or the tokens alone. Then it is the first one, unless the bets against that crossed the
+            threshold long before those against another did: what never happens under one rule does under others, and
+            says little. Where variates do not show that it is the first, another is nearer that stands where the first
+            does not, or is refuted by what never happens alone, or of which but the noise is not new.
         """
         if refuted:
             first, last = self.watches[0], max(self.watches, key=lambda watch: self._crossed[watch.rule])
+            if first.flags_follow_variates:
+                return first
+            nearer = [watch for watch in self.watches[1:] if self._is_nearer(watch, first)]
+            if nearer:
+                return min(nearer, key=lambda watch: watch.finite_log_e_value)
             other = min(self._crossed[last.rule], self._seen) > LONG_BEFORE * self._crossed[first.rule]
-            return last if other and not first.flags_follow_variates else first
+            return last if other else first
         if len(self.watches) == 1:
             return self.watches[0]
         log_e_values = [watch.log_e_value for watch in self.watches]
         least = min(log_e_values)
         return next(w for w, ln_e in zip(self.watches, log_e_values, strict=True) if ln_e <= least + CLEAR)
+
+    def _is_nearer(self, watch: Watch, first: Watch) -> bool:
+        """Whether a subject that is refuted is nearer to another rule than to the first."""
+        if watch.finite_log_e_value >= ESTABLISHED:
+            found = None if watch.violations or not first.violations else diagnose(watch)
+            return found is not None and found.condition is Condition.INDEPENDENCE
+        lies_further = first.finite_log_e_value if watch.violations else first.log_e_value
+        return lies_further >= self._log_threshold
 
     @property
     def stand(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from scd_analysis.audit.bets import ESTABLISHED, PRIORS
+from scd_analysis.audit.bets import ESTABLISHED, PRIORS, Process, Rank
 from scd_analysis.audit.commits import Commits, read_commits
 from scd_analysis.audit.diagnosis import CLEAR_LEAD, diagnose
 from scd_analysis.audit.divergences import GreedyReport
@@ -99,6 +99,8 @@ class ConditionsJudge(Judge[Part]):
 
     def _report(self, condition: Condition, diagnosis: Diagnosis | None) -> ConditionReport:
         running = [r for r in self.watch.running if r.process.condition is condition and r.observations]
+        if diagnosis is not None and diagnosis.condition is not condition:
+            running = [r for r in running if not rests_on(r.process, diagnosis.condition)]
         violations = [v for v in self.watch.violations.values() if v.condition is condition]
         strongest = max(running, key=lambda r: r.log_e_value, default=None)
         log_e_value = math.inf if violations else strongest.log_e_value if strongest else 0.0
@@ -181,6 +183,15 @@ class ConditionsJudge(Judge[Part]):
         reports = self.conditions()
         found = {report.condition.value: report.resolution for report in reports if report.resolution is not None}
         return {self.grade: found | {condition.value: 1.0 for condition in self.untested()}}
+
+
+def rests_on(process: Process, broken: Condition | None) -> bool:
+    """Whether a process leans wherever the broken condition is, and so says nothing of its own.
+
+    What is wrong the same way each time looks like noise used again; and where drafts have another law than is
+    declared, whatever is bet on them leans.
+    """
+    return process.counts < 1 or (broken is Condition.DECLARED_LAW and process.rank is Rank.OF_THE_DRAFT)
 
 
 def told(running: Running, diagnosis: Diagnosis | None) -> str:

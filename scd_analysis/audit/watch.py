@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from scd_analysis.audit.bets import Bets, Process, Rank
 from scd_analysis.audit.checks import ROUNDING, Check, Found, Recorded, Violation, look, violation
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.conditions.verification import FLAG_AGAINST_VARIATE
+from scd_analysis.audit.observations.halves import FirstHalves
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
@@ -138,6 +140,7 @@ class Watch:
     _once: Violation | None = None
     _looked: dict[Check, Tally] = field(default_factory=dict)
     _again: bool = False
+    _halves: dict[str, FirstHalves] = field(default_factory=lambda: defaultdict(FirstHalves))
 
     def __post_init__(self) -> None:
         self.running = [
@@ -249,8 +252,10 @@ class Watch:
         target = model_probs if commits.target_probs is None else commits.target_probs
         others = np.full(commits.final.shape, np.nan)
         if self.rule.compares_variates:
-            others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
-        view = View(commits, target, model_probs, others, self.vocab_size, self.grid_width, windows)
+            others = self.seen.others(commits.deciding)
+        view = View(
+            commits, target, model_probs, others, self.vocab_size, self.grid_width, windows, None, rows, self._halves
+        )
         views = {group: group.see(view) for group in self.rule.groups}
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
         each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]

@@ -180,7 +180,11 @@ class Knowledge:
             return next(index for index, width in enumerate(widths) if width > 0)
         self._check_unused(source)
         if source in self._cells:
-            refuse("comparing race noise with a constant", "its cell of the simplex is known, its size is not")
+            refuse(
+                "comparing race noise with a constant",
+                "which of its variates is the least is known, its size is not; of a minimum or a maximum, compare each "
+                "variate with the constant",
+            )
         if self.rational and not all(isinstance(at, (Fraction, int)) for at in inside):
             refuse("a transcendental threshold", "it is no rational number; use float64 arithmetic")
         width = high - low

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from reprlib import repr as shortened
+from types import FrameType
 from typing import Any
 
 from scd_analysis.errors import CannotEnumerate
@@ -138,25 +139,31 @@ def quietly() -> Iterator[None]:
         _quiet = before
 
 
+_outermost: FrameType | None = None
+
+
 @contextmanager
 def activate(run: Run) -> Iterator[None]:
     """Make ``run`` the one that draws are asked of."""
-    global _active
-    before, _active = _active, run
+    global _active, _outermost
+    before, (_active, _outermost) = (_active, _outermost), (run, sys._getframe(2))  # past contextlib's own
     try:
         with telling(run.take_refusal):
             yield
     finally:
-        _active = before
+        _active, _outermost = before
 
 
 def drawing() -> Run | None:
-    """Give the run that a draw belongs to; None on other threads and while a module is being imported."""
+    """Give the run that a draw belongs to; None on other threads and while the sampler imports a module.
+
+    The sampler may itself be called while a module is imported, as at the head of a test file.
+    """
     run = active()
     if run is None:
         return None
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame is not _outermost:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return None
         frame = frame.f_back  # type: ignore[assignment]

@@ -115,6 +115,23 @@ def test_a_slip_is_found_and_named(slip):
     assert cause in verdict.diagnosis.cause
 
 
+class MostProbable(Loop):
+    """Drafts are the most probable tokens, and the plain law is declared."""
+
+    def redraft(self, t, j, k, after, target, draws):
+        return max(range(len(target)), key=target.__getitem__)
+
+
+EXPLAINED = ledger("audit of traces: greedy drafts are missed, or something said of independence", 1e-8)
+
+
+def test_drafts_that_are_wrong_the_same_way_each_time_are_not_said_to_share_noise():
+    verdict = audit(MostProbable(MODEL, 4), MODEL, max_sequences=400, progress=False)
+    assert verdict.condition is Condition.DECLARED_LAW
+    (independence,) = (report for report in verdict.conditions if report.condition is Condition.INDEPENDENCE)
+    assert independence.status == "not refuted", independence
+
+
 STAND = ledger("audit of traces: right decoders with unusual laws are refuted at 1e-7", 2e-7)
 
 

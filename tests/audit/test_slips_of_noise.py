@@ -77,15 +77,32 @@ class Converged(Loop):
         return flag or (slot.age > 1 and slot.token == slot.before), uniform
 
 
-class AcceptByHalf(Loop):
+class ByHalf(Loop):
     """A table of noise for half a batch, used for both halves."""
+
+    shared = ""
 
     def draws(self, seed, i, num_sequences):
         own, half = super().draws(seed, i, num_sequences), -(-num_sequences // 2)
         shared = SampledDraws(seed + 1, i % half)
         whole = own.uniform
-        own.uniform = lambda key: shared.uniform(key) if key[0] == "accept" else whole(key)
+        own.uniform = lambda key: shared.uniform(key) if key[0] == self.shared else whole(key)
         return own
+
+
+class AcceptByHalf(ByHalf):
+    """For acceptance."""
+
+    shared = "accept"
+
+
+class DraftByHalf(ByHalf):
+    """For drafts, ``torch.rand(B // 2, L)``: each sequence by itself is right."""
+
+    shared = "draft"
+
+    def draft_key(self, t, j, k):
+        return ("draft", t, k)
 
 
 class ByBatch(Loop):
@@ -197,6 +214,16 @@ class Recycled(Loop):
         return inverse_cdf(excess(target, slot.law), (uniform - threshold) / (1 - threshold))
 
 
+class Rescaled(Loop):
+    """Lossless: one variate a pass; given that it accepted, it is uniform below p/q and, rescaled, tests the next."""
+
+    def acceptance(self, t, j, k, slot, target, draws):
+        uniform = float(draws.uniform(self.accept_key(t, j, k))) if k == 0 else self.rest
+        threshold = min(target[slot.token] / slot.law[slot.token], 1.0)
+        self.rest = uniform / threshold if threshold else 0.0
+        return uniform < threshold, uniform
+
+
 MODEL = TabularModel.random(4, 5, 0.7, seed=1)
 # What was needed, on the seed tried, is less than a third of what is allowed.
 SLIPS = {
@@ -221,6 +248,8 @@ SLIPS = {
     Converged: (Condition.VERIFICATION, 1_500, "where they are what they were one pass before"),
 }
 FOUND = ledger("audit of traces: a slip of noise is missed or another condition named", 1e-7 * len(SLIPS))
+HALVES = ledger("audit of traces: draft noise of half a batch is missed or called otherwise", 1e-8)
+RESCALED = ledger("audit of traces: a right decoder that rescales its variates is refuted at 1e-8", 1e-8)
 STAND = ledger("audit of traces: right decoders with unusual noise or commits are refuted at 1e-7", 3e-7)
 
 
@@ -238,6 +267,20 @@ def test_noise_used_twice_is_found_and_named(slip):
 @pytest.mark.parametrize("right", [Loop, Recycled, HoldsByNumber], ids=lambda right: right.__name__)
 def test_right_decoders_stand(right):
     verdict = audit(right(MODEL, 3), MODEL, alpha=1e-7, max_sequences=3_000, progress=False)
+    assert verdict.outcome is Outcome.NOT_REFUTED, verdict
+
+
+@pytest.mark.slow
+def test_drafts_of_rows_half_a_batch_apart_share_noise():
+    verdict = audit(DraftByHalf(MODEL, 3), MODEL, max_sequences=4_000, progress=False)
+    assert verdict.condition is Condition.INDEPENDENCE
+    assert "two rows half a batch apart" in verdict.diagnosis.cause
+
+
+@pytest.mark.slow
+def test_a_variate_that_is_used_again_after_it_was_rescaled_is_no_fault():
+    """Where acceptance is certain it comes again as it is, and is recorded so."""
+    verdict = audit(Rescaled(MODEL, 3), MODEL, alpha=1e-8, max_sequences=1_000, progress=False)
     assert verdict.outcome is Outcome.NOT_REFUTED, verdict
 
 

@@ -77,6 +77,33 @@ def test_the_condition_of_a_wrong_rule_is_named():
     assert judged(wrong_replacement, 8_000, drafts="point-mass").condition is Condition.VERIFICATION
 
 
+SHOWN = ledger("decoders: noise that windows share, or greedy bonus tokens, are missed as kernels", 2e-8)
+
+
+def test_one_noise_for_a_window_is_found_by_the_tokens_it_commits():
+    """Exact match with one race for all slots, which once stood after 100,000 windows."""
+
+    def one_race(draft_tokens, target_probs, rng):
+        with np.errstate(divide="ignore"):
+            sampled = (np.log(target_probs) + rng.gumbel(size=target_probs[:, :1].shape)).argmax(axis=-1)
+        same = (sampled[:, :-1] == draft_tokens).cumprod(axis=1).sum(axis=1)
+        return [row[: n + 1].tolist() for row, n in zip(sampled, same, strict=True)]
+
+    verdict = audit(kernel(one_race, output="list", numpy=True), alpha=1e-8, max_sequences=3_000, progress=False)
+    assert verdict.condition is Condition.INDEPENDENCE
+    assert "one Gumbel noise" in verdict.diagnosis.cause
+
+
+def test_greedy_bonus_tokens_are_found():
+    def greedy_bonus(rng, drafts, draft_laws, target_laws):
+        accepted, token = rejection(rng, drafts, draft_laws, target_laws)
+        return accepted, token if accepted < len(drafts) else int(target_laws[-1].argmax())
+
+    verdict = judged(greedy_bonus, 8_000)
+    assert verdict.condition is Condition.VERIFICATION
+    assert "bonus tokens" in verdict.diagnosis.cause
+
+
 def test_a_token_of_probability_zero_is_enough():
     def impossible(rng, drafts, draft_laws, target_laws):
         least = int(target_laws[0].argmin())

@@ -11,6 +11,7 @@ from scd_analysis.audit.rules import RULES, stated
 from scd_analysis.audit.windows import windows_of
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, UnknownNameError
+from studies import exact_rules
 from studies.exact_rules import block, exact_match, gumbel_match, point_mass, rejection
 from tests.decoders.rules import Chain, as_traced, wrong_acceptance, wrong_race, wrong_replacement
 from tests.statistics import ledger
@@ -77,6 +78,24 @@ def test_a_block_test_without_its_scale_is_refuted():
     verdict = judged(unscaled, 1_000, declared="laws", seed=1)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is Condition.VERIFICATION
+
+
+NOISE = ledger("decoders: one noise for a pass of Gumbel match is missed or called otherwise", 1e-8)
+
+
+class OneNoise(exact_rules.Noisy):
+    """One Gumbel noise for all slots of a pass."""
+
+    def race(self, slot, law):
+        return super().race(0, law)
+
+
+def test_one_noise_of_a_pass_is_no_slip_of_another_rule(monkeypatch):
+    """Drafts and tokens race with the same noise, as they should, so that a rejection where p >= q is no fault."""
+    monkeypatch.setattr(exact_rules, "Noisy", OneNoise)
+    verdict = judged(gumbel_match, 1_000, declared="laws", raced=True)
+    assert verdict.condition is Condition.INDEPENDENCE
+    assert "the noise of the position before" in verdict.diagnosis.cause
 
 
 @pytest.mark.parametrize(("rule_is", "outcome"), [("block", Outcome.NOT_REFUTED), ("mrs", Outcome.REFUTED)])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 import random
@@ -235,3 +236,25 @@ def test_scripted_code_is_followed() -> None:
 def test_a_nested_enumeration_is_refused() -> None:
     with pytest.raises(ValueError, match="calls exact_law itself"):
         exact_law(lambda: exact_law(lambda: 0))
+
+
+AT_ITS_HEAD = """
+import random
+import numpy as np
+import torch
+from scd_analysis.exact import exact_law
+
+def sampler():
+    return bool(torch.rand(()) < 0.25), bool(np.random.rand() < 0.5), random.random() < 0.5
+
+LAW = exact_law(sampler)
+"""
+
+
+def test_a_law_is_followed_at_the_head_of_a_module(tmp_path, monkeypatch):
+    """As in a test file, which pytest imports."""
+    (tmp_path / "head_of_module.py").write_text(AT_ITS_HEAD)
+    monkeypatch.syspath_prepend(tmp_path)
+    law = importlib.import_module("head_of_module").LAW
+    assert law.branches == 8
+    assert law.probabilities[True, True, True] == pytest.approx(1 / 16, abs=1e-12)

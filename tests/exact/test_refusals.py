@@ -359,3 +359,14 @@ def test_other_sources_and_a_generator_handed_on_are_followed() -> None:
 
     for sampler in (by_source, handed_on):
         assert exact_law(sampler)[True, True, True] == pytest.approx(0.027)
+
+
+@pytest.mark.parametrize("of_two", [torch.minimum, torch.maximum])
+def test_the_larger_of_two_variates_is_refused_with_the_remedy(of_two):
+    with pytest.raises(CannotEnumerate, match="compare each variate with the constant"):
+        exact_law(lambda: bool(of_two(torch.rand(()), torch.rand(())) < 0.5))
+
+
+def test_each_of_two_variates_is_followed():
+    law = exact_law(lambda: bool((torch.rand(()) < 0.5) & (torch.rand(()) < 0.5)))
+    assert law.probabilities[True] == pytest.approx(0.25, abs=1e-12)

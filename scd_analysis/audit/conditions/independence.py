@@ -188,6 +188,7 @@ DRAFTS_OF_ONE_VARIATE = Process(
 _AGAIN = (
     Bet("in-batch", "one variate serves a slot in several sequences of a batch", law=again.UsedAgain.in_batch),
     Bet("in-slot", "one variate serves a slot at all passes of a sequence", law=again.UsedAgain.in_slot),
+    Bet("in-half", "one variate serves two rows half a batch apart", law=again.UsedAgain.in_half),
 )
 HALF = 0.5
 """Of the ln E of variates that are used again: what is wrong the same way each time looks so, too."""

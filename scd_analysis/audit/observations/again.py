@@ -7,7 +7,7 @@ known. The variates themselves need not have been recorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,12 +25,18 @@ class UsedAgain(Observations):
 
     Attributes
     ----------
+    name : str
+        What it is that was drawn.
     low, high : Float[A]
         The interval of the variate that each use tells.
+    drawn_slot : Long[S, N] or None
+        Where an earlier pass drew it; -1 where none did.
     """
 
+    name: str
     low: Floats
     high: Floats
+    drawn_slot: Longs | None = None
 
     @cached_property
     def _place(self) -> tuple[Longs, Longs]:
@@ -53,8 +59,24 @@ class UsedAgain(Observations):
         """One variate serves a slot at all passes of a sequence."""
         return self._with_one_by(self.at[0] * (self.view.commits.passes.used.shape[2] + 1) + self._place[1])
 
+    def in_half(self) -> Floats | None:
+        """One variate serves two rows half a batch apart."""
+        rows = self.view.rows
+        if rows is None or rows.size < 2:
+            return None
+        iteration, slot = self._place
+        key = 2 * (iteration * (self.view.commits.passes.used.shape[2] + 1) + slot)
+        if self.drawn_slot is not None:  # what an earlier pass drew, in the slot where it did
+            before = self.pick(self.drawn_slot)
+            key = np.where(before >= 0, key + 2 * (before - slot) + 1, key)
+        row = rows.number[self.at[0]]
+        narrowed = self.view.halves[self.name].narrow(row, rows.size // 2, key, self.low, self.high)
+        return self._with_those(narrowed)
+
     def _with_one_by(self, key: Longs) -> Floats:
-        narrowed = _narrowed(key, self.low, self.high)
+        return self._with_those(_narrowed(key, self.low, self.high))
+
+    def _with_those(self, narrowed: tuple[Floats, Floats]) -> Floats:
         return against_the_rest(_share_inside(self.low, self.high, *narrowed))
 
 
@@ -65,7 +87,7 @@ def acceptances_again(view: View, noise: Floats) -> UsedAgain | None:
         ratio = commits.target_prob / commits.draft_prob
     known = commits.drafted & ~np.isnan(ratio)
     laws = acceptance_law(np.clip(ratio[known], 0, 1))
-    return _used_again(view, np.nonzero(known), commits.accepted[known].astype(np.int64), laws)
+    return _used_again("acceptance", view, np.nonzero(known), commits.accepted[known].astype(np.int64), laws)
 
 
 def drafts_again(view: View, noise: Floats) -> UsedAgain | None:
@@ -74,7 +96,10 @@ def drafts_again(view: View, noise: Floats) -> UsedAgain | None:
     if commits.draft_probs is None:
         return None
     drawn = is_drawn(commits)
-    return _used_again(view, np.nonzero(drawn), commits.draft[drawn], commits.draft_probs[drawn])
+    found = _used_again("draft", view, np.nonzero(drawn), commits.draft[drawn], commits.draft_probs[drawn])
+    if found is None or commits.earlier is None:
+        return found
+    return replace(found, drawn_slot=np.where(commits.age > 0, commits.earlier.drawn_slot, -1))
 
 
 def replacements_again(view: View, noise: Floats) -> UsedAgain | None:
@@ -83,7 +108,7 @@ def replacements_again(view: View, noise: Floats) -> UsedAgain | None:
     if found is None:
         return None
     known, laws = found
-    return _used_again(view, np.nonzero(known), view.commits.final[known], laws)
+    return _used_again("replacement", view, np.nonzero(known), view.commits.final[known], laws)
 
 
 def bonuses_again(view: View, noise: Floats) -> UsedAgain | None:
@@ -91,15 +116,15 @@ def bonuses_again(view: View, noise: Floats) -> UsedAgain | None:
     commits, laws = view.commits, view.model_probs
     if laws is None:
         return None
-    return _used_again(view, np.nonzero(commits.bonus), commits.final[commits.bonus], laws[commits.bonus])
+    return _used_again("bonus", view, np.nonzero(commits.bonus), commits.final[commits.bonus], laws[commits.bonus])
 
 
-def _used_again(view: View, at: tuple[Longs, ...], tokens: Longs, laws: Floats) -> UsedAgain | None:
+def _used_again(name: str, view: View, at: tuple[Longs, ...], tokens: Longs, laws: Floats) -> UsedAgain | None:
     if not len(tokens):
         return None
     low, high = pit_interval(laws / laws.sum(axis=-1, keepdims=True), tokens)
     none = np.zeros(len(tokens), dtype=np.int64)
-    return UsedAgain(view, at, none, against_the_rest(high - low), low, high)
+    return UsedAgain(view, at, none, against_the_rest(high - low), name, low, high)
 
 
 def _share_inside(low: Floats, high: Floats, start: Floats, stop: Floats) -> Floats:

@@ -28,6 +28,15 @@ class Drafts(Observations):
         laws = self.view.target_probs
         return None if laws is None else self.pick(laws)
 
+    def of_slot_before(self) -> Floats | None:
+        """The law that is declared for the draft in the slot before, at the same pass."""
+        commits, (sequence, position) = self.view.commits, self.at
+        if commits.draft_probs is None:
+            return None
+        before = sequence, np.maximum(position - 1, 0)
+        there = (self.pick(commits.slot) > 0) & (commits.iteration[before] == self.pick(commits.iteration))
+        return np.where(there[:, None], commits.draft_probs[before], np.nan)
+
     @cached_property
     def _two_passes(self) -> tuple[Floats, Floats] | None:
         """Target laws of the pass that drew a draft, and of the pass before that."""

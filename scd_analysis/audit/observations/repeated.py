@@ -69,7 +69,7 @@ def in_pass(view: View, noise: Floats) -> Repetitions | None:
     """Whether a position's acceptance variate equals that of the position before, at the same pass."""
     commits = view.commits
     same_pass = (commits.slot > 0) & (commits.iteration == earlier_position(commits.iteration, 1, -1))
-    return _compared(view, earlier_position(commits.uniform, 1, np.nan), same_pass)
+    return _compared(view, earlier_position(commits.deciding, 1, np.nan), same_pass)
 
 
 def in_slot(view: View, noise: Floats) -> Repetitions | None:
@@ -92,14 +92,15 @@ def in_batch(view: View, noise: Floats) -> Repetitions | None:
 def in_sequence(view: View, noise: Floats) -> Repetitions | None:
     """Whether it equals that of any earlier position of the sequence."""
     commits = view.commits
-    known = commits.drafted & ~np.isnan(commits.uniform)
+    variates = commits.deciding
+    known = ~np.isnan(variates)
     if not known.any():
         return None
-    order = np.argsort(np.where(known, commits.uniform, np.nan), axis=1, kind="stable")  # of equal ones, earlier first
-    ordered = np.take_along_axis(np.where(known, commits.uniform, np.nan), order, axis=1)
+    order = np.argsort(variates, axis=1, kind="stable")  # of equal ones, earlier first
+    ordered = np.take_along_axis(variates, order, axis=1)
     equal = np.zeros(known.shape, dtype=np.int64)
     np.put_along_axis(equal, order[:, 1:], (ordered[:, 1:] == ordered[:, :-1]).astype(np.int64), axis=1)
-    each = np.where(known, 2.0 ** -_bits(commits.uniform), 0)
+    each = np.where(known, 2.0 ** -_bits(variates), 0)
     chance = np.minimum(np.cumsum(each, axis=1) - each, 1)
     return _repetitions(view, equal, chance, known)
 
@@ -132,11 +133,12 @@ def _bits(uniform: Floats) -> Floats:
 
 
 def _compared(view: View, other: Floats, where: Bools) -> Repetitions | None:
-    known = view.commits.drafted & where & ~np.isnan(view.commits.uniform) & ~np.isnan(other)
+    variates = view.commits.deciding
+    known = where & ~np.isnan(variates) & ~np.isnan(other)
     if not known.any():
         return None
     chance = 2.0 ** -_bits(other)  # at most: a generator that gave these digits has as many, or more
-    return _repetitions(view, (view.commits.uniform == other).astype(np.int64), chance, known)
+    return _repetitions(view, (variates == other).astype(np.int64), chance, known)
 
 
 def _repetitions(view: View, equal: Longs, chance: Floats, known: Bools) -> Repetitions:

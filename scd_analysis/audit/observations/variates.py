@@ -29,7 +29,7 @@ def _flat(size: int) -> Floats:
 
 
 def _has_variate(view: View) -> Bools:
-    return np.asarray(view.commits.drafted & ~np.isnan(view.commits.uniform))
+    return np.asarray(~np.isnan(view.commits.deciding))
 
 
 class Variates(Observations):
@@ -37,12 +37,23 @@ class Variates(Observations):
 
     @cached_property
     def _known(self) -> Floats:
-        """The variates, Float[S, N], NaN where none was recorded."""
-        return np.where(_has_variate(self.view), self.view.commits.uniform, np.nan)
+        """The variates, Float[S, N], NaN where there is none."""
+        return self.view.commits.deciding
 
     def before(self) -> Floats:
-        """The variate of the position before, from -1 to 1; zero for a first slot."""
-        return self.pick(np.where(self.view.commits.slot > 0, centred(earlier_position(self._known, 1, np.nan)), 0))
+        """What the position before tells of its variate, which was below p/q: p/q less one; zero for a first slot.
+
+        Not the variate itself: given what it decided, it may be rescaled and used again.
+        """
+        below = earlier_position(np.where(np.isnan(self._known), np.nan, self._accept), 1, np.nan)
+        return self.pick(np.where(self.view.commits.slot > 0, np.nan_to_num(below - 1), 0))
+
+    @cached_property
+    def _accept(self) -> Floats:
+        """Probability of acceptance, Float[S, N]; zero where it is not known."""
+        commits = self.view.commits
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
 
     def above(self) -> Floats:
         """The variate of the sequence before, from -1 to 1."""
@@ -54,10 +65,7 @@ class Variates(Observations):
 
     def likely(self) -> Floats:
         """How likely acceptance is, from -1 to 1."""
-        commits = self.view.commits
-        with np.errstate(divide="ignore", invalid="ignore"):
-            accept = np.clip(np.nan_to_num(commits.target_prob / commits.draft_prob, posinf=1), 0, 1)
-        return self.pick(centred(accept))
+        return self.pick(centred(self._accept))
 
 
 def variates(view: View, noise: Floats) -> Variates | None:

@@ -7,15 +7,18 @@ passes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from scd_analysis.audit.commits import Bools, Commits
+from scd_analysis.audit.observations.halves import FirstHalves
 from scd_analysis.audit.windows import Windows
-from scd_analysis.evidence.batch import Floats, Longs
+from scd_analysis.evidence.batch import Floats, Longs, Rows
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class View:
         Of every pass; None where no rule is asked that decides on a window as a whole.
     declared : View or None
         As the trace declares it, where a rule sees it otherwise.
+    rows : Rows or None
+        Where the sequences stood in their batch; None where they were in none.
+    halves : mapping of str to FirstHalves
+        What is remembered of the batch's first half, by what is observed.
     """
 
     commits: Commits
@@ -48,6 +55,8 @@ class View:
     grid_width: int | None = None
     windows: Windows | None = None
     declared: View | None = None
+    rows: Rows | None = None
+    halves: Mapping[str, FirstHalves] = field(default_factory=lambda: defaultdict(FirstHalves))
 
 
 @dataclass(frozen=True)

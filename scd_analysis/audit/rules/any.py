@@ -14,22 +14,29 @@ Sun et al.: Block verification accelerates speculative decoding. ICLR 2025 (arXi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from scd_analysis.audit.bets import PRIORS, Bet, Seen, batch_for, leaning
-from scd_analysis.audit.commits import Commits
+from scd_analysis.audit.commits import Bools, Commits
 from scd_analysis.audit.observations.view import Observations, View
-from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.conditions import Condition
+from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.features import Feature, least_probable, most_probable, number, sharpness, uniform
 from scd_analysis.evidence.moments import Scaled
-from scd_analysis.evidence.portfolio import Portfolio
+from scd_analysis.evidence.pit import between, pit_interval
+from scd_analysis.evidence.portfolio import Portfolio, Standing
+from scd_analysis.evidence.races import second_winner
 from scd_analysis.evidence.resolution import one_observation
 from scd_analysis.evidence.robust import RobustFamily, RobustPortfolio, grid
 from scd_analysis.evidence.rules import RULES as SLIPS
 from scd_analysis.evidence.rules import Rule
 from scd_analysis.evidence.sets import CAME, OUTSIDE, Sets
 from scd_analysis.laws.kernels import acceptance, output_law, residual
+
+MOST_RACES = 1024
+"""Vocabulary up to which noise is looked for that raced for the token before."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,57 @@ class Committed(Observations):
 
     def _with(self, accept: Floats) -> Floats:
         return np.asarray(output_law(self.draft_probs, accept, residual(self.laws, self.draft_probs)))
+
+    def is_bonus(self) -> Floats:
+        """One of a token behind all drafts."""
+        return np.isnan(self.draft_probs[:, 0]).astype(float)
+
+    def of_draft_law(self) -> Floats:
+        """The draft law of the slot before, of a bonus token."""
+        before, draft = self._before, self.view.commits.draft_probs
+        assert draft is not None
+        there = (before >= 0) & (self.is_bonus() > 0)
+        return np.where(there[:, None], draft[self.at[0], np.maximum(before, 0)], self.laws)
+
+    def of_race_before(self) -> Floats:
+        """The noise that raced for the token before."""
+        there, laws, tokens = self._token_before
+        if self.laws.shape[-1] > MOST_RACES:
+            return self.laws
+        out = self.laws.copy()
+        out[there] = second_winner(out[there], laws, tokens)
+        return out
+
+    def of_variate_before(self) -> Floats:
+        """The variate that drew the token before."""
+        there, laws, tokens = self._token_before
+        out = self.laws.copy()
+        out[there] = between(out[there], *pit_interval(laws, tokens))
+        return out
+
+    def of_acceptance_before(self) -> Floats:
+        """The variate that accepted the token before, if that was a draft."""
+        there, laws, tokens = self._token_before
+        draft = self.view.commits.draft_probs
+        assert draft is not None
+        place = self.at[0][there], self._before[there], tokens
+        accept = acceptance(np.take_along_axis(laws, tokens[:, None], axis=1)[:, 0], draft[place])
+        out = self.laws.copy()
+        out[there] = between(out[there], np.zeros_like(accept), accept)
+        return out
+
+    @cached_property
+    def _before(self) -> Longs:
+        """The position before in the window, Long[A]; -1 of a first one."""
+        return self.at[1] - 1
+
+    @cached_property
+    def _token_before(self) -> tuple[Bools, Floats, Longs]:
+        """Of which one comes behind another, Bool[A]; the target laws of those others, and which tokens they are."""
+        target, there = self.view.target_probs, self._before >= 0
+        assert target is not None
+        place = self.at[0][there], self._before[there]
+        return there, target[place], self.view.commits.final[place]
 
 
 @dataclass(frozen=True)
@@ -86,9 +144,30 @@ BETS = (
     _leaning_to("strict", "drafts are accepted with a probability below the right one", Committed.strict),
 )  # fmt: skip
 
+OF_NOISE = (
+    Bet("race-before", "tokens of a window are drawn with one Gumbel noise",
+        "a token avoids what the noise of the one before favours", law=Committed.of_race_before, stated=True),
+    Bet("variate-before", "tokens of a window are drawn with one variate",
+        "a token avoids what the variate of the one before favours", law=Committed.of_variate_before, stated=True),
+    Bet("acceptance-before", "a token is drawn with the variate that accepted the draft before it",
+        "a token avoids what the variate that accepted the draft before favours", law=Committed.of_acceptance_before,
+        stated=True),
+)  # fmt: skip
+"""Bets on tokens given the ones before them in their window, with which they may share noise."""
+
+OF_BONUSES = (
+    Bet("bonus-of-draft", "bonus tokens are drawn from the draft's law", "bonus tokens lean away from the draft's law",
+        law=Committed.of_draft_law, stated=True),
+    Bet("bonus-sharpness", "likely bonus tokens come too often", "unlikely bonus tokens come too often", sharpness,
+        times=Committed.is_bonus),
+)  # fmt: skip
+
+OF_TOKENS = BETS + OF_NOISE + OF_BONUSES
+_NAMES_OF_NOISE = [[bet.name] for bet in OF_NOISE]
+
 
 def committed_tokens(commits: Commits, noise: Floats) -> Batch:
-    """Return the tokens that windows commit, for :data:`BETS`.
+    """Return the tokens that windows commit, for :data:`OF_TOKENS`.
 
     Parameters
     ----------
@@ -103,7 +182,7 @@ def committed_tokens(commits: Commits, noise: Floats) -> Batch:
     at = np.nonzero(commits.drafted | commits.bonus)
     view = View(commits, target, None, noise, target.shape[-1])
     with np.errstate(invalid="ignore"):
-        return batch_for(BETS, Committed(view, at, commits.final[at], target[at], draft[at]), noise)
+        return batch_for(OF_TOKENS, Committed(view, at, commits.final[at], target[at], draft[at]), noise)
 
 
 class AnyRule:
@@ -123,7 +202,7 @@ class AnyRule:
     """
 
     def __init__(self, vocab_size: int) -> None:
-        self.portfolio = Portfolio(leaning("committed tokens")(BETS, vocab_size))
+        self.portfolio = Portfolio(leaning("committed tokens")(OF_TOKENS, vocab_size))
         self.observations = 0
 
     def bet(self, commits: Commits, noise: Floats) -> Floats:
@@ -143,7 +222,16 @@ class AnyRule:
     @property
     def message(self) -> str:
         """What the richest family says."""
-        return max(self.portfolio.families(), key=lambda family: family.log_e_value).message
+        return self._richest.message
+
+    @property
+    def condition(self) -> Condition | None:
+        """Of which condition that speaks: where the tokens of a window share noise, independence."""
+        return Condition.INDEPENDENCE if self._richest.best_arm.split(":")[1:2] in _NAMES_OF_NOISE else None
+
+    @property
+    def _richest(self) -> Standing:
+        return max(self.portfolio.families(), key=lambda family: family.log_e_value)
 
     def resolution(self, log_threshold: float) -> float:
         """Return the total variation of a committed token that would have been found with power 0.99."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scd_analysis.audit.bets import Bet, Process, Rank, known_means, leaning
+from scd_analysis.audit.bets import RARELY, Bet, Process, Rank, blended, known_means, leaning
 from scd_analysis.audit.commits import Behind, Bools, Scalars
 from scd_analysis.audit.conditions import declared_law, independence, selection, target, verification
 from scd_analysis.audit.observations.view import Observations, View
@@ -27,9 +27,12 @@ from scd_analysis.audit.rules.exact_match import point_masses
 from scd_analysis.audit.rules.mrs import BONUSES_DRAWN, DRAFTS_DRAWN, DRAFTS_REPLACED, TARGETS_COMPARED
 from scd_analysis.audit.rules.rule import Group, Rule
 from scd_analysis.conditions import Condition
-from scd_analysis.evidence.batch import Floats
+from scd_analysis.evidence.batch import Floats, Longs
 from scd_analysis.evidence.features import least_probable, most_probable, number, sharpness, uniform
 from scd_analysis.evidence.races import second_winner
+
+MOST_RACES = 1024
+"""Vocabulary up to which committed tokens are bet on by earlier races, which take as long as those that decide."""
 
 
 def _raced(view: View) -> Bools | None:
@@ -97,6 +100,58 @@ TOKENS = Process(
 )  # fmt: skip
 
 
+class CommittedRaces(Observations):
+    """Committed tokens under the target law, and where noise that has raced for an earlier one would put them."""
+
+    def of_previous(self) -> Floats:
+        """The noise of the position before."""
+        return self._with_noise_of(self.at[1] - 1)
+
+    def of_slot(self) -> Floats:
+        """The noise of the position that the pass before committed in the same slot."""
+        commits, sequence = self.view.commits, self.at[0]
+        width = commits.passes.used.shape[2]
+        place = np.full((len(commits), commits.passes.used.shape[1] + 1, width), -1)
+        drafted = np.nonzero(commits.drafted)
+        place[drafted[0], commits.iteration[drafted] + 1, commits.slot[drafted]] = drafted[1]
+        return self._with_noise_of(place[sequence, commits.iteration[self.at], commits.slot[self.at]])
+
+    def _with_noise_of(self, other: Longs) -> Floats:
+        """The law given who won the race at other positions Long[A], NaN where that is not known."""
+        place = self.at[0], np.maximum(other, 0)
+        laws = self.view.target_probs
+        assert laws is not None
+        there = (other >= 0) & self.view.commits.drafted[place] & ~np.isnan(laws[place].sum(axis=-1))
+        out = np.full(self.laws.shape, np.nan)
+        before = self.view.commits.final[place][there]
+        out[there] = second_winner(self.laws[there], laws[place][there], before)
+        return out
+
+
+def committed_races(view: View, noise: Floats) -> CommittedRaces | None:
+    """Tokens that decide on drafts, under the target law, whatever the drafts are."""
+    laws = view.target_probs
+    if laws is None or laws.shape[-1] > MOST_RACES:
+        return None
+    at = np.nonzero(view.commits.drafted & ~np.isnan(laws.sum(axis=-1)))
+    return CommittedRaces(view, at, view.commits.final[at], laws[at])
+
+
+TOKENS_SHARED = Process(
+    "committed-shared",
+    Condition.INDEPENDENCE,
+    committed_races,
+    (
+        Bet("previous-race", "a token is drawn with the noise of the position before", law=CommittedRaces.of_previous),
+        Bet("same-slot", "a token is drawn with the noise that its slot had at the pass before",
+            law=CommittedRaces.of_slot),
+    ),
+    Rank.GIVEN_THE_DRAFT,
+    blended(),
+    RARELY,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Matches(Observations):
     """How often races with the same noise have one winner.
@@ -149,7 +204,7 @@ RULE = Rule(
     (
         Group((verification.ACCEPTANCE, verification.REPLACEMENT, *AS_REJECTION), given_the_draft),
         Group((declared_law.DRAFTS, declared_law.SCALARS, independence.DRAFTS_SHARED, verification.BONUS)),
-        Group((TOKENS, MATCHES)),
+        Group((TOKENS, TOKENS_SHARED, MATCHES)),
     ),
     (
         *selection.CHECKS,
