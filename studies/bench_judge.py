@@ -4,10 +4,11 @@ Run ``python -m studies.bench_judge``; the result is written to ``studies/result
 not computed: the law of a token is one of a few, by the token before, and so is the law of a draft. Sequences, and
 traces with recorded numbers of laws, are made by speculative decoding with these; traces lie on an S3 server (moto's,
 on this machine). Every audit runs in a process of its own. Its unit is the time that it takes to read the laws of one
-sequence once: their sum, of float64, on one core. The model's own time and the drawing are not the judge's.
+sequence once: their sum, of float64, on one core; readings are seconds of computing on all cores over that, so that
+they do not depend on what else runs. The model's own time and the drawing are not the judge's.
 
-``--before FOLDER`` measures the code that lies there (``git archive COMMIT | tar -x -C FOLDER``), at a length that it
-can hold in memory.
+``--before FOLDER`` measures the code that lies there, at a length that it can hold in memory; the folder is named by
+its commit (``git archive COMMIT | tar -x -C COMMIT``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,22 @@ BEFORE = (("tokens", SHORT, 4),)
 REPEATS = 3
 
 
+class Clock(NamedTuple):
+    """Seconds that have passed, and that this process has computed on all cores."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        """Look at it."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: Clock) -> Clock:
+        """Seconds from another time on."""
+        return Clock(self.wall - start.wall, self.cpu - start.cpu)
+
+
 class FewLaws:
     """A model whose law of a token is one of a few, by the token before it."""
 
@@ -53,14 +70,14 @@ class FewLaws:
         self.num_tokens = num_tokens
         noise = torch.randn(2 * LAWS + 1, VOCABULARY, generator=torch.Generator().manual_seed(0))
         self.tables = (1.5 * noise[-1] + 0.5 * noise[:-1]).softmax(-1)
-        self.calls: list[tuple[float, float]] = []
+        self.calls: list[tuple[Clock, Clock]] = []
 
     def next_token_probs(self, tokens: Any) -> Any:
         """Float[B, t + 1, V] after Long[B, t]; notes when it was called and when it returned."""
-        start = time.perf_counter()
+        start = Clock.now()
         before = np.concatenate([np.zeros((len(tokens), 1), dtype=np.int64), np.asarray(tokens)], axis=1)
         laws = self.tables[before % LAWS]
-        self.calls.append((start, time.perf_counter()))
+        self.calls.append((start, Clock.now()))
         return laws
 
     @cached_property
@@ -172,36 +189,40 @@ def judge(task: str, url: str, num_tokens: int, num_sequences: int) -> dict[str,
     """Audit, and say what a sequence took beside the model and the drawing."""
     import scd_analysis
 
-    model, drawing = FewLaws(num_tokens), [0.0]
-    reading = unit(model)
+    model = FewLaws(num_tokens)
+    reading, drawings = unit(model), []
 
     def subject(asked: Any, count: int, seed: int) -> Any:
-        start = time.perf_counter()
+        start = Clock.now()
         found = sample(asked, count, seed)
-        drawing[0] += time.perf_counter() - start
+        drawings.append(Clock.now().since(start))
         return found
 
     if task == "tokens":
         subject(model, 1, 0)  # so that tables are made
-        drawing[0] = 0.0
-    start = time.perf_counter()
+    start = Clock.now()
     verdict = scd_analysis.audit(
         subject if task == "tokens" else url, model, max_sequences=num_sequences, progress=False
     )
-    end = time.perf_counter()
+    end = Clock.now()
     assert verdict.num_sequences == num_sequences  # all of it was looked at
-    first = model.calls[-num_sequences]  # a sequence is one call; those before were checks of the model
-    asking = sum(stop - begin for begin, stop in model.calls[-num_sequences:])
-    spent = end - first[0] - asking - (drawing[0] if task == "tokens" and num_sequences > 1 else 0.0)
+    first = model.calls[-num_sequences][0]  # a sequence is one call; those before were checks of the model
+    asking = [stop.since(begin) for begin, stop in model.calls[-num_sequences:]]
+    others = asking + drawings[2:]  # the first of these made tables, the second came before the first call
+    wall, cpu = (
+        (getattr(end.since(first), of) - sum(getattr(one, of) for one in others)) / num_sequences
+        for of in Clock._fields
+    )
     return {
         "outcome": verdict.outcome.name,
         "log_e_value": verdict.log_e_value,
-        "seconds": end - start,
-        "seconds_of_checks": first[0] - start,
-        "seconds_of_model": asking / num_sequences,
-        "seconds_of_judge": spent / num_sequences,
+        "seconds": end.wall - start.wall,
+        "seconds_of_checks": first.wall - start.wall,
+        "seconds_of_model": sum(one.wall for one in asking) / num_sequences,
+        "seconds_of_judge": wall,
+        "cpu_seconds_of_judge": cpu,
         "seconds_of_reading": reading,
-        "readings": spent / num_sequences / reading,
+        "readings": cpu / reading,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB
     }
 
@@ -262,9 +283,10 @@ def main() -> None:
         return
     kept = Rows("bench_judge", ("task", "num_tokens", "num_sequences", "code"), fresh=args.fresh)
     for task, num_tokens, count in BEFORE if args.before else ():
-        if not kept.has(task, num_tokens, count, "before"):
+        code = Path(args.before).name
+        if not kept.has(task, num_tokens, count, code):
             found = run(task, "", num_tokens, count, args.before)
-            kept.add({"task": task, "num_tokens": num_tokens, "num_sequences": count, "code": "before", **found})
+            kept.add({"task": task, "num_tokens": num_tokens, "num_sequences": count, "code": code, **found})
     measure(kept)
     settings = {"model": FewLaws.name, "vocab_size": VOCABULARY, "window": WINDOW, "laws": LAWS}
     save("bench_judge", QUESTION, {**settings, "cores": os.cpu_count(), "rows": kept.rows})

@@ -55,6 +55,7 @@ ORDER = (
     "drift",
     "epsilon",
     "engines_judged",
+    "scaling_out",
 )
 """Of the figures on the page; those that are not named come last, by name."""
 
