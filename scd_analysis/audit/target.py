@@ -83,7 +83,7 @@ class Target:
             If laws have another shape, or change between calls.
         """
         tokens = rng.integers(self.vocab_size, size=(1 if self.is_long else 4, self.num_tokens))
-        laws = self._of(tokens)
+        laws = self._of(tokens, kept=True)
         self._same(laws, self._of(tokens), "changes from one call to the next on the same tokens", InputError)
         if not self.is_long:
             self._same(laws[:2], self.ask(tokens[:2]), "depends on the other sequences of the batch", CausalityError)
@@ -95,9 +95,9 @@ class Target:
         if is_small(self.vocab_size, self.num_tokens):
             self._table = self._write_out()
 
-    def _of(self, tokens: Longs) -> Floats:
-        """Return the laws of tokens Long[S, N], in pieces where they are many."""
-        return self._in_pieces(tokens) if self.is_long and len(tokens) == 1 else self.ask(tokens)
+    def _of(self, tokens: Longs, *, kept: bool = False) -> Floats:
+        """Return the laws of tokens Long[S, N], in pieces where they are many; ``kept`` over further calls."""
+        return self._in_pieces(tokens, kept=kept) if self.is_long and len(tokens) == 1 else self.ask(tokens)
 
     def _same(self, first: Floats, second: Floats, what: str, error: type[InputError], stop: int | None = None) -> None:
         """Compare the laws of the first ``stop`` positions, or of all, a few at a time."""
@@ -165,14 +165,20 @@ class Target:
         check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)", tolerance)
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
-    def _in_pieces(self, tokens: Longs) -> Floats:
-        """Return Float[1, N, V], the laws of one long sequence as they came, normalised where they are read."""
+    def _in_pieces(self, tokens: Longs, *, kept: bool = False) -> Floats:
+        """Return Float[1, N, V], the laws of one long sequence as they came, normalised where they are read.
+
+        They are the model's own memory, which its next call may write over, unless they are to be ``kept``.
+        """
         prefixes = tokens[:, : tokens.shape[1] - 1]
         name = f"{self._called}(Long{list(prefixes.shape)})"
 
         def asked() -> tuple[Any, float, float]:
             laws = self._model.next_token_probs(model_input(prefixes))
-            return as_array(laws, f"{self._called}(...)", None), precision_of(laws), law_tolerance(laws)
+            found = as_array(laws, f"{self._called}(...)", None)
+            if found.dtype.kind != "f":
+                found = as_array(found, f"{self._called}(...)")
+            return found.copy() if kept else found, precision_of(laws), law_tolerance(laws)
 
         laws, self.precision, tolerance = guarded(name, asked, self._timeout)
         check_shape(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)")

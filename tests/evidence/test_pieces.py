@@ -8,7 +8,8 @@ import pytest
 
 import scd_analysis
 from scd_analysis.audit import target as asked
-from scd_analysis.errors import LawError
+from scd_analysis.audit.target import Target
+from scd_analysis.errors import CausalityError, LawError
 from scd_analysis.evidence import pieces
 from scd_analysis.evidence.batch import Batch, make_batch
 from scd_analysis.evidence.catalogue import standard_portfolio
@@ -187,3 +188,24 @@ def test_an_audit_holds_less_than_the_laws_of_a_sequence(monkeypatch):
     whole, peak = audited()
     assert peak > 2 * of_a_sequence
     assert verdict.log_e_value == pytest.approx(whole.log_e_value, rel=1e-9)
+
+
+class Reusing(Chain):
+    """It gives the same memory at every call; ``looks_ahead``: and the law of every token depends on the last one."""
+
+    def __init__(self, *, looks_ahead):
+        super().__init__()
+        self.looks_ahead, self.memory = looks_ahead, None
+
+    def next_token_probs(self, tokens):
+        laws = super().next_token_probs(tokens)
+        if self.looks_ahead:
+            laws = laws.roll(int(tokens[0, -1]), dims=-1)
+        self.memory = laws if self.memory is None or self.memory.shape != laws.shape else self.memory.copy_(laws)
+        return self.memory
+
+
+def test_a_model_that_writes_over_what_it_gave_is_checked_as_any_other():
+    Target(Reusing(looks_ahead=False)).check(np.random.default_rng(0))
+    with pytest.raises(CausalityError, match="changes with tokens at position 0 and later"):
+        Target(Reusing(looks_ahead=True)).check(np.random.default_rng(0))
