@@ -4,8 +4,8 @@ Run ``python -m studies.bench_judge``; the result is written to ``studies/result
 not computed: the law of a token is one of a few, by the token before, and so is the law of a draft. Sequences, and
 traces with recorded numbers of laws, are made by speculative decoding with these; traces lie on an S3 server (moto's,
 on this machine). Every audit runs in a process of its own. Its unit is the time that it takes to read the laws of one
-sequence once: their sum, of float64, on one core; readings are seconds of computing on all cores over that, so that
-they do not depend on what else runs. The model's own time and the drawing are not the judge's.
+sequence once: their sum, of float64. Both are seconds of computing on all cores, which depend little on what else runs:
+the judge takes so many readings. The model's own time and the drawing are not the judge's.
 
 ``--before FOLDER`` measures the code that lies there, at a length that it can hold in memory; the folder is named by
 its commit (``git archive COMMIT | tar -x -C COMMIT``).
@@ -172,15 +172,15 @@ def write(url: str, num_tokens: int, num_sequences: int, *, laws: bool) -> None:
 
 
 def unit(model: FewLaws) -> float:
-    """Seconds of reading the laws of one sequence once: their sum, of float64, in parts that fit in memory."""
+    """Seconds of computing that reading the laws of one sequence once takes, in parts that fit in memory."""
     laws = np.tile(model.tables[:LAWS].double().numpy(), (8, 1))  # more than a processor's cache holds
     rounds = -(-model.num_tokens // len(laws))
 
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(rounds):
             laws.sum(axis=-1)
-        return (time.perf_counter() - start) * model.num_tokens / (rounds * len(laws))
+        return (time.process_time() - start) * model.num_tokens / (rounds * len(laws))
 
     return min(once() for _ in range(REPEATS))
 

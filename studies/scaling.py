@@ -47,7 +47,8 @@ STRAGGLERS, SLOWER = 0.02, 4.0
 
 FAULTS = ("residual-floored", "residual-from-target")
 ALPHA, LIMIT = 1e-6, 200_000
-MODEL, METHOD, WINDOW, SEQUENCES, BATCH = "digits", "scd-mc", 16, 512, 64
+MODEL, METHOD, WINDOW, BATCH = "digits", "scd-mc", 16, 64
+AUDITED, RECORDED = 256, 1_024
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +106,12 @@ def simulated(name: str, draws: Floats, judge: float, judges: Sequence[int]) -> 
     return rows
 
 
+def seconds_of_judge() -> float:
+    """What one core takes to judge a sequence of an image model's size, laws included."""
+    (row,) = (row for row in load("bench_judge")["rows"] if row["task"] == "scalars" and row["num_sequences"] > 8)
+    return float(row["cpu_seconds_of_judge"] + row["seconds_of_model"])
+
+
 def scenarios(measured: dict[str, list[float]], rng: np.random.Generator) -> list[dict[str, Any]]:
     """Simulate an image model's audit and recording, and a calibration, with task times as they spread here."""
 
@@ -113,10 +120,8 @@ def scenarios(measured: dict[str, list[float]], rng: np.random.Generator) -> lis
         drawn = rng.choice(own, NUM_TASKS) * (1 if mean is None else mean / own.mean())
         return slowed(drawn, STRAGGLERS, SLOWER, rng)
 
-    (size,) = (row for row in load("bench_judge")["rows"] if row["task"] == "scalars" and row["num_sequences"] > 8)
-    judge = size["seconds_of_judge"] + size["seconds_of_model"]
     return [
-        *simulated("audit", times("audit", SECONDS_A_SEQUENCE), judge, JUDGES),
+        *simulated("audit", times("audit", SECONDS_A_SEQUENCE), seconds_of_judge(), JUDGES),
         *simulated("recording", times("audit", SECONDS_A_SEQUENCE), 0.0, (1,)),
         *simulated("calibration", times("calibration"), 0.0, (1,)),
     ]
@@ -131,26 +136,26 @@ def draw(model: Any, num_sequences: int, seed: int) -> Any:
 
 
 def _audit(jobs: int) -> None:
-    scd_analysis.audit(draw, reference.load_model(MODEL), max_sequences=SEQUENCES, jobs=jobs, progress=False)
+    scd_analysis.audit(draw, reference.load_model(MODEL), max_sequences=AUDITED, jobs=jobs, progress=False)
 
 
 def _record(jobs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options: Any = {"out_path": Path(folder) / "trace", "batch_size": BATCH, "jobs": jobs, "progress": False}
-        reference.decode(reference.load_model(MODEL), METHOD, WINDOW, SEQUENCES, record="scalars", **options)
+        reference.decode(reference.load_model(MODEL), METHOD, WINDOW, RECORDED, record="scalars", **options)
 
 
 def coins() -> int:
-    """Toss a coin eleven times, by NumPy: what the exact engine replays."""
+    """Toss a coin fifteen times, by NumPy: what the exact engine replays."""
     rng = np.random.default_rng()
-    return sum(int(rng.random() < 0.3) << i for i in range(11))
+    return sum(int(rng.random() < 0.3) << i for i in range(15))
 
 
 def _exact(jobs: int) -> None:
     scd_analysis.exact_law(coins, workers=jobs)
 
 
-AUDITS = [(name, 1, 1, "trace") for name in calibration.MODELS] * 4
+AUDITS = [(name, 1, 1, "trace") for name in calibration.MODELS] * 2
 
 
 def _calibrate(jobs: int) -> None:
@@ -179,7 +184,7 @@ def task_times() -> dict[str, list[float]]:
     model = reference.load_model(MODEL)
     found: dict[str, list[float]] = {}
     for name, task, each in (
-        ("audit", lambda i: draw(model, BATCH, i), range(12)),
+        ("audit", lambda i: draw(model, BATCH, i), range(8)),
         ("calibration", lambda i: calibration.audits(AUDITS[i]), range(len(calibration.MODELS))),
     ):
         task(0)
@@ -231,9 +236,10 @@ def powers(fault: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, simulate and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=range(16), help="of the audits by several judges")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(10), help="of the audits by several judges")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated task times")
     parser.add_argument("--only", choices=("measured", "power"), help="measure this part, and store nothing")
+    parser.add_argument("--note", default="", help="what else is to be known of the measured times; is stored")
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     timed = Rows("scaling.measured", ("task", "workers"), fresh=args.fresh)
@@ -251,9 +257,18 @@ def main() -> None:
     if args.only:
         return
     (times,) = (row["times"] for row in timed.rows if row["kind"] == "task times")
-    rows = [*timed.rows, *scenarios(times, np.random.default_rng(args.seed)), *found.rows]
-    settings = {"model": MODEL, "method": METHOD, "window": WINDOW, "sequences": SEQUENCES, "num_tasks": NUM_TASKS}
+    measured = [row for row in timed.rows if row["kind"] == "measured"]
+    rows = [*measured, *scenarios(times, np.random.default_rng(args.seed)), *found.rows]
+    settings = {
+        "model": MODEL,
+        "method": METHOD,
+        "window": WINDOW,
+        "audited": AUDITED,
+        "recorded": RECORDED,
+        "num_tasks": NUM_TASKS,
+    }
     settings |= {"seconds_a_sequence": SECONDS_A_SEQUENCE, "stragglers": STRAGGLERS, "slower": SLOWER}
+    settings |= {"note": args.note, "task_times": times, "seconds_of_judge": seconds_of_judge()}
     save("scaling", QUESTION, {**settings, "alpha": ALPHA, "seeds": len(args.seeds), "rows": rows})
 
 

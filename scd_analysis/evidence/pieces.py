@@ -105,16 +105,12 @@ class LawsInPieces(NDArrayOperatorsMixin):
         key = key if isinstance(key, tuple) else (key,)
         if len(key) == 1 and isinstance(key[0], slice):
             return self._rows(key[0])
-        whole = len(key) < 3 and not (len(key) == 2 and self._is_mask(key[0]))
-        of = key if whole else key[:-1]
-        total, again = self._sums[of], self._again[of]
-        if whole:
-            total, again = total[..., None], again[..., None]
+        sums = self._sums, self._again
+        if len(key) < 3 and not any(one is Ellipsis or one is None or np.ndim(one) > 1 for one in key):
+            total, again = (of[key][..., None] for of in sums)  # the laws that it picks are whole
+        else:
+            total, again = (np.broadcast_to(of[..., None], self.shape)[key] for of in sums)
         return np.asarray(self._laws[key], dtype=np.float64) / total / again
-
-    @staticmethod
-    def _is_mask(key: Any) -> bool:
-        return isinstance(key, np.ndarray) and key.dtype == bool and key.ndim == 2
 
     def _rows(self, rows: slice) -> LawsInPieces:
         out = object.__new__(LawsInPieces)

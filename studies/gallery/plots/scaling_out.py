@@ -66,8 +66,8 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
 
 def gained(frame: pd.DataFrame, what: str) -> float:
     """How many times as fast two workers are as one, measured."""
-    rows = frame[(frame["part"] == "measured") & (frame["what"] == what)].set_index("workers")["seconds"]
-    return float(rows[1] / rows[2])
+    rows = frame[(frame["part"] == "measured") & (frame["what"] == what)].sort_values("workers")["seconds"]
+    return float(rows.iloc[0] / rows.iloc[-1])
 
 
 def least(frame: pd.DataFrame, what: str) -> tuple[float, int]:
@@ -87,15 +87,16 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     ratios = listed(f"{row.ratio:.2g} times as many for {row.what}" for row in rows.itertuples())
     measured = dict.fromkeys(frame.loc[frame["part"] == "measured", "what"])
     twice = listed(f"{what} {gained(frame, what):.2f}" for what in measured)
+    note = f" ({settings['note']})" if settings.get("note") else ""
     return (
         f"{settings['num_tasks']:,} tasks, simulated: an audit and a recording of sequences of an image model that a "
-        f"worker takes {settings['seconds_a_sequence']:g} s for (assumed), judged in the time that was measured at "
-        f"V = 65,536 and N = 2,304, and a calibration's small audits as measured. Task times spread as measured, and "
-        f"{settings['stragglers']:.0%} of tasks take {settings['slower']:g} times as long. (a) Shortest times: "
+        f"worker takes {settings['seconds_a_sequence']:g} s for (assumed), judged in the time that one core takes at "
+        "V = 65,536 and N = 2,304 (measured), and a calibration's small audits as measured. Task times spread as "
+        f"measured, and {settings['stragglers']:.0%} of tasks take {settings['slower']:g} times as long. (a) Shortest: "
         f"{'; '.join(floors)}; the dotted line is linear. (b) What is paid for, idle or not. (c) Judges on parts of "
         f"their own each learn anew, and their e-values multiply: {int(rows['judges'].iloc[0])} judges need {ratios}; "
-        f"means of {settings['seeds']} audits with 95% intervals, over the mean of one judge. Measured on two cores, "
-        f"two workers were faster than one by a factor of: {twice}. Made by `{settings['command']}`."
+        f"means of {settings['seeds']} audits with 95% intervals, over the mean of one judge. Measured on two "
+        f"cores{note}, two workers were faster than one by a factor of: {twice}. Made by `{settings['command']}`."
     )
 
 
