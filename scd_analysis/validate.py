@@ -253,9 +253,20 @@ def check_model_laws(
     LawError
         Naming the first entry or sum that is wrong.
     """
-    if laws.shape != expected:
-        raise InputError(f"{name} has shape {laws.shape}: expected {expected}")
+    check_shape(laws, expected, name)
     check_laws(laws, name, tolerance=tolerance)
+
+
+def check_shape(array: npt.NDArray[Any], expected: tuple[int, ...], name: str) -> None:
+    """Check that an array has the expected shape.
+
+    Raises
+    ------
+    InputError
+        Naming both shapes.
+    """
+    if array.shape != expected:
+        raise InputError(f"{name} has shape {array.shape}: expected {expected}")
 
 
 def check_same_shape(first: npt.NDArray[Any], second: npt.NDArray[Any], names: tuple[str, str]) -> None:

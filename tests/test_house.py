@@ -94,6 +94,7 @@ def test_measures_and_evidence_need_no_torch(module):
 OWN_THREADS = {
     "scd_analysis/trace/writer.py": {"concurrent.futures"},  # a trace is written on a thread of its own
     "scd_analysis/audit/watch.py": {"concurrent.futures"},  # NumPy, which lets go of the lock, bets side by side
+    "scd_analysis/evidence/pieces.py": {"concurrent.futures"},  # the same, of the pieces of a long sequence's laws
     "scd_analysis/exact/interception.py": {"concurrent.futures"},  # guards the threads of a sampler, and starts none
 }
 """What starts threads or processes otherwise than by joblib, or looks at what does; processes: nothing."""
@@ -178,6 +179,7 @@ LATE_HERE = {
     "scd_analysis/figures/__main__.py": "the door: the gallery is there only in a checkout",
     "reference/models/hf.py": "a session needs a cache of transformers, which is loaded with a network",
     "reference/models/hf_networks.py": "a cache is one of transformers, which is loaded with a network",
+    "studies/bench_judge.py": "every task is measured in a process that loads only what it needs",
     "studies/bench_stores.py": "every task is measured in a process that loads only what it needs",
     "studies/bench_streaming.py": "every task is measured in a process that loads only what it needs",
 }
@@ -238,6 +240,7 @@ ASK = {
     "scd_analysis/validate.py": "the one place that tells arrays and tensors from other things",
     "scd_analysis/common/foreign.py": "how it is asked: what a stranger's property raises becomes an error of ours",
     "scd_analysis/common/load.py": "a name on the command line is looked up in its module",
+    "scd_analysis/evidence/pieces.py": "laws in pieces do what an array does, where they are no more than one",
     "scd_analysis/audit/identity.py": "two subjects are told apart by all that they hold, whatever they are",
     "scd_analysis/audit/adapters/generate.py": "an adapter knows the names of the library that it adapts",
     "scd_analysis/audit/adapters/generate_target.py": "an adapter knows the names of the library that it adapts",

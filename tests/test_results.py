@@ -6,6 +6,7 @@ from pathlib import Path
 from reference import get_method
 from studies import store
 from studies.audit_engines import table
+from studies.gallery.plots import scaling_out
 
 ROOT = Path(__file__).parents[1]
 RESULTS = (ROOT / "docs" / "results.md").read_text()
@@ -226,3 +227,52 @@ def test_a_row_keeps_the_commit_that_it_is_of(tmp_path, monkeypatch, capsys):
     assert laws.rows == [{"fault": "stale", "laws": 1, "commit": "aaa"}]
     (row,) = traces.beside({row["fault"]: row for row in laws.rows}, "traces").values()
     assert row == {"fault": "stale", "laws": 1, "commit": "aaa", "traces": 2, "traces_commit": "bbb"}
+
+
+def judged(task, num_sequences=None, num_tokens=2_304, code="now"):
+    """A row of the judge's benchmark."""
+    rows = json.loads((ROOT / "studies" / "results" / "bench_judge.json").read_text())["rows"]
+    (row,) = (
+        row
+        for row in rows
+        if (row["task"], row["num_tokens"], row["code"]) == (task, num_tokens, code)
+        and num_sequences in (None, row["num_sequences"])
+    )
+    return row
+
+
+CLUSTER = " ".join((ROOT / "docs" / "how-to" / "cluster.md").read_text().split())
+
+
+def test_what_is_said_of_the_judge_is_the_stored_result():
+    """Two gigabytes hold an image model's sequence, however many there are; the twin is a trace with laws."""
+    few, many, tokens = judged("scalars", 8), judged("scalars", 24), judged("tokens")
+    assert max(row["peak_bytes"] for row in (few, many, tokens)) < 2e9 < judged("laws", num_tokens=64)["peak_bytes"]
+    assert many["peak_bytes"] - few["peak_bytes"] < 0.05e9
+    peaks = f"in {few['peak_bytes'] / 1e9:.2f} GB for 8 sequences and {many['peak_bytes'] / 1e9:.2f} GB for 24"
+    assert f"{peaks}, and of tokens alone in {tokens['peak_bytes'] / 1e9:.2f} GB" in CLUSTER
+    seconds = many["seconds_of_judge"] + many["seconds_of_model"]
+    assert f"{seconds:.1f} s a sequence, {2_304 / seconds:,.0f} tokens a second" in CLUSTER
+    before, now = (judged("tokens", num_tokens=64, code=code) for code in ("71f651b", "now"))
+    assert f"as reading the laws {tokens['readings']:.0f} times" in CLUSTER
+    assert f"of 64 tokens {now['readings']:.0f} times, where it was {before['readings']:.0f}" in CLUSTER
+    assert before["log_e_value"] == now["log_e_value"]
+
+
+def test_what_is_said_of_many_workers_and_judges_is_the_stored_result():
+    result = json.loads((ROOT / "studies" / "results" / "scaling.json").read_text())
+    frame = scaling_out.compute(result)
+    gains = [scaling_out.gained(frame, task) for task in ("audit", "recording", "calibration", "exact law")]
+    said = "an audit {:.2f} times as fast as one, a recording {:.2f}, a calibration {:.2f} and an exact law {:.2f}"
+    assert said.format(*gains) in CLUSTER
+    assert f"who takes {result['seconds_of_judge']:.1f} s of one core" in CLUSTER
+    for judges in (1, 16):
+        hours, workers = scaling_out.least(frame, f"audit, {judges}")
+        assert f"{hours:.2g} hours from {workers:,} workers on" in CLUSTER
+    hours, workers = scaling_out.least(frame, "recording")
+    assert f"{hours * 60:.2g} minutes with {workers:,}" in CLUSTER
+    ratio = {(row["task"], row["judges"]): row["ratio"] for row in result["rows"] if row["kind"] == "power"}
+    for judges in (4, 16):
+        first, second = (ratio[fault, judges] for fault in ("residual-floored", "residual-from-target"))
+        assert f"{judges} judges needed {first:.1f} and {second:.1f} times as many" in CLUSTER
+    assert ratio["residual-floored", 1] == 1

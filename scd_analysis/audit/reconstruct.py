@@ -25,6 +25,9 @@ Bools = npt.NDArray[np.bool_]
 BUDGET = 2**16
 """Tokens that a model is asked again about, over an audit; a model that could be written out costs nothing."""
 
+MOST_ENTRIES = 2**25
+"""Probabilities of a sequence's windows that are put together, 256 MiB of each law: beyond it nothing is."""
+
 AT_ONCE = 32
 """Passes whose laws are asked for together."""
 
@@ -49,7 +52,9 @@ class Reconstruction:
         """Return the trace with ``target_probs`` and ``draft_probs``, NaN where unknown; or as it was."""
         if "target_probs" in trace or not trace.sizes["iteration"]:
             return trace
-        sequences = trace.sizes["sequence"]
+        sequences, entries = trace.sizes["sequence"], trace.sizes["iteration"] * trace.sizes["slot"]
+        if entries * self._target.vocab_size > MOST_ENTRIES:
+            return trace
         cost = np.cumsum((~np.isnan(trace["base"].values)).sum(axis=1)) * self._target.num_tokens
         count = sequences if self._target.is_written_out else int((cost <= self._left).sum())
         if count == 0:

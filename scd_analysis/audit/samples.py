@@ -148,7 +148,8 @@ class SampleEvidence:
 
     def batch(self, tokens: Longs, rows: Rows | None = None) -> Batch:
         """Look the laws up, the target's and the draft model's; ``rows`` says where the sequences stood when drawn."""
-        batch = replace(self.target.batch(tokens, self._rng), rows=rows)
+        whole = self.draft is not None or self.epsilon > 0
+        batch = replace(self.target.batch(tokens, self._rng, whole=whole), rows=rows)
         return batch if self.draft is None else self.draft.beside(batch)
 
     def bet(self, batch: Batch) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from scd_analysis.contracts import as_model
 from scd_analysis.errors import CausalityError, InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import is_small
+from scd_analysis.evidence.earlier_noise import MOST_VOCABULARY
+from scd_analysis.evidence.pieces import AT_ONCE, LawsInPieces
 from scd_analysis.evidence.tabulated import Tabulated, tabulate
-from scd_analysis.validate import SAME_LAW, as_array, check_model_laws, law_tolerance, precision_of
+from scd_analysis.validate import SAME_LAW, as_array, check_model_laws, check_shape, law_tolerance, precision_of
 
 LAWS_AT_ONCE = 2**22
 """Probabilities asked for in one call of the model (32 MiB as float64)."""
@@ -61,8 +63,15 @@ class Target:
         """How many sequences fit in one batch, so that memory does not grow with an audit."""
         return max(1, min(2**15, 2**21 // (self.num_tokens * self.vocab_size)))
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the laws of one sequence are so many that bettors read them in pieces."""
+        return self.vocab_size > MOST_VOCABULARY and self.num_tokens * self.vocab_size >= LAWS_AT_ONCE
+
     def check(self, rng: np.random.Generator) -> None:
         """Check laws, causality and repeatability on random tokens, and write small spaces out.
+
+        Of long sequences one is enough: it has as many laws as four have that are short.
 
         Raises
         ------
@@ -73,23 +82,35 @@ class Target:
         InputError
             If laws have another shape, or change between calls.
         """
-        tokens = rng.integers(self.vocab_size, size=(4, self.num_tokens))
-        laws = self.ask(tokens)
-        self._same(laws, self.ask(tokens), "changes from one call to the next on the same tokens", InputError)
-        self._same(laws[:2], self.ask(tokens[:2]), "depends on the other sequences of the batch", CausalityError)
+        tokens = rng.integers(self.vocab_size, size=(1 if self.is_long else 4, self.num_tokens))
+        laws = self._of(tokens, kept=True)
+        self._same(laws, self._of(tokens), "changes from one call to the next on the same tokens", InputError)
+        if not self.is_long:
+            self._same(laws[:2], self.ask(tokens[:2]), "depends on the other sequences of the batch", CausalityError)
         for changed in sorted({0, self.num_tokens // 2, self.num_tokens - 2} & set(range(self.num_tokens - 1))):
             other = tokens.copy()
             other[:, changed:] = (other[:, changed:] + 1 + rng.integers(max(self.vocab_size - 1, 1))) % self.vocab_size
             what = f"changes with tokens at position {changed} and later"
-            self._same(laws[:, : changed + 1], self.ask(other)[:, : changed + 1], what, CausalityError)
+            self._same(laws, self._of(other), what, CausalityError, changed + 1)
         if is_small(self.vocab_size, self.num_tokens):
             self._table = self._write_out()
 
-    def _same(self, first: Floats, second: Floats, what: str, error: type[InputError]) -> None:
-        gap = np.abs(first - second)
-        if (gap > SAME_LAW + self.precision).any():
-            at = np.unravel_index(int(gap.argmax()), gap.shape)
-            where = ", ".join(str(int(i)) for i in at)
+    def _of(self, tokens: Longs, *, kept: bool = False) -> Floats:
+        """Return the laws of tokens Long[S, N], in pieces where they are many; ``kept`` over further calls."""
+        return self._in_pieces(tokens, kept=kept) if self.is_long and len(tokens) == 1 else self.ask(tokens)
+
+    def _same(self, first: Floats, second: Floats, what: str, error: type[InputError], stop: int | None = None) -> None:
+        """Compare the laws of the first ``stop`` positions, or of all, a few at a time."""
+        stop = first.shape[1] if stop is None else stop
+        length = max(1, AT_ONCE // max(len(first) * self.vocab_size, 1))
+        gap, at = 0.0, (0, 0, 0)
+        for start in range(0, stop, length):
+            apart = np.abs(first[:, start : min(start + length, stop)] - second[:, start : min(start + length, stop)])
+            if apart.size and apart.max() > gap:
+                s, j, v = (int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+                gap, at = float(apart.max()), (s, start + j, v)
+        if gap > SAME_LAW + self.precision:
+            where = ", ".join(map(str, at))
             values = f"{float(first[at]):.6g} and {float(second[at]):.6g}"
             raise error(f"{self._called}(...)[{where}] = {values}: the law {what}")
 
@@ -100,7 +121,7 @@ class Target:
         """
         if self._table is not None:
             return self._table.joint_law(), "whole sequences"
-        return self.ask(np.zeros((1, self.num_tokens), dtype=np.int64))[0, 0], "the first token"
+        return self.ask(np.zeros((1, 1 if self.is_long else self.num_tokens), dtype=np.int64))[0, 0], "the first token"
 
     @property
     def is_written_out(self) -> bool:
@@ -144,6 +165,25 @@ class Target:
         check_model_laws(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)", tolerance)
         return np.asarray(laws / laws.sum(axis=-1, keepdims=True))
 
+    def _in_pieces(self, tokens: Longs, *, kept: bool = False) -> Floats:
+        """Return Float[1, N, V], the laws of one long sequence as they came, normalised where they are read.
+
+        They are the model's own memory, which its next call may write over, unless they are to be ``kept``.
+        """
+        prefixes = tokens[:, : tokens.shape[1] - 1]
+        name = f"{self._called}(Long{list(prefixes.shape)})"
+
+        def asked() -> tuple[Any, float, float]:
+            laws = self._model.next_token_probs(model_input(prefixes))
+            found = as_array(laws, f"{self._called}(...)", None)
+            if found.dtype.kind != "f":
+                found = as_array(found, f"{self._called}(...)")
+            return found.copy() if kept else found, precision_of(laws), law_tolerance(laws)
+
+        laws, self.precision, tolerance = guarded(name, asked, self._timeout)
+        check_shape(laws, (*tokens.shape, self.vocab_size), f"{self._called}(...)")
+        return cast(Floats, LawsInPieces(laws, f"{self._called}(...)", tolerance))  # it is indexed as an array is
+
     def _read(self, prefixes: Longs) -> tuple[Floats, float, float]:
         laws = self._model.next_token_probs(model_input(prefixes))
         return as_array(laws, f"{self._called}(...)"), precision_of(laws), law_tolerance(laws)
@@ -160,8 +200,10 @@ class Target:
         stride = [self.vocab_size ** (self.num_tokens - 1 - j) for j in range(self.num_tokens)]
         return tuple(laws[::step, j] for j, step in enumerate(stride))
 
-    def batch(self, tokens: Longs, rng: np.random.Generator) -> Batch:
+    def batch(self, tokens: Longs, rng: np.random.Generator, *, whole: bool = False) -> Batch:
         """Return sequences Long[S, N] with their laws, ready to be bet on.
+
+        A long one comes with laws in pieces, unless ``whole`` says that all of them will be looked at together.
 
         Raises
         ------
@@ -169,6 +211,8 @@ class Target:
             If the model's laws are no longer those that were written out.
         """
         uniforms = rng.random(tokens.shape)
+        if self.is_long and len(tokens) == 1 and not whole:
+            return Batch(tokens, self._in_pieces(tokens), uniforms, grid_width=self.grid_width)
         if self._table is None:
             return make_batch(tokens, self.ask(tokens), uniforms, grid_width=self.grid_width)
         laws, companions, cells = self._table.look_up(tokens)

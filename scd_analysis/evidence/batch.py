@@ -33,6 +33,28 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Of what a batch is a piece, where it holds some positions of longer sequences.
+
+    Attributes
+    ----------
+    tokens : Long[S, N]
+        The whole sequences.
+    start : int
+        The position at which the piece begins.
+    before : Float[S, n, V]
+        The laws of the position before each; the first one's own where there is none.
+    rooms : tuple of Float[S, n, V]
+        Where to write what is worked out of the laws: fresh memory costs more than the arithmetic.
+    """
+
+    tokens: Longs
+    start: int
+    before: Floats
+    rooms: tuple[Floats, ...]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Sequences to bet on. S sequences of N tokens over a vocabulary of V.
 
@@ -41,7 +63,8 @@ class Batch:
     tokens : Long[S, N]
         The sequences, in the order in which they are judged.
     target_probs : Float[S, N, V]
-        The target law of each token given the tokens before it, float64, normalised.
+        The target law of each token given the tokens before it, float64, normalised. Of a long sequence over a large
+        vocabulary it is :class:`scd_analysis.evidence.pieces.LawsInPieces`, which is indexed as an array is.
     uniforms : Float[S, N]
         Independent variates in [0, 1) that randomise the PIT; drawn by the caller, apart from the subject's.
     companions : mapping of any key to Float[S, N, V]
@@ -60,6 +83,8 @@ class Batch:
         Of which sequence each row is, ascending, where rows are single observations of sequences.
     rows : Rows or None
         Where each sequence stood in the batch that was drawn; None where that means nothing.
+    piece : Piece or None
+        Of what this is a piece.
     known : dict
         What bettors have computed of this batch, for each other (:func:`scd_analysis.evidence.moments.moments`).
     """
@@ -74,6 +99,7 @@ class Batch:
     position: Longs | None = None
     sequence: Longs | None = None
     rows: Rows | None = None
+    piece: Piece | None = None
     known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -83,6 +109,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def room(self, number: int) -> Floats:
+        """Return an array of the shape of the laws to write to: of a piece, one of those that it brings."""
+        return np.empty(self.target_probs.shape) if self.piece is None else self.piece.rooms[number]
 
     def part(self, start: int, stop: int) -> Batch:
         """Return sequences ``start ... stop - 1``."""

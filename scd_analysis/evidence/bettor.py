@@ -21,6 +21,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
+from scd_analysis.evidence.pieces import OfLaws
 
 
 class Bettor(Protocol):
@@ -46,6 +47,15 @@ class Located(Protocol):
 
     def where(self, arm: int) -> str:
         """Say in which; empty where in all."""
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """A bettor that says which numbers of laws it will ask for, so that they are read together with others'."""
+
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """What it asks for; what it leaves out is read when it bets."""
 
 
 def earlier_occurrences(items: Longs) -> Longs:

@@ -8,9 +8,12 @@ given those before it, so it is predictable. Nothing is learned; every other bet
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats
+from scd_analysis.evidence.pieces import OfLaws, numbers
 from scd_analysis.evidence.portfolio import Family
 
 EXPONENTS = (0.0, 0.5, 2.0, 6.0)
@@ -22,6 +25,28 @@ SHARES = (0.03, 0.3)
 WEIGHT = 1.0
 
 
+@dataclass(frozen=True)
+class _Totals:
+    """Sums of the powers of each law, over what is possible."""
+
+    def numbers(self, batch: Batch) -> tuple[Floats]:
+        """Return Float[S, N, G]."""
+        probs, logs, powers = batch.target_probs, batch.room(0), batch.room(1)
+        possible = None if probs.min(initial=1) > 0 else probs > 0
+        np.log(probs if possible is None else np.where(possible, probs, 1), out=logs)
+        totals = []
+        for g in EXPONENTS:
+            if g == 0:  # each is one
+                totals.append(np.full(probs.shape[:2], float(probs.shape[2])) if possible is None else possible.sum(-1))
+                continue
+            np.exp(np.multiply(g, logs, out=powers), out=powers)
+            totals.append((powers if possible is None else np.where(possible, powers, 0)).sum(axis=-1))
+        return (np.stack(totals, axis=-1),)
+
+
+TOTALS = _Totals()
+
+
 class OtherTemperatures:
     """Bet that some sequences have another temperature, one arm an exponent and share."""
 
@@ -30,15 +55,17 @@ class OtherTemperatures:
         """Name each exponent and share."""
         return tuple(f"temperature-of-some:{g:g}:{e:g}" for g in EXPONENTS for e in SHARES)
 
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """See :class:`~scd_analysis.evidence.bettor.Looking`."""
+        return (TOTALS,)
+
     def bet(self, batch: Batch) -> Floats:
         """Bet on every sequence."""
-        possible = batch.target_probs > 0
-        logs = np.log(np.where(possible, batch.target_probs, 1))
-        own = np.log(batch.token_probs)
+        own, (totals,) = np.log(batch.token_probs), numbers(TOTALS, batch)
         growth = []
-        for g in EXPONENTS:
-            total = np.log(np.where(possible, np.exp(g * logs), 0).sum(axis=-1))
-            ratio = ((g - 1) * own - total).sum(axis=1)
+        for i, g in enumerate(EXPONENTS):
+            ratio = ((g - 1) * own - np.log(totals[..., i])).sum(axis=1)
             growth += [np.logaddexp(np.log1p(-e), np.log(e) + ratio) for e in SHARES]
         return np.stack(growth, axis=1)
 

@@ -21,7 +21,8 @@ from scd_analysis.evidence.batch import Batch, Floats
 from scd_analysis.evidence.bettor import before
 from scd_analysis.evidence.features import Feature
 from scd_analysis.evidence.halves import Halves
-from scd_analysis.evidence.moments import moments
+from scd_analysis.evidence.moments import moments, read_of
+from scd_analysis.evidence.pieces import OfLaws
 
 LARGEST_STAKE = 0.9
 """The largest share of the wealth that one token can lose."""
@@ -89,6 +90,11 @@ class Directed:
     def arms(self) -> tuple[str, ...]:
         """Name each feature and prior."""
         return tuple(f"{self._name}:{f.name}:{c:g}" for f in self._features for c in self._priors)
+
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """See :class:`~scd_analysis.evidence.bettor.Looking`."""
+        return tuple(one for one in (read_of(feature.values) for feature in self._features) if one is not None)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, in order, knowing all tokens before it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
-from scd_analysis.evidence.moments import AtToken, MidPit, Numbered, Scaled, Values
+from scd_analysis.evidence.moments import Along, AtToken, AtTokenOfLaw, MidPit, Numbered, Scaled, Values
 from scd_analysis.evidence.pit import Ordering
 from scd_analysis.evidence.rules import RULES
 
@@ -48,10 +48,15 @@ class Feature:
     high: float = 1.0
 
 
-def sharpness(batch: Batch) -> Floats:
-    """Larger for likelier tokens, by the logarithm: the direction of temperature."""
-    log_probs = np.log(np.maximum(batch.target_probs, np.exp(LEAST_LOG_PROB)))
-    return np.asarray(1 - log_probs / LEAST_LOG_PROB)
+def _sharpness(batch: Batch) -> Floats:
+    out = np.maximum(batch.target_probs, np.exp(LEAST_LOG_PROB), out=batch.room(0))
+    np.log(out, out=out)
+    out /= LEAST_LOG_PROB
+    return np.subtract(1, out, out=out)
+
+
+sharpness = Along(_sharpness)
+"""Larger for likelier tokens, by the logarithm: the direction of temperature."""
 
 
 def _shifted(batch: Batch, back: int) -> Longs:
@@ -73,21 +78,29 @@ def _upper(batch: Batch) -> Longs:
     return _shifted(batch, batch.grid_width or batch.tokens.shape[1])
 
 
-def contrast(batch: Batch, other: Floats) -> Floats:
+def contrast(batch: Batch, other: Floats | np.float64) -> Floats:
     """Lean to another law: the relative difference, bounded by one."""
-    total = batch.target_probs + other
-    return np.asarray(np.divide(other - batch.target_probs, total, out=np.zeros_like(total), where=total > 0))
+    total = np.add(batch.target_probs, other, out=batch.room(1))
+    out = np.subtract(other, batch.target_probs, out=batch.room(0))
+    if total.min(initial=1) > 0:
+        return np.divide(out, total, out=out)
+    return np.asarray(np.divide(out, total, out=np.zeros_like(total), where=total > 0))
 
 
 def _previous_row(batch: Batch) -> Floats:
+    if batch.piece is not None:
+        return contrast(batch, batch.piece.before)
     other = batch.target_probs.copy()
     other[:, 1:] = batch.target_probs[:, :-1]
     return contrast(batch, other)
 
 
-def uniform(batch: Batch) -> Floats:
-    """Lean to the uniform law."""
-    return contrast(batch, np.full_like(batch.target_probs, 1 / batch.target_probs.shape[-1]))
+def _uniform(batch: Batch) -> Floats:
+    return contrast(batch, np.float64(1 / batch.target_probs.shape[-1]))
+
+
+uniform = Along(_uniform)
+"""Lean to the uniform law."""
 
 
 def _most_probable(batch: Batch) -> Longs:
@@ -96,10 +109,11 @@ def _most_probable(batch: Batch) -> Longs:
 
 def _least_probable(batch: Batch) -> Longs:
     """The least probable token that is possible."""
-    return np.asarray(np.where(batch.target_probs > 0, batch.target_probs, np.inf).argmin(axis=-1))
+    laws = batch.target_probs
+    return np.asarray((laws if laws.min(initial=1) > 0 else np.where(laws > 0, laws, np.inf)).argmin(axis=-1))
 
 
-most_probable, least_probable = AtToken(_most_probable), AtToken(_least_probable)
+most_probable, least_probable = AtTokenOfLaw(_most_probable), AtTokenOfLaw(_least_probable)
 number, level = Numbered(0.0, 1.0), Numbered(-1.0, 1.0)
 
 
@@ -269,7 +283,7 @@ def features(companions: tuple[str, ...] = (), grid_width: int | None = None) ->
         Feature("previous-token", "tokens repeat the one before too often", "tokens repeat the one before too rarely",
                 AtToken(lambda batch: _shifted(batch, 1)), 0.0),
         Feature("previous-row", "tokens lean to the law of the position before (a row shifted by one)",
-                "tokens lean away from the law of the position before", _previous_row),
+                "tokens lean away from the law of the position before", Along(_previous_row)),
         Feature("last-sequence", "a sequence repeats tokens of the one before it (noise shared between sequences)",
                 "a sequence avoids the tokens of the one before it", AtToken(_last_sequence), 0.0),
         Feature("sharpness-first", "the first token's law is too sharp", "the first token's law is too flat",

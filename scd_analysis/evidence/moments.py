@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
-from scd_analysis.evidence.pit import Ordering, mid_pit, randomised_pit
+from scd_analysis.evidence.pieces import OfLaws, numbers
+from scd_analysis.evidence.pit import Ordering, mid_pit, pit_of
 
 Values = Callable[[Batch], Floats]
 Moments = tuple[Floats, Floats, Floats]
@@ -26,19 +27,43 @@ def moments(values: Values, batch: Batch, known: dict[Any, Moments]) -> Moments:
         if isinstance(values, Scaled):
             scale, (score, mean, variance) = values.scale(batch), moments(values.base, batch, known)
             known[values] = score * scale, mean * scale, variance * scale * scale
-        elif isinstance(values, AtToken | MidPit | Numbered):
+        elif isinstance(values, OfLaws):
+            known[values] = numbers(values, batch)
+        elif isinstance(values, AtToken):
             known[values] = values.moments(batch)
         else:
-            known[values] = _moments(values(batch), batch)
+            known[values] = moments_of(values(batch), batch)
     return known[values]
 
 
-def _moments(values: Floats, batch: Batch) -> Moments:
-    weighted = batch.target_probs * values
+def moments_of(values: Floats, batch: Batch) -> Moments:
+    """Return the moments of a direction that is written out, Float[S, N, V]."""
+    weighted = np.multiply(batch.target_probs, values, out=batch.room(2))
     mean = weighted.sum(axis=-1)
     square = np.einsum("snv,snv->sn", weighted, values)
     own = np.take_along_axis(values, batch.tokens[..., None], axis=-1)[..., 0]
     return own - mean, mean, np.maximum(square - mean * mean, 0)
+
+
+def read_of(values: Values) -> OfLaws | None:
+    """Return what is read of laws for a direction; None where it is no more than some entries, or all at once."""
+    base = values.base if isinstance(values, Scaled) else values
+    return base if isinstance(base, OfLaws) else None
+
+
+@dataclass(frozen=True)
+class Along:
+    """A direction that follows at each position from its law and that before it, ``values(batch)``: Float[S, N, V]."""
+
+    values: Callable[[Batch], Floats]
+
+    def __call__(self, batch: Batch) -> Floats:
+        """Write it out."""
+        return self.values(batch)
+
+    def numbers(self, batch: Batch) -> Moments:
+        """Return its moments."""
+        return moments_of(self.values(batch), batch)
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,15 @@ class AtToken:
 
 
 @dataclass(frozen=True)
+class AtTokenOfLaw(AtToken):
+    """One at a token that the law itself gives."""
+
+    def numbers(self, batch: Batch) -> Moments:
+        """Return its moments."""
+        return self.moments(batch)
+
+
+@dataclass(frozen=True)
 class MidPit:
     """The PIT of a token with w = 1/2, scaled to [-1, 1]."""
 
@@ -85,14 +119,25 @@ class MidPit:
 
     def of_tokens(self, batch: Batch) -> Floats:
         """Return its value at the tokens, Float[S, N]."""
-        half = np.full(batch.tokens.shape, 0.5)
-        return 2 * randomised_pit(batch.target_probs, batch.tokens, half, self.ordering) - 1
+        return 2 * pit_of(batch, np.full(batch.tokens.shape, 0.5), self.ordering) - 1
 
-    def moments(self, batch: Batch) -> Moments:
+    def numbers(self, batch: Batch) -> Moments:
         """Mean 0 and variance ``(1 - sum p^3) / 3``, whatever the order: what jumps of size p leave of a uniform's."""
-        probs, own = batch.target_probs, self.of_tokens(batch)
-        variance = (1 - np.einsum("snv,snv->sn", probs * probs, probs)) / 3
-        return own, np.zeros_like(own), np.maximum(variance, 0)
+        own, (variance,) = self.of_tokens(batch), numbers(SPREAD, batch)
+        return own, np.zeros_like(own), variance
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """The variance of a mid-PIT, which is the same in any order."""
+
+    def numbers(self, batch: Batch) -> tuple[Floats]:
+        probs = batch.target_probs
+        variance = (1 - np.einsum("snv,snv->sn", np.multiply(probs, probs, out=batch.room(2)), probs)) / 3
+        return (np.maximum(variance, 0),)
+
+
+SPREAD = _Spread()
 
 
 @dataclass(frozen=True)
@@ -109,7 +154,7 @@ class Numbered:
     def _values(self, batch: Batch) -> Floats:
         return np.linspace(self.low, self.high, batch.target_probs.shape[-1])
 
-    def moments(self, batch: Batch) -> Moments:
+    def numbers(self, batch: Batch) -> Moments:
         """As two products with the laws."""
         values = self._values(batch)
         mean = batch.target_probs @ values

@@ -8,12 +8,15 @@ of them are tilts along the directions here. The bettors are a family apart, so 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.directed import Directed
 from scd_analysis.evidence.features import Feature
-from scd_analysis.evidence.moments import AtToken
+from scd_analysis.evidence.moments import AtToken, Moments, moments_of
 from scd_analysis.evidence.portfolio import Family
 from scd_analysis.evidence.ridge import RidgeTilt
 
@@ -40,14 +43,45 @@ def times_before(batch: Batch) -> Longs:
     return out
 
 
-def occurred(batch: Batch) -> Floats:
-    """How often a token occurred before, from 0 to 1 at :data:`MOST_TIMES` and more."""
-    return np.asarray(np.minimum(times_before(batch), MOST_TIMES) / MOST_TIMES)
+@dataclass(frozen=True)
+class ByTimes:
+    """A direction by how often each token occurred before, ``of`` these numbers; zero at none."""
+
+    of: Callable[[Longs], Floats]
+
+    def __call__(self, batch: Batch) -> Floats:
+        """Write it out."""
+        return self.of(times_before(batch))
+
+    def numbers(self, batch: Batch) -> Moments:
+        """Return its moments; of a piece, by the tokens that occurred alone."""
+        if batch.piece is None:
+            return moments_of(self(batch), batch)
+        own, mean, square = np.zeros((3, *batch.tokens.shape))
+        for s, whole in enumerate(batch.piece.tokens):
+            start = batch.piece.start
+            stop = start + batch.tokens.shape[1]
+            seen, number = np.unique(whole[:stop], return_inverse=True)
+            times = np.tile(np.bincount(number[:start], minlength=len(seen)), (stop - start, 1))
+            for j in range(1, stop - start):
+                times[j:, number[start + j - 1]] += 1
+            values, probs = self.of(times), batch.target_probs[s][:, seen]
+            weighted = probs * values
+            mean[s], square[s] = weighted.sum(axis=-1), np.einsum("nu,nu->n", weighted, values)
+            own[s] = values[np.arange(stop - start), number[start:stop]]
+        return own - mean, mean, np.maximum(square - mean * mean, 0)
 
 
-def occurred_at_all(batch: Batch) -> Floats:
-    """One for tokens that occurred before."""
-    return (times_before(batch) > 0).astype(np.float64)
+def _share(times: Longs) -> Floats:
+    return np.asarray(np.minimum(times, MOST_TIMES) / MOST_TIMES)
+
+
+def _at_all(times: Longs) -> Floats:
+    return (times > 0).astype(np.float64)
+
+
+occurred, occurred_at_all = ByTimes(_share), ByTimes(_at_all)
+"""How often a token occurred before, from 0 to 1 at :data:`MOST_TIMES` and more; and whether it did."""
 
 
 def _back(positions: int) -> AtToken:

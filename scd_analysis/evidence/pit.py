@@ -10,12 +10,15 @@ References
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.dirichlet import DirichletCounts
+from scd_analysis.evidence.pieces import OfLaws, numbers
 
 Ordering = Literal["rank", "token"]
 
@@ -38,12 +41,39 @@ def randomised_pit(target_probs: Floats, tokens: Longs, uniforms: Floats, orderi
         In [0, 1).
     """
     own = np.take_along_axis(target_probs, tokens[..., None], axis=-1)
-    number = np.arange(target_probs.shape[-1])
-    earlier = number < tokens[..., None]
+    below = np.where(_earlier(target_probs, tokens, own, ordering), target_probs, 0).sum(axis=-1)
+    return _between(below, own[..., 0], uniforms)
+
+
+def _between(below: Floats, own: Floats, uniforms: Floats) -> Floats:
+    return np.asarray(np.clip(below + uniforms * own, 0, np.nextafter(1, 0)), dtype=np.float64)
+
+
+def _earlier(target_probs: Floats, tokens: Longs, own: Floats, ordering: Ordering) -> npt.NDArray[np.bool_]:
+    """What comes before the tokens in an order, Bool[..., V]; their own probability is Float[..., 1]."""
+    earlier = np.arange(target_probs.shape[-1]) < tokens[..., None]
     if ordering == "rank":
-        earlier = (target_probs > own) | ((target_probs == own) & earlier)
-    below = np.where(earlier, target_probs, 0).sum(axis=-1)
-    return np.asarray(np.clip(below + uniforms * own[..., 0], 0, np.nextafter(1, 0)), dtype=np.float64)
+        earlier &= target_probs == own
+        earlier |= target_probs > own
+    return earlier
+
+
+@dataclass(frozen=True)
+class Below:
+    """Probability of what comes before each token of a batch in an order."""
+
+    ordering: Ordering
+
+    def numbers(self, batch: Batch) -> tuple[Floats]:
+        """Return Float[S, N]."""
+        probs = batch.target_probs
+        earlier = _earlier(probs, batch.tokens, batch.token_probs[..., None], self.ordering)
+        return (np.multiply(probs, earlier, out=batch.room(0)).sum(axis=-1),)
+
+
+def pit_of(batch: Batch, uniforms: Floats, ordering: Ordering) -> Floats:
+    """Transform the tokens of a batch as :func:`randomised_pit` does; what it takes of laws is read once."""
+    return _between(numbers(Below(ordering), batch)[0], batch.token_probs, uniforms)
 
 
 def pit_interval(probs: Floats, tokens: Longs) -> tuple[Floats, Floats]:
@@ -104,9 +134,14 @@ class PitBins:
         """Name each resolution."""
         return tuple(f"pit-{self._ordering}:{bins}" for bins in self._num_bins)
 
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """See :class:`~scd_analysis.evidence.bettor.Looking`."""
+        return (Below(self._ordering),)
+
     def bet(self, batch: Batch) -> Floats:
         """Bet on the bin of every token, in order."""
-        pit = randomised_pit(batch.target_probs, batch.tokens, batch.uniforms, self._ordering)
+        pit = pit_of(batch, batch.uniforms, self._ordering)
         return np.stack([self._growth(pit, i) for i in range(len(self._num_bins))], axis=1)
 
     def _growth(self, pit: Floats, i: int) -> Floats:
@@ -142,9 +177,14 @@ class PitPairs:
         """Name each resolution."""
         return tuple(f"pit-pairs:{bins}" for bins in self._num_bins)
 
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """See :class:`~scd_analysis.evidence.bettor.Looking`."""
+        return (Below("token"),)
+
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token but the first of each sequence."""
-        pit = randomised_pit(batch.target_probs, batch.tokens, batch.uniforms, "token")
+        pit = pit_of(batch, batch.uniforms, "token")
         if pit.shape[1] < 2:
             return np.zeros((len(batch), len(self._num_bins)))
         return np.stack([self._growth(pit, i) for i in range(len(self._num_bins))], axis=1)

@@ -13,7 +13,8 @@ import numpy as np
 
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats
-from scd_analysis.evidence.bettor import Bettor, Located
+from scd_analysis.evidence.bettor import Bettor, Located, Looking
+from scd_analysis.evidence.pieces import read
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class Portfolio:
             [np.full(len(f.bettor.arms), np.log(f.weight / total / len(f.bettor.arms))) for f in families]
         )
         self._log_wealth = np.zeros(len(self.arms))
+        self._looks_at = tuple(
+            one for family in families if isinstance(family.bettor, Looking) for one in family.bettor.looks_at
+        )
         self._at_ends = np.repeat([f.at_ends for f in families], [len(f.bettor.arms) for f in families])
         self.impossible = False
         self._log_e_value: float | None = None
@@ -136,6 +140,7 @@ class Portfolio:
         return path
 
     def _bet_possible(self, batch: Batch) -> Floats:
+        read(batch, self._looks_at)
         growth = np.concatenate([family.bettor.bet(batch) for family in self.members], axis=1)
         if np.isnan(growth).any():
             row, arm = np.argwhere(np.isnan(growth))[0]

@@ -17,7 +17,8 @@ from scd_analysis.evidence.batch import Batch, Floats, Longs
 from scd_analysis.evidence.directed import log_bets, shrunk
 from scd_analysis.evidence.features import Feature, contrast, sharpness
 from scd_analysis.evidence.halves import WORDS as HALVES
-from scd_analysis.evidence.moments import Numbered, moments
+from scd_analysis.evidence.moments import Numbered, moments, read_of
+from scd_analysis.evidence.pieces import OfLaws
 from scd_analysis.evidence.portfolio import Family
 from scd_analysis.evidence.ridge import RidgeTilt
 
@@ -136,6 +137,11 @@ class ByRow:
         return tuple(
             f"by-row:{f.name}:{one.kind}:{c:g}" for f in self._directions for one in SETS for c in self._priors
         )
+
+    @property
+    def looks_at(self) -> tuple[OfLaws, ...]:
+        """See :class:`~scd_analysis.evidence.bettor.Looking`."""
+        return tuple(one for one in (read_of(feature.values) for feature in self._directions) if one is not None)
 
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, knowing all tokens before it; where rows are not known, on nothing."""

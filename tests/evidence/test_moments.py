@@ -39,8 +39,8 @@ def test_a_wrong_moment_would_be_seen():
     batch = batch_of(np.random.default_rng(0))
 
     class Shifted(Numbered):
-        def moments(self, batch):
-            score, mean, variance = super().moments(batch)
+        def numbers(self, batch):
+            score, mean, variance = super().numbers(batch)
             return score, mean, variance * 1.01
 
     found, expected = moments(Shifted(0.0, 1.0), batch, {}), by_hand(Numbered(0.0, 1.0)(batch), batch)

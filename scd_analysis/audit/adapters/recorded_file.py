@@ -95,7 +95,7 @@ class RecordedTarget(Target):
             out[i, : len(tokens)] = tokens
         return out
 
-    def batch(self, tokens: Longs, rng: np.random.Generator) -> Batch:
+    def batch(self, tokens: Longs, rng: np.random.Generator, *, whole: bool = False) -> Batch:
         """Return the next sequences with their laws."""
         rows = self._shelf.take(len(tokens))
         if not (self.tokens(rows) == tokens).all():

@@ -107,9 +107,12 @@ def residual_laws(view: View) -> tuple[Bools, Floats] | None:
     commits, target = view.commits, view.target_probs
     if target is None:
         return None
-    declared = _declared(commits, target.shape[-1])
-    known = commits.rejected & ~np.isnan(declared).any(axis=-1) & ~np.isnan(target).any(axis=-1)
-    return known, residual(target[known], declared[known])
+    known = commits.rejected if commits.draft_probs is not None else commits.rejected & (commits.draft_prob == 1)
+    known = known.copy()
+    for laws in (commits.draft_probs, target):  # looked at where they are needed only
+        if laws is not None:
+            known[known] = ~np.isnan(laws[known]).any(axis=-1)
+    return known, residual(target[known], _declared(commits, known, target.shape[-1]))
 
 
 def replacements(view: View, noise: Floats) -> Replacements | None:
@@ -118,18 +121,17 @@ def replacements(view: View, noise: Floats) -> Replacements | None:
     if found is None or target is None:
         return None
     known, null = found
-    declared = _declared(commits, target.shape[-1])[known]
+    declared = _declared(commits, known, target.shape[-1])
     return Replacements(
         view, np.nonzero(known), commits.final[known], null, target[known], declared, commits.draft[known]
     )
 
 
-def _declared(commits: Commits, vocab_size: int) -> Floats:
-    """Declared laws, Float[S, N, V]; a point mass is known without its law having been recorded."""
+def _declared(commits: Commits, known: Bools, vocab_size: int) -> Floats:
+    """Declared laws of some places, Float[A, V]; a point mass is known without its law having been recorded."""
     if commits.draft_probs is not None:
-        return commits.draft_probs
-    point = (np.arange(vocab_size) == commits.draft[..., None]).astype(np.float64)
-    return np.where((commits.draft_prob == 1)[..., None], point, np.nan)
+        return commits.draft_probs[known]
+    return (np.arange(vocab_size) == commits.draft[known][:, None]).astype(np.float64)
 
 
 class Bonuses(Observations):
@@ -139,7 +141,7 @@ class Bonuses(Observations):
         """The law of the position before."""
         laws = self.view.model_probs
         assert laws is not None
-        return self.pick(np.concatenate([laws[:, :1], laws[:, :-1]], axis=1))
+        return np.asarray(laws[self.at[0], np.maximum(self.at[1] - 1, 0)])
 
     def of_last_variate(self) -> Floats:
         """An inverse CDF with the variate that accepted the last draft."""
