@@ -61,10 +61,9 @@ def test_every_module_of_both_packages_is_found() -> None:
 
 
 NEW = """
-from dataclasses import replace
 from scd_analysis.figures.plots.hamming_by_lag import FIGURE
 
-FIGURE = replace(FIGURE, summary="a figure of somebody's own")
+SUMMARY = "a figure of somebody's own"
 """
 
 
@@ -85,6 +84,14 @@ def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
     assert {one.name for one in render([own], trace=path, out=tmp_path / "out")} >= {f"{own}.png"}
     frame, settings = computed(runs_of, own)
     assert get_exhibit(own).caption(frame, settings).startswith("Hamming distance")
+
+
+@pytest.mark.parametrize("gone", ["FIGURE", "SUMMARY"])
+def test_a_figure_and_what_it_shows_come_together(own: str, tmp_path: Path, gone: str) -> None:
+    path = tmp_path / f"{own}.py"
+    path.write_text("\n".join(line for line in NEW.splitlines() if gone not in line))
+    with pytest.raises(TypeError, match=f"{own}: states one of FIGURE and SUMMARY without the other"):
+        all_figures()
 
 
 def test_unknown_exhibit_lists_those_there_are() -> None:
