@@ -16,7 +16,7 @@ from scd_analysis.audit.conditions.verification import FLAG_AGAINST_VARIATE
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
-from scd_analysis.audit.rules.rule import Group, Rule
+from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.tally import Tally
 from scd_analysis.audit.windows import Windows
 from scd_analysis.evidence.batch import Floats, Rows
@@ -41,8 +41,6 @@ class Running:
     Attributes
     ----------
     process : Process
-    group : Group
-        Whose view it has.
     portfolio : Portfolio
     observations : int
         How many there were to bet on.
@@ -51,7 +49,6 @@ class Running:
     """
 
     process: Process
-    group: Group
     portfolio: Portfolio
     observations: int = 0
     crossed_at: int | None = None
@@ -141,7 +138,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.running = [
-            Running(process, group, Portfolio(process.families(self.vocab_size)))
+            Running(process, Portfolio(process.families(self.vocab_size)))
             for group in self.rule.groups
             for process in group.processes
         ]
@@ -251,9 +248,9 @@ class Watch:
         if self.rule.compares_variates:
             others = self.seen.others(np.where(commits.drafted, commits.uniform, np.nan))
         view = View(commits, target, model_probs, others, self.vocab_size, self.grid_width, windows)
-        views = {group: group.see(view) for group in self.rule.groups}
+        views = [seen for group in self.rule.groups for seen in [group.see(view)] * len(group.processes)]
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
-        each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]
+        each = list(zip(self.running, views, noises, strict=True))
         if target is not None and target.size > LARGE:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset, rows), each))
