@@ -124,6 +124,7 @@ def test_recorded_sequences_are_judged_to_their_end(tables: Tables) -> None:
     assert verdict.outcome is not Outcome.REFUTED
 
 
+@pytest.mark.slow
 def test_torch_model_and_subject(tables: Tables) -> None:
     torch = pytest.importorskip("torch")
 

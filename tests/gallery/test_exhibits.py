@@ -76,6 +76,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop("scd_analysis.figures.plots.of_my_own", None)
 
 
+@pytest.mark.slow
 def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
     """It is drawn of any trace, and in the gallery of our runs."""
     assert all_figures()[own].summary == "a figure of somebody's own"
@@ -129,6 +130,7 @@ def test_caption_speaks_from_the_data(runs_of: Runs, name: str) -> None:
     assert get_exhibit(name).caption(changed, settings) != caption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["speedup_by_window", "sample_grids"])
 def test_an_exhibit_is_three_files_and_checks(runs_of: Runs, tmp_path: Path, name: str) -> None:
     exhibit, runs = get_exhibit(name), runs_of(name)

@@ -55,6 +55,7 @@ def test_what_is_listed_is_what_is_there(tmp_path: Path, monkeypatch: pytest.Mon
         assert list(door.summaries_here().items()) == [(name, one.summary) for name, one in figures.items()]
 
 
+@pytest.mark.slow
 def test_an_installed_library_draws_a_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "load_model", lambda name: Patches())
     monkeypatch.setattr(door, "WINDOW", TINY.window)
