@@ -12,10 +12,10 @@ figures: $(STAMP)
 
 test: $(STAMP)
 	@$(MAKE) --no-print-directory browser || echo "no chromium: the tests that click through a report are skipped"
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 test-fast: $(STAMP)
-	$(PYTEST) -n $(WORKERS) -m "not slow"
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not slow"
 
 # Seeded attacks for minutes: SEED= chooses others, ROUNDS= how many, KINDS= of which kinds. Findings go to build/fuzz.
 SEED ?= 0

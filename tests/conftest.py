@@ -1,6 +1,9 @@
 """One thread a worker (two workers share two cores), repeatable Hypothesis, and a switch against silent skips."""
 
+import gc
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and PyTorch are loaded; processes that tests start have it
 
 import pytest
 import torch
@@ -22,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+def pytest_sessionstart() -> None:
+    """Take PyTorch out of the sight of the garbage collector, all of which the exact engine looks through each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)

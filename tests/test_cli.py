@@ -13,7 +13,7 @@ from scd_analysis import audit, audit_log_probs, exact_law
 from scd_analysis.cli import commands
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.figures.app import figures_command
-from scd_analysis.figures.collection import Decoding
+from scd_analysis.figures.decoding import Decoding
 from scd_analysis.report import write_trend
 
 ROOT = Path(__file__).parents[1]
@@ -119,16 +119,17 @@ def test_the_process_of_a_command_says_so_too(place, words, message):
 
 
 @pytest.mark.slow
-def test_trace_and_report(place):
+def test_trace_and_report(place, capsys):
     done = run(place, "trace", "scd-mc", "--model", "mine:model", "--window", "2", "--out", "run.zarr", "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # silent in a pipe
     summary = json.loads(done.stdout)
     assert summary["method"] == "scd-mc"
     assert summary["num_sequences"] == 64
-    again = run(place, "report", "run.zarr", "--json")
-    assert json.loads(again.stdout) == summary
-    assert "speedup" in run(place, "report", "run.zarr").stdout
+    for options in (["--json"], []):
+        assert commands.run(["report", str(place / "run.zarr"), *options], "scd-analysis") == (0, None)
+        said = capsys.readouterr().out
+        assert json.loads(said) == summary if options else "speedup" in said
 
 
 @pytest.mark.slow
@@ -140,11 +141,12 @@ def test_trace_and_report(place):
         ("mine:talks", ["--max-sequences", "20"], 3, "INCONCLUSIVE"),
     ],
 )
-def test_the_exit_status_of_an_audit_is_its_verdict(place, subject, options, status, outcome):
+def test_the_exit_status_of_an_audit_is_its_verdict(place, capsys, subject, options, status, outcome):
     done = run(place, "audit", subject, "--model", "mine:model", *options, "--json", "--out", f"{outcome}.json")
     assert done.returncode == status, done.stderr
     assert json.loads(done.stdout)["outcome"] == outcome
-    assert outcome in run(place, "report", f"{outcome}.json").stdout
+    assert commands.run(["report", str(place / f"{outcome}.json")], "scd-analysis") == (0, None)
+    assert outcome in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -215,6 +217,20 @@ def test_what_starts_the_work_is_light():
     assert not {"typer", "numpy", "torch", "rich", "ctypes"} & set(found)
 
 
+@pytest.mark.slow
+def test_listing_figures_loads_nothing_that_draws():
+    """It took four seconds; asking for a figure by its name loads it all, so that the absence says something."""
+    code = "import sys; from scd_analysis.figures.__main__ import run; run(sys.argv[1:]); print(*sys.modules)"
+    heavy = {"torch", "pandas", "xarray", "zarr", "scipy", "matplotlib", "seaborn", "PIL", "reportlab"}
+
+    def loaded(*words):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        return heavy & set(done.stdout.split())
+
+    assert loaded("--list") == set()
+    assert loaded("--check", "nope") == heavy
+
+
 SHADOWS = ("zarr.py", "xarray.py", "typer.py", "random.py", "reference/__init__.py", "studies/__init__.py")
 
 
@@ -240,9 +256,10 @@ def test_the_working_directory_comes_last(tmp_path, door):
             env=environment,
         )
 
-    if door == "scd_analysis.figures":
-        done = said("--list")
-        assert (done.returncode, done.stderr) == (0, "")
+    if door == "scd_analysis.figures":  # drawing loads all that there is
+        done = said("--check", "--out", "figures_of_mine", "hamming_by_lag")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.endswith("hamming_by_lag.json: the frame is missing\n")
     else:
         done = said("trace", "ar", "--model", "digits", "--num-sequences", "2", "--out", "run.zarr")
         assert (done.returncode, done.stderr) == (0, "")

@@ -55,6 +55,7 @@ def test_what_a_subject_may_have_is_found_or_absent() -> None:
         as_subject(SimpleNamespace(num_available="many"))
 
 
+@pytest.mark.slow
 def test_a_kernel_with_nothing_more_is_judged() -> None:
     """Its drafts are draws from its laws, and its targets are what it was handed."""
     found, laws = as_kernel(Bare(WHOLE)), np.ones((1, 5, 6)) / 6

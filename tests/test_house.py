@@ -388,6 +388,36 @@ def test_the_reference_decoder_stays_an_essay():
     assert sum(len(file.read_text().splitlines()) for file in files) <= 1550
 
 
+def fast_tests(source):
+    """Tests of a file that the fast lane runs, but for single cases that are marked."""
+    tree = ast.parse(source)
+    marks = [
+        ast.unparse(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node)
+    ]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    own = {node.name: [*marks, *map(ast.unparse, node.decorator_list)] for node in functions}
+    return {
+        name for name, marks in own.items() if not any(re.search(r"^\W*pytest\.mark\.slow\b", mark) for mark in marks)
+    }
+
+
+def test_the_fast_lane_has_tests_of_every_room():
+    """Where it leaves out all of a folder, what is changed there is tried by nobody for minutes."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "gpu"}
+    assert len(folders) > 10
+    for folder in sorted(folders):
+        assert set().union(*(fast_tests(path.read_text()) for path in folder.glob("test_*.py"))), folder.name
+
+
+def test_a_test_of_the_slow_lane_is_told_from_the_fast():
+    source = "@pytest.mark.slow\ndef test_a(): ...\n\n@pytest.mark.gpu\ndef test_b(): ...\n\ndef helper(): ..."
+    assert fast_tests(source) == {"test_b"}
+    for marks in ("pytest.mark.slow", "[pytest.mark.slow, pytest.mark.gpu]"):
+        assert fast_tests(f"pytestmark = {marks}\n{source}") == set()
+
+
 def test_the_audit_is_always_the_function():
     code = "import scd_analysis.audit.verdict, scd_analysis; assert callable(scd_analysis.audit)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -40,6 +40,7 @@ def refused(value):
     return [*errors(value, SCHEMA, SCHEMA)]
 
 
+@pytest.mark.slow
 def test_verdicts_of_every_kind_and_outcome_are_what_it_says():
     assert [refused(one) for one in verdicts()] == [[]] * len(verdicts())
     assert {(one["record"].get("grade"), one["outcome"]) for one in verdicts()} >= {*KINDS}

@@ -37,6 +37,7 @@ def rows_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[
     return sorted(lines, key=lambda row: (row["model"], row["method"], row["grade"]))
 
 
+@pytest.mark.slow
 def test_a_stopped_study_goes_on_and_two_jobs_give_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add, two = Rows.add, tmp_path / "two"
 
@@ -61,6 +62,7 @@ def test_a_stopped_study_goes_on_and_two_jobs_give_its_rows(tmp_path: Path, monk
     assert len(together) == 36 * 5 + 30 + 24
 
 
+@pytest.mark.slow
 def test_rows_are_in_the_order_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stored file is the same, whichever setting is done first."""
     monkeypatch.setattr(initial_drafts, "WINDOWS", (8, 64))

@@ -18,7 +18,7 @@ from scd_analysis.audit.observations.halves import FirstHalves
 from scd_analysis.audit.observations.repeated import EarlierVariates
 from scd_analysis.audit.observations.view import View
 from scd_analysis.audit.promises import Events
-from scd_analysis.audit.rules.rule import Group, Rule
+from scd_analysis.audit.rules.rule import Rule
 from scd_analysis.audit.tally import Tally
 from scd_analysis.audit.windows import Windows
 from scd_analysis.evidence.batch import Floats, Rows
@@ -43,8 +43,6 @@ class Running:
     Attributes
     ----------
     process : Process
-    group : Group
-        Whose view it has.
     portfolio : Portfolio
     observations : int
         How many there were to bet on.
@@ -53,7 +51,6 @@ class Running:
     """
 
     process: Process
-    group: Group
     portfolio: Portfolio
     observations: int = 0
     crossed_at: int | None = None
@@ -144,7 +141,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.running = [
-            Running(process, group, Portfolio(process.families(self.vocab_size)))
+            Running(process, Portfolio(process.families(self.vocab_size)))
             for group in self.rule.groups
             for process in group.processes
         ]
@@ -256,9 +253,9 @@ class Watch:
         view = View(
             commits, target, model_probs, others, self.vocab_size, self.grid_width, windows, None, rows, self._halves
         )
-        views = {group: group.see(view) for group in self.rule.groups}
+        views = [seen for group in self.rule.groups for seen in [group.see(view)] * len(group.processes)]
         noises = [self.rng.random(commits.final.shape) for _ in self.running]
-        each = [(running, views[running.group], noise) for running, noise in zip(self.running, noises, strict=True)]
+        each = list(zip(self.running, views, noises, strict=True))
         if target is not None and target.size > LARGE:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = list(pool.map(lambda of: self._bet(of[0], of[1], of[2], offset, rows), each))

@@ -27,11 +27,19 @@ from scd_analysis.evidence.pieces import OfLaws
 LARGEST_STAKE = 0.9
 """The largest share of the wealth that one token can lose."""
 
+TOGETHER = 2**16
+"""Tokens times features that are bet on at once: small batches cost what calls cost, and large ones memory."""
+
 
 def log_bets(feature: Feature, theta: Floats, score: Floats, mean: Floats) -> Floats:
     """Return ln(1 + theta (f - m)), theta Float[..., arms] cut so that no token loses more than the largest stake."""
-    low = -LARGEST_STAKE / np.maximum(feature.high - mean, 1e-9)
-    high = LARGEST_STAKE / np.maximum(mean - feature.low, 1e-9)
+    return _within(feature.low, feature.high, theta, score, mean)
+
+
+def _within(lowest: Floats | float, highest: Floats | float, theta: Floats, score: Floats, mean: Floats) -> Floats:
+    """Return the same for features that go from ``lowest`` to ``highest``."""
+    low = -LARGEST_STAKE / np.maximum(highest - mean, 1e-9)
+    high = LARGEST_STAKE / np.maximum(mean - lowest, 1e-9)
     return np.asarray(np.log1p(np.clip(theta, low[..., None], high[..., None]) * score[..., None]))
 
 
@@ -80,10 +88,11 @@ class Directed:
     def __init__(self, features: tuple[Feature, ...], prior_tokens: tuple[float, ...], name: str = "directed") -> None:
         self._features, self._name = features, name
         self._priors = np.asarray(prior_tokens, dtype=np.float64)
+        self._lowest, self._highest = (np.array([[end] for end in ends]) for ends in _ranges(features))
         self._score = np.zeros(len(features))
         self._information = np.zeros(len(features))
         self._seen = 0
-        self._by_position = [np.zeros((3, 1))] * len(features)
+        self._by_position = np.zeros((3, len(features), 1))
         self._halves = Halves(len(features))
 
     @property
@@ -99,28 +108,33 @@ class Directed:
     def bet(self, batch: Batch) -> Floats:
         """Bet on every token, in order, knowing all tokens before it."""
         seen = self._seen + np.arange(batch.tokens.size, dtype=np.float64)
-        growth = [self._growth(batch, i, seen) for i in range(len(self._features))]
+        each = max(1, TOGETHER // max(1, batch.tokens.size))
+        groups = [slice(i, i + each) for i in range(0, len(self._features), each)]
+        growth, sums = zip(*(self._growth(batch, some, seen) for some in groups), strict=True)
         self._seen += batch.tokens.size
+        self._by_position = _added(self._by_position, np.concatenate(sums, axis=1))
         return np.concatenate(growth, axis=1)
 
-    def _growth(self, batch: Batch, i: int, seen: Floats) -> Floats:
-        parts = moments(self._features[i].values, batch, batch.known)
-        self._halves.add(i, parts[0], batch.rows)
-        score, mean, information = (part.ravel() for part in parts)
-        past = before(score, self._score[i]), before(information, self._information[i])
-        bets = log_bets(self._features[i], shrunk(*past, seen, self._priors), score, mean)
-        self._score[i] += score.sum()
-        self._information[i] += information.sum()
-        self._by_position[i] = _added(
-            self._by_position[i], _by_position(batch, score, information, (information > 0).astype(np.float64))
-        )
-        return np.asarray(bets.reshape(*batch.tokens.shape, -1).sum(axis=1))
+    def _growth(self, batch: Batch, some: slice, seen: Floats) -> tuple[Floats, Floats]:
+        """Of some features, Float[S, arms], and what they add by position, Float[3, features, N]."""
+        parts = [moments(feature.values, batch, batch.known) for feature in self._features[some]]
+        for i, (centred, _, _) in enumerate(parts, some.start):
+            self._halves.add(i, centred, batch.rows)
+        score, mean, information = (np.stack(kind).reshape(len(parts), -1) for kind in zip(*parts, strict=True))
+        scored, informed = before(score.T, self._score[some]).T, before(information.T, self._information[some]).T
+        theta = shrunk(scored, informed, seen, self._priors)
+        bets = _within(self._lowest[some], self._highest[some], theta, score, mean)
+        self._score[some] += score.sum(axis=1)
+        self._information[some] += information.sum(axis=1)
+        growth = bets.reshape(len(parts), *batch.tokens.shape, -1).sum(axis=2)
+        sums = _by_position(batch, np.stack([score, information, (information > 0).astype(np.float64)]))
+        return np.asarray(growth.transpose(1, 0, 2).reshape(len(batch), -1)), sums
 
     def leaning(self) -> Leaning:
         """Say along which feature the observations lean most, and where."""
         signal = np.abs(self._score) / np.sqrt(np.maximum(self._information, 1e-12))
         i = int(signal.argmax())
-        score, information, count = self._by_position[i]
+        score, information, count = self._by_position[:, i]
         position = int((score * np.sign(self._score[i]) / np.sqrt(np.maximum(information, 1e-12))).argmax())
         feature = self._features[i]
         return Leaning(feature, position, float(score.sum()), int(count.sum()), feature.high - feature.low)
@@ -135,18 +149,26 @@ class Directed:
         return self._halves.where(arm // len(self._priors))
 
 
-def _by_position(batch: Batch, *values: Floats) -> Floats:
-    """Sum Float[S * N] of tokens by the position they have in their sequence: one row each."""
+def _ranges(features: tuple[Feature, ...]) -> tuple[list[float], list[float]]:
+    return [feature.low for feature in features], [feature.high for feature in features]
+
+
+def _by_position(batch: Batch, values: Floats) -> Floats:
+    """Sum Float[..., S * N] of tokens by the position they have in their sequence."""
     if batch.position is None:
-        return np.stack([value.reshape(batch.tokens.shape).sum(axis=0) for value in values])
-    return np.stack([np.bincount(batch.position.ravel(), value) for value in values])
+        return np.asarray(values.reshape(*values.shape[:-1], *batch.tokens.shape).sum(axis=-2))
+    position, kinds = batch.position.ravel(), values.reshape(-1, values.shape[-1])
+    width = int(position.max()) + 1
+    cells = position + width * np.arange(len(kinds))[:, None]
+    sums = np.bincount(cells.ravel(), kinds.ravel(), len(kinds) * width)
+    return np.asarray(sums.reshape(*values.shape[:-1], width), dtype=np.float64)
 
 
 def _added(first: Floats, second: Floats) -> Floats:
     """Add rows of different lengths."""
-    shorter, longer = sorted((first, second), key=lambda rows: rows.shape[1])
+    shorter, longer = sorted((first, second), key=lambda rows: rows.shape[-1])
     total = longer.copy()
-    total[:, : shorter.shape[1]] += shorter
+    total[..., : shorter.shape[-1]] += shorter
     return total
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -190,10 +191,10 @@ def _foreign_generators() -> list[Any]:
     shared = np.random.mtrand._rand
     objects = gc.get_objects()
     types = list(map(type, objects))
-    if sum(types.count(kind) for kind in kinds) == 1:  # the shared one; counting is ten times faster than looking
+    if sum(types.count(kind) for kind in kinds) == 1:  # the shared one
         return []
-    found = [value for value, kind in zip(objects, types, strict=True) if kind in kinds and value is not shared]
-    return found[:_MOST_GENERATORS]
+    found = compress(objects, map(frozenset(map(id, kinds)).__contains__, map(id, types)))  # half a million: in C
+    return [value for value in found if value is not shared][:_MOST_GENERATORS]
 
 
 @contextmanager

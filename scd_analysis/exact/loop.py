@@ -152,14 +152,14 @@ class _Programme:
     def _stepped(self, start: _Reached | None) -> _Transition:
         asked: set[DrawKey] = set()
         owned = start is not None and not _is_plain(start.state)
+        function = self.loop.initial_state if start is None else self.loop.step
+        draws = _takes_draws(function, 0 if start is None else 1)
 
         def run_once(run: Run) -> Hashable:
             if start is not None and start.memory is not None:
                 run.drawn.update(run.known.recall(start.memory))
-            if start is None:
-                state = _called(self.loop.initial_state, (), run)
-            else:
-                state = _called(self.loop.step, (copy.deepcopy(start.state) if owned else start.state,), run)
+            given = () if start is None else (copy.deepcopy(start.state) if owned else start.state,)
+            state = function(*given, EnumeratedDraws(run)) if draws else function(*given)
             new = frozenset(run.drawn) - (frozenset() if start is None else _remembered(start))
             if start is not None:
                 _check_forgotten(new & start.forgotten)
@@ -191,13 +191,14 @@ class _Programme:
         )
 
 
-def _called(function: Callable[..., Any], args: tuple[Any, ...], run: Run) -> Any:
+def _takes_draws(function: Callable[..., Any], given: int) -> bool:
+    """Whether a function needs an argument beyond those that it is given."""
     needed = [
         p
         for p in inspect.signature(function).parameters.values()
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    return function(*args, EnumeratedDraws(run)) if len(needed) > len(args) else function(*args)
+    return len(needed) > given
 
 
 def _remembered(start: _Reached) -> frozenset[DrawKey]:

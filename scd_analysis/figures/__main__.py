@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scd_analysis.figures.base import Figure, Run, Settings
-    from scd_analysis.figures.collection import Collection, Decoding, Make
+    from scd_analysis.figures.collection import Collection, Make
+    from scd_analysis.figures.decoding import Decoding
     from scd_analysis.figures.rendering import Report
 
 PROGRAM = "python -m scd_analysis.figures"
@@ -52,6 +53,24 @@ def _missing(error: ModuleNotFoundError, advice: str) -> Exception:
     return InputError(f"{error}: {advice}")
 
 
+def _gallery() -> Path | None:
+    """Where the gallery lies, if the repository is there."""
+    from scd_analysis.common.shipped import ROOT
+
+    folder = Path(ROOT) / "studies" / "gallery"
+    return folder if (folder / "__init__.py").is_file() else None
+
+
+def summaries_here() -> dict[str, str]:
+    """What the figures of :func:`figures_here` show, by name; nothing that draws is loaded."""
+    from scd_analysis.figures import plots
+    from scd_analysis.figures.registry import summaries_in
+
+    gallery = _gallery()
+    found = summaries_in(plots.__path__) | ({} if gallery is None else summaries_in([str(gallery / "plots")]))
+    return {name: found[name] for name in sorted(found)}
+
+
 def figures_here() -> Collection[Any]:
     """The gallery where the repository is there, else the figures of a decode.
 
@@ -62,7 +81,7 @@ def figures_here() -> Collection[Any]:
     """
     from scd_analysis.common.shipped import ROOT, bring
 
-    if (Path(ROOT) / "studies" / "gallery" / "__init__.py").is_file():
+    if _gallery() is not None:
         if ROOT not in sys.path:  # where the processes look that decode side by side
             sys.path.insert(0, ROOT)
         bring("studies")
@@ -105,11 +124,17 @@ def _computed(figure: Figure, runs: list[Run], settings: Settings) -> tuple[pd.D
     return figure.compute(runs), settings
 
 
+def _render(names: Sequence[str], **asked: Any) -> list[Path]:
+    from scd_analysis.figures.rendering import render
+
+    return render(names, **asked)
+
+
 def run(words: list[str], prog_name: str = PROGRAM) -> int:
     """Run the command of figures in this process, and return its status; errors of usage are raised."""
-    from scd_analysis.figures.app import run_with
+    from scd_analysis.figures.app import Shelf, run_with
 
-    return run_with(figures_here, words, prog_name)
+    return run_with(Shelf(summaries_here, figures_here, _render), words, prog_name)
 
 
 if __name__ == "__main__":  # by name, since the command line comes in by this file

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +15,14 @@ import typer
 from scd_analysis.common import escape
 from scd_analysis.common.urls import place_of
 from scd_analysis.errors import InputError
-from scd_analysis.figures import rendering
-from scd_analysis.figures.collection import DEFAULT_CACHE, Collection, Decoding
+from scd_analysis.figures.decoding import DEFAULT_CACHE, Decoding
 from scd_analysis.figures.registry import all_figures, chosen
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from scd_analysis.figures.collection import Collection
+    from scd_analysis.figures.rendering import Report
 
 EXAMPLES = """Render the figures: PNG, SVG and the data behind each (JSON).
 
@@ -33,8 +36,25 @@ Examples:
   python -m scd_analysis.figures --list                which figures there are
 """
 
-Find = Callable[[], Collection[Any]]
-"""Finds the figures that there are beside those of a trace."""
+
+@dataclass(frozen=True)
+class Shelf:
+    """The figures that there are; each of the three loads no more than it needs.
+
+    Attributes
+    ----------
+    summaries : callable
+        Gives what the figures show, by name.
+    find : callable
+        Gives the figures.
+    render : callable
+        :func:`scd_analysis.figures.rendering.render`.
+    """
+
+    summaries: Callable[[], Mapping[str, str]]
+    find: Callable[[], Collection[Any]]
+    render: Callable[..., list[Path]]
+
 
 Names = Annotated[list[str] | None, typer.Argument(help="Figures to make; all by default.", metavar="[NAMES]...")]
 Quick = Annotated[bool, typer.Option("--quick", help="Decode few sequences: minutes become one or two.")]
@@ -66,20 +86,20 @@ def figures_command(
     as_json: AsJson = False,
 ) -> None:
     """See ``EXAMPLES``."""
-    find: Find = context.obj
+    shelf: Shelf = context.obj
     try:
         if list_:
-            _list(find(), as_json)
+            _list(shelf.summaries(), as_json)
         elif check:
-            _say(find().check(names or [], out=out), as_json)
+            _say(shelf.find().check(names or [], out=out), as_json)
         else:
             with _progress() as report:
                 if trace is not None:
-                    _check_names(names or [], find)
-                    written = rendering.render(names or [], trace=trace, out=out, report=report)
+                    _check_names(names or [], shelf)
+                    written = shelf.render(names or [], trace=trace, out=out, report=report)
                 else:
                     decoding = Decoding(quick, cache, device, jobs)
-                    written = find().render(names or [], out=out, decoding=decoding, report=report)
+                    written = shelf.find().render(names or [], out=out, decoding=decoding, report=report)
             _print([str(path) for path in written], as_json)
     except (InputError, OSError) as error:
         typer.echo(f"error: {escape.line(error)}", err=True)
@@ -90,7 +110,7 @@ figures_command.__doc__ = EXAMPLES
 
 
 @contextmanager
-def _progress() -> Iterator[rendering.Report]:
+def _progress() -> Iterator[Report]:
     """A bar on a terminal; in a pipe, only what was left out is said."""
     if not sys.stderr.isatty():
         yield lambda phase, item, share: typer.echo(_left_out(item), err=True) if phase == "left out" else None
@@ -128,15 +148,14 @@ def _print(lines: list[str], as_json: bool) -> None:
     typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
-def _check_names(names: list[str], find: Find) -> None:
+def _check_names(names: list[str], shelf: Shelf) -> None:
     """Check that a trace gives the figures of these names; only of others there is something to find out."""
     others = [name for name in names if name not in all_figures()]
-    for figure in chosen(others, find().figures) if others else ():
+    for figure in chosen(others, shelf.find().figures) if others else ():
         raise InputError(f"figure {figure.name!r}: compares decoders or needs a model, so --trace cannot draw it")
 
 
-def _list(collection: Collection[Any], as_json: bool) -> None:
-    summaries = {name: figure.summary for name, figure in collection.figures.items()}
+def _list(summaries: Mapping[str, str], as_json: bool) -> None:
     width = max(map(len, summaries))
     if as_json:
         typer.echo(json.dumps(summaries, indent=1))
@@ -156,11 +175,11 @@ def _say(problems: dict[str, str], as_json: bool) -> None:
         typer.echo("every figure is what its data draw")
 
 
-def run_with(find: Find, words: list[str], prog_name: str) -> int:
-    """Run the command on the figures that are found when they are needed, and return its status.
+def run_with(shelf: Shelf, words: list[str], prog_name: str) -> int:
+    """Run the command on the figures that there are, and return its status.
 
     Errors of usage are raised.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=EXAMPLES)(figures_command)
-    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=find) or 0)
+    return int(app(args=words, prog_name=prog_name, standalone_mode=False, obj=shelf) or 0)

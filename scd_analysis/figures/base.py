@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pandas as pd
-import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+if TYPE_CHECKING:  # what figures there are is told without anything that draws
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
-Panels = Mapping[str, Axes]
+Panels: TypeAlias = "Mapping[str, Axes]"
 Settings = dict[str, Any]
 
 COUPLING_OF = {"sjd": "independent", "scd-mc": "maximal", "scd-gs": "gumbel", "sjd-pac": "maximal"}
@@ -61,8 +62,6 @@ class Figure:
 
     Attributes
     ----------
-    summary : str
-        One line, for ``--list``.
     compute : callable
         Runs to the data frame behind the figure.
     layout : callable
@@ -75,12 +74,14 @@ class Figure:
         Of the trace, that have to be there.
     name : str
         Of its module; set by the registry.
+    summary : str
+        What it shows, in one line: its module's ``SUMMARY``; set by the registry.
     """
 
-    summary: str
     compute: Callable[[Any], pd.DataFrame]
     layout: Callable[[pd.DataFrame], tuple[Canvas, dict[str, Axes]]]
     draw: Callable[[pd.DataFrame, Panels], None]
     caption: Callable[[pd.DataFrame, Settings], str]
     variables: tuple[str, ...] = ()
     name: str = ""
+    summary: str = ""

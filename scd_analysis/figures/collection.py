@@ -11,36 +11,12 @@ import pandas as pd
 
 from scd_analysis.common.files import Kind, Output
 from scd_analysis.figures.base import Settings
+from scd_analysis.figures.decoding import IN_FULL, Decoding
 from scd_analysis.figures.registry import Shown, chosen
 from scd_analysis.figures.rendering import DEFAULT_OUT, Report, check_figures, check_folder, drawn, silent, written
 
-DEFAULT_CACHE = Path("build/traces")
-
 Make = Callable[[], tuple[pd.DataFrame, Settings]]
 """Gives the frame behind a figure, and what it was made with."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How the runs are made that figures are drawn from.
-
-    Attributes
-    ----------
-    quick : bool
-        Decode a few sequences only.
-    cache : path
-        Folder of the traces of the reference decoder.
-    device : str, optional
-        Where to decode.
-    jobs : int, optional
-        Runs decoded at a time; None: one a core. More than one starts processes, which needs a main module that can be
-        imported without side effects.
-    """
-
-    quick: bool = False
-    cache: str | Path = DEFAULT_CACHE
-    device: str | None = None
-    jobs: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +48,7 @@ class Collection(Generic[Shown]):
         names: Sequence[str] = (),
         *,
         out: str | Path | None = None,
-        decoding: Decoding = Decoding(),
+        decoding: Decoding = IN_FULL,
         report: Report = silent,
     ) -> list[Path]:
         """Make figures.

@@ -1,13 +1,13 @@
-"""Finds figures: the modules of a package with a ``FIGURE``. A new figure is a new file."""
+"""Finds figures: the modules of a package with a ``FIGURE`` and a ``SUMMARY``. A new figure is a new file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import TypeVar
 
-from scd_analysis.common.discovery import held
+from scd_analysis.common.discovery import held, stated
 from scd_analysis.figures import plots
 from scd_analysis.figures.base import Figure
 from scd_analysis.validate import check_known
@@ -15,13 +15,26 @@ from scd_analysis.validate import check_known
 Shown = TypeVar("Shown", bound=Figure)
 
 
+def summaries_in(path: Iterable[str]) -> dict[str, str]:
+    """What the figures of a package show, by their names, in alphabetical order; nothing is imported.
+
+    Parameters
+    ----------
+    path : iterable of str
+        The ``__path__`` of the package.
+    """
+    return stated(path, "SUMMARY")
+
+
 def found_in(package: ModuleType, kind: type[Shown]) -> dict[str, Shown]:
     """Figures of one kind that a package's modules hold, by the name of the module, in alphabetical order."""
-    found = {}
+    found, summaries = {}, summaries_in(package.__path__)
     for name, figure in held(package.__name__, package.__path__, "FIGURE").items():
         if not isinstance(figure, kind):
             raise TypeError(f"{package.__name__}.{name}.FIGURE is no {kind.__name__}")
-        found[name] = replace(figure, name=name)
+        found[name] = replace(figure, name=name, summary=summaries.get(name, ""))
+    for name in sorted(found.keys() ^ summaries.keys()):
+        raise TypeError(f"{package.__name__}.{name}: states one of FIGURE and SUMMARY without the other")
     return found
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from scd_analysis.figures.base import Settings
-from scd_analysis.figures.collection import Collection, Decoding, Make
+from scd_analysis.figures.collection import Collection, Make
+from scd_analysis.figures.decoding import Decoding
 from scd_analysis.figures.provenance import commit, settings_of
 from scd_analysis.figures.rendering import Report
 from studies.gallery import page

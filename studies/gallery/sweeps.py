@@ -111,4 +111,4 @@ def of_processor(
             f"(b) its entropy: {law}. {of_study(settings, each)}"
         )
 
-    return Exhibit(f"speed-up by {what}", compute, layout, marks, caption, result=result, paper=paper)
+    return Exhibit(compute, layout, marks, caption, result=result, paper=paper)

@@ -29,6 +29,7 @@ def verdict_of(method, num_sequences, alpha=1e-6):
     return audit(trace, MODEL, alpha, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sjd", "scd-mc", "scd-gs"])
 def test_without_a_slip_nothing_is_found(method):
     assert verdict_of(method, 1_500, STANDS / 3).outcome is not Outcome.REFUTED
@@ -38,6 +39,7 @@ def by_rows_of_three(seed, sequence, position, vocab_size, dtype):
     return exponentials(seed, sequence, position % 3, vocab_size, dtype)
 
 
+@pytest.mark.slow
 def test_a_table_of_noise_with_too_few_rows_is_named(monkeypatch):
     monkeypatch.setattr(kernel, "exponentials", by_rows_of_three)
     verdict = verdict_of("scd-gs", 1_500)
@@ -66,6 +68,7 @@ def drafts_alike_two_apart(seed, purposes, sequence, position, iteration):
     return [own[0], shared[1], *own[2:]]
 
 
+@pytest.mark.slow
 def test_drafts_by_the_variates_of_others_are_named(monkeypatch):
     monkeypatch.setattr(kernel, "uniform_pairs", drafts_alike_two_apart)
     verdict = verdict_of("sjd", 1_500)
@@ -103,6 +106,7 @@ class HoldsUnlikely(ModifiedRejection):
         return found._replace(limit=torch.where(held, length, check.in_window.shape[1] + 1))
 
 
+@pytest.mark.slow
 def test_replacements_that_are_held_back_are_a_matter_of_selection():
     method = replace(get_method("sjd"), name="holds-unlikely", verification=HoldsUnlikely())
     verdict = verdict_of(method, 4_000)

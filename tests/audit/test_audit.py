@@ -124,6 +124,7 @@ def test_recorded_sequences_are_judged_to_their_end(tables: Tables) -> None:
     assert verdict.outcome is not Outcome.REFUTED
 
 
+@pytest.mark.slow
 def test_torch_model_and_subject(tables: Tables) -> None:
     torch = pytest.importorskip("torch")
 
@@ -151,7 +152,8 @@ def test_import_is_light() -> None:
 @pytest.mark.parametrize("names", ["scd_analysis; scd_analysis.audit", "scd_analysis.subjects", "reference"])
 def test_what_records_nothing_loads_no_stores(names: str) -> None:
     """They took two seconds of every command."""
-    code = f"import {names}; import sys; print([m for m in ('pandas','xarray','zarr') if m in sys.modules])"
+    heavy = ("pandas", "xarray", "zarr", "scipy", "matplotlib", "transformers")[: None if names == "reference" else 3]
+    code = f"import {names}; import sys; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 

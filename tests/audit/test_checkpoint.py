@@ -90,6 +90,7 @@ def test_state_is_not_identity():
     assert subject_identity(decoder) == before == subject_identity(Decoder("a"))
 
 
+@pytest.mark.slow
 def test_a_subject_is_the_same_in_another_process(tmp_path):
     """Whatever the seed of its hashes is."""
     (tmp_path / "identified.py").write_text(
@@ -118,6 +119,7 @@ def warmer(share):
     return Tables(tuple((1 - share) * row + share / 3 for row in TABLES.rows))
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_and_rounding_is_not(tmp_path):
     """The tolerance is the audit's: what is rounding to one model is a difference to another."""
     kept = {"checkpoint": tmp_path / "a", **OPTIONS}
@@ -136,6 +138,7 @@ def test_a_checkpoint_that_does_not_say_whose_it_is_is_refused(tmp_path):
         audit(mine, TABLES, checkpoint=tmp_path / "a", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_in_use_is_refused_and_let_go_of(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     kept = {"checkpoint": tmp_path / "a", **OPTIONS}
@@ -157,6 +160,7 @@ def test_a_checkpoint_in_use_is_refused_and_let_go_of(tmp_path, monkeypatch):
         audit(fails, TABLES, checkpoint=tmp_path / "b", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_run_go_and_nothing_else(tmp_path):
     folder = tmp_path / "a"
     audit(mine, TABLES, checkpoint=folder, **OPTIONS)

@@ -52,6 +52,7 @@ def held(url):
     return sorted({path.split("/")[3] for path in MemoryFileSystem().find(name)})
 
 
+@pytest.mark.slow
 def test_an_audit_goes_on_from_a_url(url):
     with pytest.raises(KeyboardInterrupt):
         said(interrupted, url)
@@ -64,6 +65,7 @@ def test_an_audit_goes_on_from_a_url(url):
     assert len(CALLS) == 4 + drawn
 
 
+@pytest.mark.slow
 def test_traces_are_kept_too(url):
     found = said(traced, url)
     drawn = len(CALLS)
@@ -71,6 +73,7 @@ def test_traces_are_kept_too(url):
     assert len(CALLS) == drawn
 
 
+@pytest.mark.slow
 def test_a_pair_is_kept_at_a_url(url):
     found = audit_pair(sjd, sjd, MODEL, max_sequences=300, progress=False, checkpoint=url)
     drawn = len(CALLS)
@@ -123,6 +126,7 @@ def test_what_is_not_its_own_is_refused(url, harm, message):
         harm(url)
 
 
+@pytest.mark.slow
 def test_a_batch_that_was_half_written_when_the_store_failed_is_drawn_again(url, monkeypatch):
     def full(self, path, value, **options):
         if "batch-00001.json" in str(path):

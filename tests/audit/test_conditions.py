@@ -36,6 +36,7 @@ def test_a_fault_is_refuted_and_named(name):
     assert broken == [fault.condition]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["argmax-draft", "drop-residual", "lenient-acceptance", "row-shifted", "unshifted-noise"]
 )

@@ -111,6 +111,7 @@ def test_a_token_of_probability_zero_refutes_at_epsilon_zero_alone() -> None:
     assert audit(flips, Three(), max_sequences=1500, epsilon=0.002).outcome is Outcome.REFUTED
 
 
+@pytest.mark.slow
 def test_a_verdict_with_a_size_comes_back_from_its_json_and_is_reported(far: Verdict, tmp_path) -> None:
     read = read_verdict(json.loads(far.to_json()))
     assert (read.epsilon, read.epsilon_refuted) == (far.epsilon, far.epsilon_refuted)
@@ -169,6 +170,7 @@ class Drifting:
         return torch.from_numpy(Mixed(0.03).laws(MODEL.next_token_probs(tokens).double().numpy())).float()
 
 
+@pytest.mark.slow
 def test_a_trace_is_judged_by_the_laws_it_records_and_by_their_drift() -> None:
     """A decoder of laws that are off by some .015 on average: refuted at 0 at once, at .005 by drift, at .05 not."""
     trace = decode(Drifting(), "scd-mc", 3, 250, seed=2, record="laws").trace.load()

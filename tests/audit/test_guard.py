@@ -86,6 +86,7 @@ HANGING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", HANGING)
 def test_a_subject_that_hangs(subject):
     start, before = time.monotonic(), signal.getsignal(signal.SIGALRM)
@@ -185,6 +186,7 @@ class Tires:
         return ancestral(model, num_sequences, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "words"), [(raises, "raised RuntimeError"), (hangs, "did not return within 0.5 s")]
 )
@@ -317,6 +319,7 @@ STATUS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "status", "message"), STATUS, ids=lambda x: " ".join(x) if isinstance(x, list) else ""
 )

@@ -69,6 +69,7 @@ def test_bad_model(kind: str, error: type[Exception], words: str) -> None:
         audit(lambda model, n, seed: ancestral(TABLES, n, seed), Altered(kind), max_sequences=2_000)
 
 
+@pytest.mark.slow
 def test_right_model_passes() -> None:
     audit(lambda model, n, seed: ancestral(TABLES, n, seed), Altered(), max_sequences=2_000)
 

@@ -16,7 +16,9 @@ import pytest
 from reference import TabularModel, decode
 from reference.broken import get_fault
 from scd_analysis import Outcome, audit
+from scd_analysis.audit import ahead
 from scd_analysis.audit.ahead import ROUNDS_HELD
+from scd_analysis.common import parallel
 from scd_analysis.errors import InputError
 from scd_analysis.subjects import ancestral, made_by, recorded
 from tests.statistics import ledger
@@ -52,6 +54,7 @@ def threads():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "model", "outcome"),
     [
@@ -93,8 +96,11 @@ def always_killed(keeper, model, num_sequences, seed):
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_again_and_again_are_said(tmp_path: Path):
-    with pytest.raises(InputError, match="workers that drew it were killed 3 times"):
+def test_workers_that_are_killed_again_and_again_are_said(monkeypatch):
+    """Once, where that is the limit; ``tests/common/test_parallel.py`` has how often it takes."""
+    for module in (parallel, ahead):
+        monkeypatch.setattr(module, "DEATHS", 1)
+    with pytest.raises(InputError, match="workers that drew it were killed 1 times"):
         said(partial(always_killed, os.getpid()), MODEL, 2)
 
 
@@ -114,6 +120,7 @@ def constant(model, num_sequences, seed):
     return np.zeros((num_sequences, model.num_tokens), dtype=np.int64) + seed % 2
 
 
+@pytest.mark.slow
 def test_what_was_drawn_is_kept_and_an_audit_goes_on_with_other_jobs(tmp_path: Path, threads):
     CALLS.clear()
     whole = said(sjd, MODEL, 1)
@@ -125,6 +132,7 @@ def test_what_was_drawn_is_kept_and_an_audit_goes_on_with_other_jobs(tmp_path: P
     assert len(CALLS) - 6 == len(whole["record"]["batch_plan"]) - kept
 
 
+@pytest.mark.slow
 def test_an_audit_goes_on_from_stored_batches_that_are_smaller(tmp_path: Path, threads):
     said(sjd, MODEL, None, 100, checkpoint=tmp_path)
     found = said(sjd, MODEL, 2, 300, checkpoint=tmp_path)
@@ -187,6 +195,7 @@ def test_a_subject_that_cannot_be_sent_is_told_the_remedy(threads):
         said(locked, MODEL, 2)
 
 
+@pytest.mark.slow
 def test_stored_sequences_are_judged_as_without_jobs():
     tokens = ancestral(MODEL, 300, 0)
     assert said(recorded(tokens), MODEL, 2, None) == said(recorded(tokens), MODEL, None, None)

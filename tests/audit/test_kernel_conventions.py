@@ -251,6 +251,7 @@ STANDS = ledger("kernel conventions: a right function is not refuted at 1e-7", 2
 FINDS = ledger("kernel conventions: a wrong residual is refuted and named", 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bonus", [True, False])
 def test_verdicts_do_not_depend_on_the_form(bonus):
     def function(target_logits, drafts, draft_logits, rng, slip=False):

@@ -96,6 +96,7 @@ def test_a_kernel_that_ignores_its_seed_is_an_error():
         judged(seeded_anew)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [right, writes_over_its_input])
 def test_right_kernels_stand(function):
     assert judged(function).outcome is Outcome.NOT_REFUTED
@@ -148,6 +149,7 @@ def most_probable_replacement(draft_tokens, draft_probs, target_probs, generator
     return torch.cat([torch.where(kept, draft_tokens, other), bonus], dim=1), accepted + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [8, None])
 def test_copies_that_are_alike_in_every_call_share_nothing(batch_size):
     """A law that is too narrow makes copies alike, whatever their noise."""

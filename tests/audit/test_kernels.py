@@ -50,6 +50,7 @@ def test_modified_rejection_sampling_stands():
     assert verdict.record["grade"] == "kernel"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slip", "condition"),
     [

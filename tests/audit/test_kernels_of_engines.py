@@ -45,6 +45,7 @@ RECOGNISED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECOGNISED)
 def test_an_engines_function_is_recognised_by_its_parameters(name):
     function, slip, options = RECOGNISED[name]
@@ -105,6 +106,7 @@ RAGGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAGGED)
 def test_windows_of_several_lengths(name):
     function, options = RAGGED[name]
@@ -143,6 +145,7 @@ def by_numbers(draft_vocab_tokens, draft_probs, target_probs, d2t, rng, slip=Fal
     return mapped(draft_vocab_tokens if slip else ids[draft_vocab_tokens], draft_probs, target_probs, ids, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [mapped, by_numbers])
 def test_a_draft_vocabulary_is_mapped_into_the_targets(function):
     for ids in (None, [5, 0, 2]):

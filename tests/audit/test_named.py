@@ -168,6 +168,7 @@ def test_a_fault_is_named_from_tokens(name):
     assert others == {verdict.diagnosis.cause}  # the rest reads "as if"
 
 
+@pytest.mark.slow
 def test_a_right_decoder_stands_and_one_without_a_name_gets_none():
     """Every third token a copy of the first: refuted by other bets, and no fault is named."""
     verdict = assert_lossless(_subject(_right), Tables(0), alpha=1e-7, max_sequences=1_000, draft_model=Tables(1))

@@ -20,6 +20,7 @@ def said(subject, model=None, most=64, rule="mrs"):
     return verdict.sentence, [finding for finding in verdict.findings if finding.name == UNTESTED]
 
 
+@pytest.mark.slow
 def test_where_no_draft_survives_it_is_said():
     """Two tokens take two passes at most: whoever keeps old laws of kept drafts passes by that."""
     for sampler in (MaximalCoupling, AsFirstReleased):

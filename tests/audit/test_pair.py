@@ -86,6 +86,7 @@ def test_arms_that_part_late_begin_anew() -> None:
     assert verdict.path[0][1] != 0
 
 
+@pytest.mark.slow
 def test_a_wrong_law_of_both_is_no_fault_of_speculation() -> None:
     """Without a model it cancels; with one the control tells."""
     arms = arm(law=OTHER), arm(law=OTHER, coupled=False)
@@ -219,6 +220,7 @@ def mixed(share: float) -> Any:
     return draw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "outcome"), [(0.03, Outcome.NOT_REFUTED), (0.9, Outcome.REFUTED)])
 def test_arms_are_compared_up_to_epsilon(share: float, outcome: Outcome) -> None:
     """At alpha 1e-7; the larger one takes some 350 pairs, and the model's law may be off by as much."""
@@ -251,6 +253,7 @@ def test_the_size_of_a_difference_is_told_without_an_epsilon() -> None:
     assert f"further than {verdict.epsilon_refuted:g} from that in the other arm" in str(verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
 def test_a_pair_does_not_depend_on_the_number_of_jobs() -> None:
     """Of arms that part late too: what was drawn ahead then is drawn anew, in the sizes of one job."""

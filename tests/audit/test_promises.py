@@ -55,6 +55,7 @@ def test_every_condition_has_needs_and_half_of_the_events_must_be_judged():
         Need(Condition.VERIFICATION, "drown", (None,), "")
 
 
+@pytest.mark.slow
 def test_a_planted_fault_whose_record_shows_too_little_does_not_pass(whole):
     """Bonus tokens, whose law no trace holds: given a model they are judged, without it there is no verdict for it."""
     verdict = judged(whole)
@@ -69,6 +70,7 @@ def test_a_planted_fault_whose_record_shows_too_little_does_not_pass(whole):
     assert (given.outcome, given.missing) == (Outcome.NOT_REFUTED, ())
 
 
+@pytest.mark.slow
 def test_without_a_model_the_verdict_is_on_the_recorded_laws():
     """No bonus tokens: all but the target condition is tested."""
     verdict = judged(one_token(1500, np.random.default_rng(0)))
@@ -77,6 +79,7 @@ def test_without_a_model_the_verdict_is_on_the_recorded_laws():
     assert verdict.missing == ()
 
 
+@pytest.mark.slow
 def test_scalars_that_were_not_recorded_follow_from_laws(whole):
     """A fault was passed with three conditions not tested where the drafts' probabilities were not recorded."""
     fault = get_fault("lenient-acceptance")
@@ -116,6 +119,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_the_documentation_recommends_to_record_is_enough(name):
     method, record, hidden, model = RIGHT[name]
@@ -138,6 +142,7 @@ def copied(num_sequences, rng, declared=1.0):
     return open_trace(writer.store)
 
 
+@pytest.mark.slow
 def test_drafts_that_are_point_masses_need_no_law_to_be_compared():
     verdict = judged(copied(1500, np.random.default_rng(0)))
     assert (verdict.outcome, verdict.missing) == (Outcome.NOT_REFUTED, ())

@@ -58,6 +58,7 @@ def sharper():
     return ancestral(Tables(tuple(row / row.sum(axis=1, keepdims=True) for row in sharp)), 1_500, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["all", "lists", "pairs"])
 def test_right_sequences_stand_and_wrong_ones_do_not(kind, drawn, sharper, tmp_path):
     verdict = audit(write(tmp_path / "right.jsonl", rows(drawn, kind)), alpha=1e-7, progress=False)

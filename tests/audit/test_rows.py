@@ -81,6 +81,7 @@ def test_a_fault_of_all_rows_is_not_told_of_some(power):
     assert "batch" not in str(verdict)
 
 
+@pytest.mark.slow
 def test_right_decoders_that_differ_by_row_stand():
     """Half of every batch is decoded by another exact method; and rows in an order of their own."""
     model = reference.TabularModel.random(vocab_size=3, num_tokens=4, concentration=0.7, seed=0)
@@ -132,6 +133,7 @@ class Stale(SomeRows):
 MODEL = reference.TabularModel.random(vocab_size=3, num_tokens=4, concentration=0.7, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "condition"), [(Stale, Condition.TARGET), (Eager, Condition.VERIFICATION)])
 def test_a_trace_says_in_which_half(kind, condition):
     verdict = audit(kind(MODEL, 3), MODEL, max_sequences=200, progress=False)

@@ -38,6 +38,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_an_exact_sampler_has_the_target_law_in_every_form(form):
     sampler, more = FORMS[form]

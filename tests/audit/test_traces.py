@@ -70,6 +70,7 @@ def test_a_path_a_dataset_and_a_live_subject_agree(recorded, tmp_path):
 STANDS = ledger("traces of tokens and flags, and their tokens: right ones are not refuted at 1e-8", 4e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_sequences", "outcome"), [(1000, Outcome.INCONCLUSIVE), (4000, Outcome.NOT_REFUTED)])
 def test_what_the_tokens_of_a_trace_resolve_counts_where_its_conditions_say_little(num_sequences, outcome):
     """Without laws, variates and ages little but bonus tokens can be judged."""
@@ -84,6 +85,7 @@ def test_what_the_tokens_of_a_trace_resolve_counts_where_its_conditions_say_litt
     assert "laws of whole sequences" in verdict.record["resolution_meaning"]
 
 
+@pytest.mark.slow
 def test_a_trace_of_tokens_that_are_certain_is_seen_in_one_batch():
     rng = np.random.default_rng(0)
     certain = TabularModel([np.eye(3)[rng.integers(3, size=3**k)] for k in range(5)])
@@ -113,6 +115,7 @@ def one_token(num_sequences, rng):
     return open_trace(writer.store)
 
 
+@pytest.mark.slow
 def test_without_a_model_the_target_and_bonus_tokens_are_not_tested(recorded):
     """A trace holds no law of a bonus token."""
     verdict = audit(recorded.trace, progress=False)
@@ -166,6 +169,7 @@ def test_scalars_are_enough_for_some(recorded):
         audit(trace, progress=False)
 
 
+@pytest.mark.slow
 def test_ancestral_traces_are_judged_by_their_tokens():
     verdict = audit(decode(MODEL, "ar", 3, 200, record="laws").trace, MODEL, progress=False)
     assert {r.status for r in verdict.conditions} == {"not tested"}

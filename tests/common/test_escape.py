@@ -95,6 +95,7 @@ def test_our_own_sentences_stay_as_they_are(text: str) -> None:
     assert escape.terminal(text) == text
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_names_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from joblib.parallel import LokyBackend
 
+from scd_analysis.common import parallel
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.errors import InputError
 
@@ -33,6 +35,7 @@ def meet(folder: Path, name: str) -> tuple[int, int]:
     return os.getpid(), torch.get_num_threads()
 
 
+@pytest.mark.slow
 def test_two_jobs_are_two_processes_on_one_thread_each(tmp_path: Path) -> None:
     places = list(side_by_side(lambda name: meet(tmp_path, name), ["a", "b"], 2))
     assert len({process for process, _ in places} - {os.getpid()}) == 2
@@ -54,6 +57,7 @@ def test_results_come_as_they_are_done_or_in_order(tmp_path: Path) -> None:
     assert list(side_by_side(lambda n: time.sleep(0.2 * (n == 0)) or n, range(5), 2, ordered=True)) == list(range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
@@ -81,6 +85,7 @@ class AllAtOnce(LokyBackend):  # type: ignore[misc]
     supports_return_generator = False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["sequential", "threading", AllAtOnce()])
 @pytest.mark.parametrize("ordered", [False, True])
 def test_the_callers_backend_is_honoured(backend: Any, ordered: bool) -> None:
@@ -139,3 +144,32 @@ def test_who_stops_early_stops_the_others_without_a_word(tmp_path: Path) -> None
         left = {process for process in left if Path(f"/proc/{process}").exists()}
         time.sleep(0.05)
     assert not left
+
+
+@pytest.mark.parametrize(
+    ("rounds", "asked", "dies"),
+    [
+        ([2, 1], [3, 1], False),
+        ([0, 0, 1, 0, 2], [3, 3, 3, 2, 2], False),
+        ([1, 0, 0], [3, 2, 2], True),
+    ],
+    ids=["once", "twice in a row, and again", "three times in a row"],
+)
+def test_workers_may_be_killed_so_many_times_in_a_row(monkeypatch, rounds, asked, dies):
+    """Every round gives so many results and is killed then; what was not given is asked for again."""
+    assert parallel.DEATHS == 3
+    seen, coming = [], iter(rounds)
+
+    def killed(function, tasks, jobs, **more):
+        seen.append(len(tasks))
+        given = next(coming)
+        yield from map(function, tasks[:given])
+        if given < len(tasks):
+            raise parallel.WorkerKilled
+
+    monkeypatch.setattr(parallel, "side_by_side", killed)
+    found = []
+    with pytest.raises(parallel.WorkerKilled) if dies else nullcontext():
+        for result in parallel.outliving(str, range(3), 2):
+            found.append(result)  # noqa: PERF402 -- one at a time, since the next may raise
+    assert (found, seen) == (["0"] if dies else ["0", "1", "2"], asked)

@@ -33,10 +33,12 @@ def one_at_a_time(rng, drafts, draft_laws, target_laws):
     return 0, pick(rng, target_laws[0])
 
 
+@pytest.mark.slow
 def test_block_verification_stands():
     assert judged(block, 600).outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [ragged, one_at_a_time])
 def test_an_exact_rule_that_nobody_knows_stands_and_is_said_to_be_one(rule):
     verdict = judged(rule, 600)
@@ -48,6 +50,7 @@ def test_an_exact_rule_that_nobody_knows_stands_and_is_said_to_be_one(rule):
     assert all("is none of those that are known" in report.message for report in disturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "name"), [(exact_match, "exact-match"), (point_mass, "exact-match"), (block, "block")]
 )
@@ -59,6 +62,7 @@ def test_an_exact_rule_that_is_known_is_recognised(rule, name):
     assert all(report.status in ("not refuted", "not tested") for report in verdict.conditions)
 
 
+@pytest.mark.slow
 def test_modified_rejection_sampling_is_not_said_to_be_another():
     verdict = judged(rejection, 600)
     assert verdict.outcome is Outcome.NOT_REFUTED
@@ -66,6 +70,7 @@ def test_modified_rejection_sampling_is_not_said_to_be_another():
     assert verdict.rule == "mrs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [wrong_replacement, wrong_acceptance])
 def test_a_wrong_rule_is_refuted(rule):
     verdict = judged(rule, 8_000)
@@ -73,6 +78,7 @@ def test_a_wrong_rule_is_refuted(rule):
     assert verdict.diagnosis is not None
 
 
+@pytest.mark.slow
 def test_the_condition_of_a_wrong_rule_is_named():
     assert judged(wrong_replacement, 8_000, drafts="point-mass").condition is Condition.VERIFICATION
 
@@ -133,6 +139,7 @@ def of_requests(draft_tokens, draft_probs, target_probs, rng):
     return as_kernel(rejection)(draft_tokens, draft_probs, top_k(np.asarray(target_probs, dtype=np.float64)), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("processor", "outcome"), [(top_k, Outcome.NOT_REFUTED), (None, Outcome.REFUTED)])
 def test_a_kernel_that_filters_by_row_says_how(processor, outcome):
     subject = kernel(of_requests, output="list", numpy=True, processor=processor)

@@ -22,11 +22,13 @@ def judged(rule, drafts=None, *, laws=True, most=600):
     return audit(subject, alpha=1e-8, max_sequences=most, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [exact_match, point_mass])
 def test_a_kernel_that_never_sees_a_draft_law_stands(rule):
     assert judged(rule, laws=False).outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_of_such_a_kernel_is_found(rule):
     verdict = judged(rule, laws=False, most=8_000)
@@ -34,11 +36,13 @@ def test_a_slip_of_such_a_kernel_is_found(rule):
     assert verdict.condition is Condition.VERIFICATION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "drafts"), [(rule, "point-mass") for rule in RIGHT] + [(point_mass, "without-laws")])
 def test_a_kernel_that_takes_laws_is_told_that_drafts_are_point_masses(rule, drafts):
     assert judged(rule, drafts).outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_is_found_where_it_is_told(rule):
     assert judged(rule, "point-mass", most=8_000).outcome is Outcome.REFUTED
@@ -83,12 +87,14 @@ def test_what_cannot_be_is_said():
         kernel(as_kernel(exact_match), drafts="greedy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RIGHT)
 def test_a_trace_with_drafts_declared_as_point_masses_stands(rule):
     verdict = audit(as_traced(rule, Chain()), Chain(), alpha=1e-8, max_sequences=150, progress=False, resolution=0.5)
     assert verdict.outcome is Outcome.NOT_REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", WRONG)
 def test_a_slip_shows_in_such_a_trace(rule):
     verdict = audit(as_traced(rule, Chain()), Chain(), alpha=1e-8, max_sequences=900, progress=False)

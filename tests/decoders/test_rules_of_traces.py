@@ -34,6 +34,7 @@ def judged(decoder, most=150, *, seed=0, resolution=0.5, rule_is=None, **options
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_trace_of_an_exact_rule_stands_and_the_rule_is_recognised(name):
     rule, options = RIGHT[name]
@@ -45,6 +46,7 @@ def test_a_trace_of_an_exact_rule_stands_and_the_rule_is_recognised(name):
     assert all(report.status in ("not refuted", "not tested") for report in verdict.conditions)
 
 
+@pytest.mark.slow
 def test_what_a_rule_does_not_rest_on_is_said_not_to_be_tested():
     reports = {report.condition: report for report in judged(exact_match, declared="laws").conditions}
     assert reports[Condition.DECLARED_LAW].status == "not tested"
@@ -53,6 +55,7 @@ def test_what_a_rule_does_not_rest_on_is_said_not_to_be_tested():
     assert RULES["mrs"].asks_of == set(Condition)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "options"),
     [
@@ -71,6 +74,7 @@ def test_a_slip_of_any_rule_is_refuted_under_every_rule(rule, options):
     assert "every exact rule that is known" in verdict.sentence
 
 
+@pytest.mark.slow
 def test_a_block_test_without_its_scale_is_refuted():
     def unscaled(*args):
         return block(*args, scaled=False)
@@ -107,11 +111,13 @@ def test_a_stated_rule_is_the_only_one_that_is_asked(rule_is, outcome):
     assert f"Rule: {rule_is} (stated)." in str(verdict)
 
 
+@pytest.mark.slow
 def test_a_trace_states_its_rule():
     assert judged(block, declared="laws", rule="exact-match").outcome is Outcome.REFUTED
     assert judged(exact_match, declared="laws", rule="exact-match").rule == "exact-match"
 
 
+@pytest.mark.slow
 def test_a_rule_of_ones_own_is_judged_by_tokens():
     verdict = judged(block, declared="laws", rule_is="any", resolution=0.99)
     assert verdict.outcome is Outcome.NOT_REFUTED

@@ -76,6 +76,7 @@ SIBLINGS = [-1, -1, 0]
 """Two drafts for the first position, and one after the first of them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_an_exact_rule_for_trees_is_proved(name):
     function, drafts = RIGHT[name]
@@ -84,6 +85,7 @@ def test_an_exact_rule_for_trees_is_proved(name):
     assert proof.branches > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_every_slip_in_a_tree_is_found_by_enumeration(name):
     function, drafts = WRONG[name]
@@ -91,6 +93,7 @@ def test_every_slip_in_a_tree_is_found_by_enumeration(name):
         assert_exact_kernel(function, tree=SIBLINGS, drafts=drafts, laws=("different",), **FORM)
 
 
+@pytest.mark.slow
 def test_an_engines_tree_is_recognised_by_its_parameters():
     assert judged(sglang, TREE, "no-q", 200).outcome is Outcome.NOT_REFUTED
     assert_exact_kernel(sglang, tree=SIBLINGS, drafts="top-k", laws=("different",))
@@ -204,6 +207,7 @@ def test_a_tree_knows_its_shape():
     assert tree.next_siblings.tolist() == [-1, 2, -1, 4, -1, -1]
 
 
+@pytest.mark.slow
 def test_a_chain_is_proved_and_its_slips_are_told():
     assert assert_exact_kernel(chain, vocab_size=2, window=1).laws[-1] == "certain drafts"
     subject = kernel(lambda *args: chain(*args, slip="target"), vocab_size=3, window=1)
@@ -213,6 +217,7 @@ def test_a_chain_is_proved_and_its_slips_are_told():
         assert_exact_kernel(lambda *args: chain(*args, slip="block"), vocab_size=2, laws=("different",))
 
 
+@pytest.mark.slow
 def test_a_kernel_that_processes_by_itself_is_proved_against_what_it_processes():
     def squared(laws):
         return laws**2 / (laws**2).sum(axis=-1, keepdims=True)

@@ -33,8 +33,8 @@ NOT_RUN = {
 
 DIGITS = DOCS / "assets" / "tutorial-digits.png"
 
-QUICK = {"how-to/exact.md", "index.md"}
-"""Pages of a few seconds; the others are for the slow lane."""
+QUICK = {"how-to/exact.md", "reference-decoder.md"}
+"""Pages of a second or two; the others are for the slow lane."""
 
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 EXECUTED = [name for name in PAGES if any(f.language in ("python", "console") for f in fences(DOCS / name))]

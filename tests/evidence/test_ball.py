@@ -44,6 +44,7 @@ def two_laws(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return first / first.sum(), second / second.sum()
 
 
+@pytest.mark.slow
 @given(two_laws(), st.sampled_from((0.001, 0.03, 0.1, 0.25, 0.6, 0.99)))
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_the_largest_mean_over_the_ball_is_one(laws: tuple[np.ndarray, np.ndarray], epsilon: float) -> None:

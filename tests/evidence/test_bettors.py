@@ -49,6 +49,7 @@ def test_every_arm_that_needs_no_pit_is_an_exact_martingale(tables: Tables) -> N
     assert np.abs(portfolio.log_wealth[free]).min() > 0  # no arm passes by never betting
 
 
+@pytest.mark.slow
 def test_bettors_of_long_sequences_are_exact_martingales() -> None:
     """By themselves, since the standard portfolio has them for sequences that are too long to be summed over."""
     tables, rng = random_tables(2, 8, 0.8, np.random.default_rng(3)), np.random.default_rng(0)

@@ -76,6 +76,7 @@ def sequences_of(index: int, many: int) -> Longs:
     return np.array([[index >> i & 1] for i in range(many)], dtype=np.int64)
 
 
+@pytest.mark.slow
 def test_the_whole_process_has_mean_one() -> None:
     """Every way that three pairs can come, each bet on after one has learned from those before it; p(1) = 0.8."""
     total = 0.0

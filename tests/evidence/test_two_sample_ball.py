@@ -55,6 +55,7 @@ def mean_growth(first: Floats, second: Floats, num_pairs: int) -> Floats:
     return np.asarray(total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.0, 0.05, 0.2])
 def test_no_factor_has_a_mean_above_one_within_the_ball(epsilon: float) -> None:
     """At the edge, in every direction; and beyond it some factor is above one, so that the ball is no larger."""

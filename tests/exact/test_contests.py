@@ -76,6 +76,7 @@ def test_an_epsilon_in_both_logarithms_is_followed(eps: float) -> None:
     assert distance == pytest.approx(0.16 * eps, rel=0.02)  # so it is no exact sampler, by a known amount
 
 
+@pytest.mark.slow
 def test_an_epsilon_below_all_rounding_is_passed_over_and_counted() -> None:
     for dtype in (torch.float32, F64):
         law = exact_law(guarded(1e-20, dtype))
@@ -91,6 +92,7 @@ def test_an_epsilon_that_is_passed_over_on_demand_bounds_the_law() -> None:
     assert 1e-9 < high < 1e-7
 
 
+@pytest.mark.slow
 def test_the_guarded_law_against_samples() -> None:
     """A million draws with an epsilon of .05: false-fail rate 1e-6 by Hoeffding's bound and a union over 3 tokens.
 
@@ -131,6 +133,7 @@ CLOSED: list[tuple[Callable[[], Any], float]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "chance"), CLOSED, ids=range(len(CLOSED)))
 def test_closed_forms(sampler: Callable[[], Any], chance: float) -> None:
     law = exact_law(lambda: bool(sampler()))

@@ -43,6 +43,7 @@ def test_a_fault_is_off_by_an_exact_amount(method: str, fault: str) -> None:
     assert rounded == pytest.approx(float(distance), abs=1e-13)
 
 
+@pytest.mark.slow
 def test_scd_mc_at_full_size() -> None:
     """V = 3, N = 4, window 3: the size that must take less than 20 s on two cores takes about one."""
     tables = rational_tables(3, 4, seed=1)
@@ -80,6 +81,7 @@ def test_an_object_with_the_methods_of_a_loop_is_one() -> None:
     assert exact_law(decoder, arithmetic="rational").probabilities == target_law(tables, 2)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_key_drawn_again_after_it_was_forgotten_is_refused() -> None:
     loop = Loop(
         initial_state=lambda: (0, ()),
@@ -93,6 +95,7 @@ def test_a_key_drawn_again_after_it_was_forgotten_is_refused() -> None:
     assert law.probabilities == {(True, True): Fraction(1, 3), (False, False): Fraction(2, 3)}
 
 
+@pytest.mark.slow
 def test_a_race_that_outlives_a_step_keeps_its_cell() -> None:
     first, second = (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5)), (Fraction(1, 5), Fraction(3, 10), Fraction(1, 2))
 
@@ -264,6 +267,7 @@ def test_states_that_never_end_are_left_out_and_said() -> None:
     assert any("without an end" in note for note in law.notes)
 
 
+@pytest.mark.slow
 def test_a_function_that_rejects_ends_by_a_budget_with_bounds() -> None:
     """The heaviest paths first: a path that rejects for ever does not keep the others from being run."""
 
@@ -281,6 +285,7 @@ def test_a_function_that_rejects_ends_by_a_budget_with_bounds() -> None:
     assert exact_law(sampler).unexplored_mass < 1e-15  # without one it goes on to where nothing is left
 
 
+@pytest.mark.slow
 def test_a_function_whose_rejections_multiply_is_refused_without_a_budget() -> None:
     def sampler() -> int:
         while True:

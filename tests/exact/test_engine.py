@@ -46,6 +46,7 @@ def test_no_time_at_all_leaves_everything_unexplored() -> None:
     assert law.total_variation_bounds(binomial(7, 0.3)) == (0, pytest.approx(1))
 
 
+@pytest.mark.slow
 def test_a_path_without_an_end_is_left_when_the_time_is_up() -> None:
     def endless() -> None:
         while torch.rand(()) < 0.5 or True:
@@ -141,6 +142,7 @@ def test_an_outcome_that_cannot_be_counted_is_an_error(outcome: Any, message: st
         exact_law(outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -178,6 +180,7 @@ def test_an_interruption_by_the_user_is_none_of_the_sampler_s_errors() -> None:
         exact_law(sampler)
 
 
+@pytest.mark.slow
 def test_what_is_equal_is_one_outcome() -> None:
     def either() -> Any:
         return {"a": 1, "b": 2} if torch.rand(()) < 0.5 else {"b": 2, "a": 1}
@@ -213,6 +216,7 @@ def test_target_law_multiplies_conditionals() -> None:
     assert isinstance(exact[0, 0], Fraction)
 
 
+@pytest.mark.slow
 def test_ancestral_sampling_has_the_target_law() -> None:
     model = Table(3, 3, seed=1)
 
@@ -261,6 +265,7 @@ def good_sampler() -> torch.Tensor:
     return jacobi_decode(model)
 
 
+@pytest.mark.slow
 def test_report_as_table(capsys: pytest.CaptureFixture[str]) -> None:
     from scd_analysis.exact.report import run
 

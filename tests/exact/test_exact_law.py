@@ -24,6 +24,7 @@ def test_a_slightly_different_law_is_told_apart(name: str) -> None:
         assert_exact(idiom.sampler, wrong)
 
 
+@pytest.mark.slow
 def test_ignored_seeds_are_noted() -> None:
     notes = exact_law(IDIOMS["seeded_and_ignored"].sampler).notes
     assert "a torch.Generator was passed in and ignored" in notes

@@ -31,6 +31,7 @@ def first_twice():
     return ancestral()[:1] * 2
 
 
+@pytest.mark.slow
 def test_a_right_sampler_is_exact_and_a_wrong_one_refuted():
     verdict = exact_verdict(ancestral, MODEL)
     assert (verdict.outcome, verdict.alpha, verdict.log_e_value) == (Outcome.EXACT, 0, 0)
@@ -44,6 +45,7 @@ def test_a_right_sampler_is_exact_and_a_wrong_one_refuted():
     assert "off" not in wrong.sentence
 
 
+@pytest.mark.slow
 def test_a_loop_and_a_law_are_judged_too():
     loop = plain_decoder(MODEL, get_method("scd-mc"), 2, PlainDecoder)
     assert exact_verdict(loop, MODEL, arithmetic="rational").outcome is Outcome.EXACT

@@ -59,6 +59,7 @@ def check(law: ExactLaw, idiom: Idiom) -> None:
     assert abs(sum(law.probabilities.values()) - 1) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IDIOMS)
 def test_idiom(name: str, watch: Watch) -> None:
     recent = IDIOMS[name].sampler.__module__ == idioms_samplers.__name__  # all modes were tried once; these differ most

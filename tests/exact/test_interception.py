@@ -128,6 +128,7 @@ def test_a_generator_out_of_reach_is_noticed() -> None:
         exact_law(draws_from_hidden)
 
 
+@pytest.mark.slow
 def test_generators_in_default_arguments_and_partials_are_enumerated() -> None:
     def by_default(rng: Any = np.random.default_rng(3)) -> bool:  # noqa: B008 -- other people's code
         return bool(rng.random() < 0.25)
@@ -168,6 +169,7 @@ def test_a_draw_on_another_thread_is_noticed() -> None:
         exact_law(sampler)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_does_not_repeat_itself_is_noticed() -> None:
     calls = []
 
@@ -192,6 +194,7 @@ def test_a_refusal_counts_even_if_the_sampler_catches_it() -> None:
         exact_law(swallows)
 
 
+@pytest.mark.slow
 def test_variates_kept_between_runs_are_not_read() -> None:
     buffer = torch.zeros(2, dtype=torch.float64)
     drawn = []

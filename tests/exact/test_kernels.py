@@ -102,6 +102,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_one_position_oracle(rule: str) -> None:
     """With p = (.5, .3, .2), q = (.2, .3, .5), a rejection replaced by p is off by .15 (variants, first table)."""
@@ -116,6 +117,7 @@ def test_one_position_oracle(rule: str) -> None:
         assert distance == pytest.approx(known, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [1e-10, 1e-9])
 def test_a_tiny_bias_in_the_residual_is_seen(epsilon: float) -> None:
     p, q = TARGET, DRAFT
@@ -219,11 +221,13 @@ def gumbel_decode(model: Any, *, one_row: bool = False) -> torch.Tensor:
     return seq[0]
 
 
+@pytest.mark.slow
 def test_shared_gumbel_noise_in_tensors_is_exact() -> None:
     model = Table(2, 3, seed=1)
     assert_exact(lambda: gumbel_decode(model), model)
 
 
+@pytest.mark.slow
 def test_one_gumbel_row_for_several_positions_is_not() -> None:
     model = Table(2, 3, seed=1)
     law = exact_law(lambda: gumbel_decode(model, one_row=True))
@@ -253,11 +257,13 @@ def speculative_sampling(*, biased: bool) -> Callable[[], tuple[int, ...]]:
     return sampler
 
 
+@pytest.mark.slow
 def test_transformers_speculative_sampling_is_exact() -> None:
     law = assert_exact(speculative_sampling(biased=False), Table(3, 3, seed=2))
     assert len(law) == 27
 
 
+@pytest.mark.slow
 def test_transformers_speculative_sampling_with_a_wrong_declared_law_is_not() -> None:
     law = exact_law(speculative_sampling(biased=True))
     assert law.total_variation(exact_target_law(Table(3, 3, seed=2))) > 0.01

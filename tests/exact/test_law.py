@@ -79,6 +79,7 @@ def test_a_partial_law_has_bounds_only() -> None:
 laws = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
 
 
+@pytest.mark.slow
 @given(laws, laws, laws, st.integers(0, 4), st.integers(0, 4))
 def test_bounds_hold_whatever_was_left_out(p: list[int], q: list[int], hidden: list[int], r: int, s: int) -> None:
     """Mix a known part with a hidden one; the true distance lies within the bounds of the known parts."""

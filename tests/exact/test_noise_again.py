@@ -96,6 +96,7 @@ AGAIN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", AGAIN)
 def test_it_is_refused(sampler: Callable[[], Any]) -> None:
     with pytest.raises(CannotEnumerate, match="noise that comes again"):
@@ -132,6 +133,7 @@ def test_new_noise_is_not(sampler: Callable[[], Any]) -> None:
     assert all(torch.equal(a, g.get_state()) for a, g in zip(before, (OUTER, OTHER), strict=True))
 
 
+@pytest.mark.slow
 def test_expanded_draws_are_the_same_draws() -> None:
     def sampler() -> Any:
         accepted = torch.rand(2, 1) < 0.25
@@ -143,11 +145,13 @@ def test_expanded_draws_are_the_same_draws() -> None:
     assert max(law.probabilities.values()) == pytest.approx(0.75**2 / 2)
 
 
+@pytest.mark.slow
 def test_settled_tokens_can_be_copied_deeply() -> None:
     law = exact_law(lambda: copy.deepcopy(torch.multinomial(torch.tensor([0.25, 0.75]), 1)))
     assert law[(1,)] == 0.75
 
 
+@pytest.mark.slow
 def test_a_source_that_is_not_intercepted_is_seen_where_it_is_the_only_one() -> None:
     """The method of a generator, stored by itself: below 0.6 three times, then above."""
     draw = random.Random(3).random
@@ -155,6 +159,7 @@ def test_a_source_that_is_not_intercepted_is_seen_where_it_is_the_only_one() -> 
         exact_law(lambda: draw() < 0.6)
 
 
+@pytest.mark.slow
 def test_what_is_certain_is_certain() -> None:
     """The twin."""
     assert exact_law(lambda: 3)[3] == 1

@@ -121,6 +121,7 @@ def uncorrected_law(tables, clip):
     return {x: exact[x] + biased[x] for x in exact}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 5))])
 def test_the_uncorrected_rule_differs_by_what_theory_gives(seed):
     tables = rational_tables(3, 3, seed)

@@ -287,6 +287,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "what"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
 def test_refused_with_operation_and_line(sampler: Callable[[], Any], what: str) -> None:
     with pytest.raises(CannotEnumerate, match=what) as caught:
@@ -323,6 +324,7 @@ def test_the_samplers_own_error_says_where_it_happened() -> None:
     assert "branch of probability 0.333" in "".join(caught.value.__notes__)
 
 
+@pytest.mark.slow
 def test_a_clock_is_told_beside_a_draw() -> None:
     """What differs from run to run like a fair coin is missed with probability 1/256, a coin a run with 2^-256."""
 
@@ -341,6 +343,7 @@ def test_a_clock_is_told_beside_a_draw() -> None:
         exact_law(rare)
 
 
+@pytest.mark.slow
 def test_two_seeds_are_two_sources_of_noise() -> None:
     def sampler() -> tuple[bool, bool]:
         draws = [torch.rand(1, generator=torch.Generator().manual_seed(seed)) for seed in (5, 6)]
@@ -349,6 +352,7 @@ def test_two_seeds_are_two_sources_of_noise() -> None:
     assert exact_law(sampler)[True, True] == pytest.approx(0.09)
 
 
+@pytest.mark.slow
 def test_other_sources_and_a_generator_handed_on_are_followed() -> None:
     def by_source() -> tuple[bool, ...]:
         return tuple(bool(np.random.Generator(np.random.PCG64(7 + j)).random() < 0.3) for j in range(3))

@@ -59,6 +59,7 @@ FEW: list[Callable[[], bool]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", FEW, ids=range(len(FEW)))
 def test_a_seed_out_of_few_is_enumerated(sampler: Callable[[], bool]) -> None:
     law = assert_exact(sampler, {True: 0.3, False: 0.7})

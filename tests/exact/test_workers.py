@@ -31,6 +31,7 @@ def coins(folder: Path, count: int = 7) -> Callable[[], tuple[bool, ...]]:
     return sampler
 
 
+@pytest.mark.slow
 def test_several_processes_work_and_give_the_same_law(tmp_path: Path) -> None:
     alone, together = exact_law(coins(tmp_path)), exact_law(coins(tmp_path), workers=2)
     others = {path.name for path in tmp_path.iterdir()} - {str(os.getpid())}
@@ -40,6 +41,7 @@ def test_several_processes_work_and_give_the_same_law(tmp_path: Path) -> None:
     assert together.notes == alone.notes
 
 
+@pytest.mark.slow
 def test_budgets_hold_for_all_processes_together(tmp_path: Path) -> None:
     law = exact_law(coins(tmp_path), workers=2, max_branches=101)
     assert len(list(tmp_path.iterdir())) > 1
@@ -51,6 +53,7 @@ def test_budgets_hold_for_all_processes_together(tmp_path: Path) -> None:
     assert floored.unexplored_mass == pytest.approx(alone.unexplored_mass, abs=1e-15)
 
 
+@pytest.mark.slow
 def test_time_holds_for_processes_and_a_loop_without_end_is_left(tmp_path: Path) -> None:
     def sampler() -> tuple[bool, ...]:
         found = coins(tmp_path)()
@@ -77,6 +80,7 @@ def test_rational_laws_are_exact_in_processes(tmp_path: Path) -> None:
     assert sum(law.probabilities.values()) == 1
 
 
+@pytest.mark.slow
 def test_the_modes_of_the_caller_hold_in_the_processes(tmp_path: Path) -> None:
     def sampler() -> tuple[Any, ...]:
         state = torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"), str(torch.get_default_dtype())
@@ -91,6 +95,7 @@ def test_the_modes_of_the_caller_hold_in_the_processes(tmp_path: Path) -> None:
     assert {outcome[:3] for outcome in law.probabilities} == {(True, True, "torch.float64")}
 
 
+@pytest.mark.slow
 def test_a_refusal_in_a_process_is_a_refusal() -> None:
     def sampler() -> Any:
         u = torch.rand(10)
@@ -101,6 +106,7 @@ def test_a_refusal_in_a_process_is_a_refusal() -> None:
         exact_law(sampler, workers=2)
 
 
+@pytest.mark.slow
 def test_the_samplers_own_error_keeps_its_words(tmp_path: Path) -> None:
     class Unpicklable(Exception):  # noqa: N818 -- an error of other people's
         def __init__(self, a: int, b: int) -> None:
@@ -122,6 +128,7 @@ def test_the_samplers_own_error_keeps_its_words(tmp_path: Path) -> None:
         exact_law(raising(lambda: Unpicklable(3, 4)), workers=2)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_ends_its_process_is_noticed(tmp_path: Path) -> None:
     here = os.getpid()
 
@@ -181,6 +188,7 @@ def waits() -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [loops, waits])
 def test_a_sampler_without_end_is_interrupted(sampler: Callable[[], int]) -> None:
     law = exact_law(sampler, max_seconds=0.5)
@@ -188,6 +196,7 @@ def test_a_sampler_without_end_is_interrupted(sampler: Callable[[], int]) -> Non
     assert law.unexplored_mass == 0.25
 
 
+@pytest.mark.slow
 def test_a_loop_without_end_is_interrupted() -> None:
     def step(state: int, draws: Any) -> int:
         while state == 1 and draws.bernoulli(state, 0.5):

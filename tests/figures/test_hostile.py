@@ -82,6 +82,7 @@ def test_figures_are_not_written_into_the_trace(trace: Path, where: str) -> None
     assert sorted(trace.iterdir()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [r"$\frac$", "[/bold]<script>x</script>", "\x1b[31m\u202e", "_", "名" * 300])
 def test_a_decoder_of_any_name_is_drawn(copied: Path, tmp_path: Path, label: str) -> None:
     attribute(copied, "decoder", label)

@@ -61,10 +61,9 @@ def test_every_module_of_both_packages_is_found() -> None:
 
 
 NEW = """
-from dataclasses import replace
 from scd_analysis.figures.plots.hamming_by_lag import FIGURE
 
-FIGURE = replace(FIGURE, summary="a figure of somebody's own")
+SUMMARY = "a figure of somebody's own"
 """
 
 
@@ -77,6 +76,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop("scd_analysis.figures.plots.of_my_own", None)
 
 
+@pytest.mark.slow
 def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
     """It is drawn of any trace, and in the gallery of our runs."""
     assert all_figures()[own].summary == "a figure of somebody's own"
@@ -85,6 +85,14 @@ def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
     assert {one.name for one in render([own], trace=path, out=tmp_path / "out")} >= {f"{own}.png"}
     frame, settings = computed(runs_of, own)
     assert get_exhibit(own).caption(frame, settings).startswith("Hamming distance")
+
+
+@pytest.mark.parametrize("gone", ["FIGURE", "SUMMARY"])
+def test_a_figure_and_what_it_shows_come_together(own: str, tmp_path: Path, gone: str) -> None:
+    path = tmp_path / f"{own}.py"
+    path.write_text("\n".join(line for line in NEW.splitlines() if gone not in line))
+    with pytest.raises(TypeError, match=f"{own}: states one of FIGURE and SUMMARY without the other"):
+        all_figures()
 
 
 def test_unknown_exhibit_lists_those_there_are() -> None:
@@ -122,6 +130,7 @@ def test_caption_speaks_from_the_data(runs_of: Runs, name: str) -> None:
     assert get_exhibit(name).caption(changed, settings) != caption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["speedup_by_window", "sample_grids"])
 def test_an_exhibit_is_three_files_and_checks(runs_of: Runs, tmp_path: Path, name: str) -> None:
     exhibit, runs = get_exhibit(name), runs_of(name)

@@ -10,7 +10,7 @@ import pytest
 import reference
 from scd_analysis.errors import InputError
 from scd_analysis.figures import __main__ as door
-from scd_analysis.figures.collection import Decoding
+from scd_analysis.figures.decoding import Decoding
 from scd_analysis.figures.rendering import check_folder
 from studies.gallery import making, page
 from studies.gallery.making import gallery
@@ -47,6 +47,15 @@ def test_the_door_opens_on_the_gallery_where_the_repository_is_there(
     assert "speedup_by_window" not in door.figures_here().figures
 
 
+def test_what_is_listed_is_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for root in (None, tmp_path):
+        if root is not None:
+            monkeypatch.setattr("scd_analysis.common.shipped.ROOT", str(root))
+        figures = door.figures_here().figures
+        assert list(door.summaries_here().items()) == [(name, one.summary) for name, one in figures.items()]
+
+
+@pytest.mark.slow
 def test_an_installed_library_draws_a_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "load_model", lambda name: Patches())
     monkeypatch.setattr(door, "WINDOW", TINY.window)
@@ -70,7 +79,8 @@ def test_what_is_not_installed_is_said_in_a_line_and_a_trace_is_drawn(
     for name in [name for name in sys.modules if name.startswith("reportlab.")]:
         monkeypatch.delitem(sys.modules, name)
     assert door.run(["--trace", str(path), "--out", str(tmp_path / "out"), NAME]) == 0
-    assert door.run(["--list"]) == 2
+    assert door.run(["--list"]) == 0
+    assert door.run(["--check"]) == 2
     assert "reportlab" in (said := capsys.readouterr().err)
     assert "scd-analysis[studies]" in said
     monkeypatch.setitem(sys.modules, "reference", None)

@@ -97,6 +97,7 @@ def test_unknown_model_is_refused(tmp_path: Path) -> None:
         RunStore(tmp_path).get(RunSpec("nope", "sjd", 3, 2))
 
 
+@pytest.mark.slow
 def test_two_jobs_work_in_two_processes_and_make_the_same_runs(tmp_path: Path) -> None:
     specs, seen = [SPEC, RunSpec("patches", "sjd", 3, 2)], tmp_path / "seen"
     seen.mkdir()

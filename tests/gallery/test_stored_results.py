@@ -30,6 +30,7 @@ def test_the_three_studies_of_the_audit_are_drawn() -> None:
     assert {"audit_calibration", "audit_power", "verdict_table"} <= set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_drawn_without_a_run(name: str) -> None:
     figure, (frame, _, result) = get_exhibit(name), computed(name)

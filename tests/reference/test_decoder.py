@@ -48,6 +48,7 @@ def test_output_law_is_the_target_law(method):
     assert_same_law(counts_of(tokens, 3), joint_law(model), false_fail_rate=LAW_RATE / 7)
 
 
+@pytest.mark.slow
 def test_the_test_of_the_law_can_fail():
     """The twin: the uncorrected rule is about 0.03 from its target and is caught at the same rate."""
     model = TabularModel.random(3, 5, 0.6, seed=2, zeros=0.1)
@@ -59,6 +60,7 @@ def test_the_test_of_the_law_can_fail():
 # -- against the plain decoder ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 3, 9])
 @pytest.mark.parametrize("initial", ["uniform", "left", "upper"])
 @pytest.mark.parametrize("method", [*METHODS, *MIXTURES], ids=lambda m: getattr(m, "name", m))
@@ -91,6 +93,7 @@ def test_coupling_strength_spans_sjd_to_scd(grid_model, coupling):
     assert not torch.equal(half.nfe, run("sjd").nfe)
 
 
+@pytest.mark.slow
 def test_adaptive_continuation_is_the_recursion_of_maximal_coupling():
     """Two rules written apart, one decoder: the same noise gives the same record. The twin: SJD's is another."""
     model = TabularModel.random(3, 8, 0.5, seed=3, zeros=0.2, grid=(2, 4))

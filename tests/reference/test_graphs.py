@@ -39,6 +39,7 @@ def replayed(monkeypatch):
     return Again.made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_replayed_passes_give_the_same_sequences_and_trace(method, request):
     model = load_model("digits")

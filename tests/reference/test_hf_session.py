@@ -202,6 +202,7 @@ def make_one(name):
     return make({family: tiny.NETWORKS[name]()}, family, 2.0, PROCESSED, suppress=(1,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(tiny.NETWORKS))
 def test_a_session_never_synchronises(name):
     """It traces under FakeTensorMode, which refuses ``.item()``."""

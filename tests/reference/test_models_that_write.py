@@ -88,6 +88,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_are_those_of_the_model_that_does_not(kind, method):

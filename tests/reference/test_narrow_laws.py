@@ -38,6 +38,7 @@ class Exact(Narrow):
         return laws / laws.sum(-1, keepdim=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_decoder_samples_exactly_from_the_laws_it_used(dtype):
     def subject(model, num_sequences, seed):
@@ -69,6 +70,7 @@ def test_the_same_sums_are_refused_in_float32(dtype):
             call()
 
 
+@pytest.mark.slow
 def test_drift_of_narrow_laws_is_what_their_rounding_is():
     trace = decode(Narrow(torch.bfloat16), "scd-mc", 4, 300, 0, record="laws").trace
     verdict = audit(trace, BASE, epsilon=0.05, progress=False)

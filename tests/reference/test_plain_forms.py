@@ -106,6 +106,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_rules_with_a_plain_form_are_proved(name):
     law = exact_law(as_loop(plain_decoder(MODEL, replace(SJD, drafting=RIGHT[name]), 3)), intercept=False)

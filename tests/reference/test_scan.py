@@ -80,6 +80,7 @@ def test_the_winner_of_a_race_is_the_first_of_the_best(vocab_size):
     assert int(race_winner(tied, torch.ones_like(tied))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.3, 2.0, 6.0])
 @pytest.mark.parametrize("nearness", [0.003, 0.1, 1.0])
 def test_gumbel_collisions_without_sorting(spread, nearness):

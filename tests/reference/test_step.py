@@ -33,6 +33,7 @@ def trace(method, device="cpu", spy=None):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("initial", ["uniform", "left", "upper"])
 @pytest.mark.parametrize("method", METHODS)

@@ -45,6 +45,7 @@ def test_later_frames_take_less_than_seven_tenths_of_the_bits_of_the_first(video
     assert bits[1:].mean().item() == pytest.approx(video.card["bits_per_token_later_frames"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_it_is_the_motion_that_saves_bits(video, pans):
     """The same frames in another order, or of different pans, are dear: the twin of the test above."""
     tokens, classes = pans

@@ -78,6 +78,7 @@ def test_a_trace_without_laws_has_none(patches: xr.Dataset) -> None:
     assert "laws" not in bare.sequences[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["float16", "top-3"])
 def test_compact_laws_are_shown_with_their_error(form: str) -> None:
     """In half precision to three digits; cut laws as far as they go."""

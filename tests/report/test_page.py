@@ -93,6 +93,7 @@ def test_the_verdict_is_one_sentence_with_its_error_rate(outcome: Outcome, sente
     assert "".join(Reader(heading[0]).text)[2:] == sentence
 
 
+@pytest.mark.slow
 def test_a_verdict_and_its_json_make_the_same_page(stale: Stale, tmp_path: Path) -> None:
     verdict, trace = stale
     (tmp_path / "v.json").write_text(verdict.to_json())
@@ -106,6 +107,7 @@ def _json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+@pytest.mark.slow
 def test_a_refutation_says_what_broke_and_where(stale: Stale) -> None:
     verdict, trace = stale
     assert verdict.diagnosis is not None
@@ -137,6 +139,7 @@ def test_something_impossible_is_infinite_in_words() -> None:
     assert "between 0.1 and 0.9 with confidence 0.95 at all times together, from 16 sequences" in said
 
 
+@pytest.mark.slow
 def test_a_trace_alone_is_no_verdict(patches: xr.Dataset) -> None:
     said = words(render(trace=patches))
     assert "Trace of scd-mc: 10 sequences of 24 tokens, window 5." in said
@@ -145,6 +148,7 @@ def test_a_trace_alone_is_no_verdict(patches: xr.Dataset) -> None:
     assert "On this page: 8 sequences of 10; of each law, the 6 most probable tokens" in said
 
 
+@pytest.mark.slow
 def test_a_foreign_trace_without_laws_says_what_is_missing(tmp_path: Path) -> None:
     said = words(render(trace=write_foreign(tmp_path / "run.zarr", laws=False)))
     assert "Trace of mine" in said
@@ -153,6 +157,7 @@ def test_a_foreign_trace_without_laws_says_what_is_missing(tmp_path: Path) -> No
     assert "nan" not in said.lower().split()
 
 
+@pytest.mark.slow
 def test_ancestral_sampling_has_nothing_to_reject() -> None:
     from reference import decode
     from tests.figures.conftest import Patches
@@ -163,6 +168,7 @@ def test_ancestral_sampling_has_nothing_to_reject() -> None:
     assert "Nothing to show: no draft was committed on." in said
 
 
+@pytest.mark.slow
 def test_tokens_alone_tell_no_conditions() -> None:
     verdict = audit(lambda m, n, s: np.zeros((n, 2), dtype=int), _Coin(), max_sequences=64, progress=False)
     said = words(render(verdict))
@@ -184,6 +190,7 @@ class _Coin:
 # -- what it must never do -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both", [True, False])
 def test_nothing_given_becomes_markup(stale: Stale, both: bool) -> None:
     verdict, trace = stale
@@ -204,6 +211,7 @@ def test_nothing_given_becomes_markup(stale: Stale, both: bool) -> None:
     assert "".join(read.text).count(HOSTILE) >= 4
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing(stale: Stale) -> None:
     shown = render(*stale)
     for tag, attributes in Reader(shown).elements:
@@ -215,6 +223,7 @@ def test_the_page_loads_nothing(stale: Stale) -> None:
     assert [str(each).split(";")[0] for each in policy] == ["default-src 'none'"]
 
 
+@pytest.mark.slow
 def test_ids_are_unique_and_references_lead_somewhere(stale: Stale) -> None:
     elements = Reader(render(*stale)).elements
     ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
@@ -232,6 +241,7 @@ def test_a_page_of_photos_is_below_five_megabytes(photos_page: Path) -> None:
     assert "8 sequences of 8; of each law" in words(shown)  # and no sequence had to go
 
 
+@pytest.mark.slow
 def test_charts_have_no_colour_of_their_own(stale: Stale) -> None:
     verdict, trace = stale
     run = read_trace(trace)

@@ -172,6 +172,7 @@ def load(path: Path) -> Verdict | str:
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_changed_verdict_is_read_or_refused(tmp_path: Path) -> None:
     """What is read can be shown, and written again; every tenth as a page too."""
     rng, read = random.Random(0), 0
@@ -211,6 +212,7 @@ def hostile(value: Any) -> Any:
     return value
 
 
+@pytest.mark.slow
 def test_no_string_of_a_verdict_or_trace_is_obeyed(hand: xr.Dataset, tmp_path: Path) -> None:
     verdict = hostile(FULL)
     named = hand.assign_attrs(dict.fromkeys(("decoder", "method", "model", "note", "seed", "device"), HOSTILE))

@@ -75,6 +75,7 @@ def test_files_a_night_and_one_ledger(tmp_path: Path) -> None:
     assert "Nothing to show: ln E was not kept." in words(render_trend(tmp_path / "scd.jsonl"))
 
 
+@pytest.mark.slow
 def test_every_number_is_beside_its_picture(tmp_path: Path) -> None:
     shown = render_trend(nights(tmp_path), title="<b>mine</b> & co")
     text = words(shown)
@@ -88,6 +89,7 @@ def test_every_number_is_beside_its_picture(tmp_path: Path) -> None:
     assert "<b>mine" not in shown
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     elements = Reader(render_trend(nights(tmp_path))).elements
     assert not {tag for tag, _ in elements} & {"script", "link", "iframe", "img", "object", "embed"}
@@ -100,6 +102,7 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert all({each["aria-labelledby"], each["aria-describedby"]} <= set(ids) for each in pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("last", "worst"),
     [
@@ -148,6 +151,7 @@ def test_what_is_no_night_is_named(tmp_path: Path, name: str, text: str, message
     assert not (tmp_path / "trend.html").exists()
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_once_and_not_into_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

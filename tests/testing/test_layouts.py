@@ -134,7 +134,9 @@ def test_pytest_with_workers_and_everything_strict(project, tmp_path):
     kinds = [json.loads(line)["kind"] for line in (tmp_path / "scd.jsonl").read_text().splitlines()]
     assert kinds == ["declared", *["audit"] * 4]
     files = {"checks/test_mine.py": PYTEST.replace("xfail(raises=AssertionError)", "decoders")}
-    assert "1 failed, 4 passed" in project(*plugin, expected=1, files=files)
+    assert "1 failed, 1 passed, 3 deselected" in project(
+        *plugin, "-n", "0", "-k", "not lossless", expected=1, files=files
+    )
 
 
 REFERENCE = {
@@ -182,7 +184,6 @@ def test_a_monorepo_with_a_reference_of_its_own(project, tmp_path):
     assert "scd: 1 audit: 1 not refuted" in said
     audit = ("-P", "-m", "scd_analysis.cli", "audit", "--max-sequences", "600", "--alpha", "1e-7")
     theirs = ("--model", "reference.mine:model")
-    assert "NOT_REFUTED" in project(*audit, "reference:decode", *theirs)
     assert "NOT_REFUTED" in project(*audit, "reference:decode", *theirs, "--jobs", "2")
     assert "REFUTED" in project(*audit, "reference:broken", *theirs, expected=1)
     file = tmp_path / "reference" / "__init__.py"

@@ -99,6 +99,7 @@ def test_a_planted_fault_fails_by_its_tokens(name):
         assert_lossless(get_fault(name).subject(3), get_fault(name).model(), max_sequences=40_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stale-law", "longest-branch", "lenient-acceptance", "row-shifted"])
 def test_a_planted_fault_fails_by_its_trace_and_is_named(name):
     fault = get_fault(name)
@@ -106,12 +107,14 @@ def test_a_planted_fault_fails_by_its_trace_and_is_named(name):
         assert_lossless(fault.traced(3), fault.model(), max_sequences=10_000)
 
 
+@pytest.mark.slow
 def test_a_recorded_trace_of_a_fault_fails():
     fault = get_fault("drop-residual")
     with pytest.raises(AssertionError, match="trace of reference drop-residual breaks the condition of selection"):
         assert_lossless(fault.traced(3)(fault.model(), 2_000, 0), fault.model())
 
 
+@pytest.mark.slow
 def test_a_kernel_with_a_wrong_residual_fails():
     with pytest.raises(AssertionError, match=r"Broken: verification - (.|\n)*To repeat it"):
         assert_lossless(subjects.kernel(partial(verify, floor=0.01)))
@@ -120,6 +123,7 @@ def test_a_kernel_with_a_wrong_residual_fails():
 # ------------------------------------------------------------------------------------------------------------- messages
 
 
+@pytest.mark.slow
 def test_the_message_says_what_broke_and_how_to_repeat_it():
     with pytest.raises(AssertionError) as caught:
         assert_lossless(biased, FAIR, alpha=1e-7, max_sequences=3_000, seed=7)
@@ -134,6 +138,7 @@ def test_the_message_says_what_broke_and_how_to_repeat_it():
     assert "refuted here with probability at most 1e-07" in message
 
 
+@pytest.mark.slow
 def test_too_few_sequences_fail_unless_any_resolution_will_do():
     with pytest.raises(AssertionError, match="100 sequences resolve a total variation of 0") as caught:
         assert_lossless(subjects.ancestral, FAIR, alpha=EACH, max_sequences=100)
@@ -153,6 +158,7 @@ def test_a_refutation_needs_no_resolution():
         assert_lossless(lambda m, n, s: biased(m, n, s) * 0, FAIR, max_sequences=64)
 
 
+@pytest.mark.slow
 def test_worst_outcomes_of_an_exact_law_come_first():
     """Draws 0 or 1 or 2 with thirds; the law asked for has them at 1/3 + .2, 1/3 - .15, 1/3 - .05."""
     law = {0: 1 / 3 + 0.2, 1: 1 / 3 - 0.15, 2: 1 / 3 - 0.05}
@@ -170,6 +176,7 @@ def test_worst_outcomes_of_an_exact_law_come_first():
 # ------------------------------------------------------------------------------------------------- rates and the ledger
 
 
+@pytest.mark.slow
 def test_alpha_comes_from_the_call_then_the_run_then_a_default(run):
     assert assert_lossless(subjects.ancestral, FAIR, alpha=EACH, max_sequences=1_000).alpha == EACH
     with pytest.raises(AssertionError, match="alpha=1e-05"):
@@ -181,6 +188,7 @@ def test_alpha_comes_from_the_call_then_the_run_then_a_default(run):
     assert len(run.take()) == 2
 
 
+@pytest.mark.slow
 def test_every_verdict_is_entered_and_an_error_is_not(run):
     assert_lossless(subjects.ancestral, FAIR, alpha=EACH, max_sequences=1_000, seed=3)
     with pytest.raises(AssertionError):

@@ -81,6 +81,7 @@ def test_a_run_ends_with_what_its_rates_add_up_to(suite):
     assert line.endswith("(test_mine.py::test_one)")
 
 
+@pytest.mark.slow
 def test_a_broken_decoder_fails_the_run_and_is_counted(suite):
     result = suite(SUITE + BROKEN)
     result.assert_outcomes(passed=2, failed=1)
@@ -116,6 +117,7 @@ def test_a_name_with_two_rates_is_an_error(suite):
 # -------------------------------------------------------------------------------------------------------------- options
 
 
+@pytest.mark.slow
 def test_alpha_of_the_run_holds_where_the_call_names_none(suite):
     result = suite(SUITE + BROKEN, "--scd-alpha", "1e-3")
     result.stdout.fnmatch_lines(["*test_mine:constant, TableModel, alpha=0.001, *"])
@@ -129,6 +131,7 @@ def test_an_alpha_that_is_no_probability_is_a_usage_error(suite, value):
     result.stderr.fnmatch_lines([f"*--scd-alpha: '{value}' is not a probability strictly between 0 and 1*"])
 
 
+@pytest.mark.slow
 def test_the_ledger_is_a_line_of_json_each(suite, pytester):
     suite(SUITE + BROKEN, "--scd-ledger", "scd.jsonl", "--scd-alpha", "1e-4")
     declared, *audits = [json.loads(line) for line in (pytester.path / "scd.jsonl").read_text().splitlines()]
@@ -183,6 +186,7 @@ def test_workers_send_their_entries_with_their_reports(suite, pytester):
     assert [row.get("test") for row in rows] == [None, *(f"test_mine.py::test_it[{i}]" for i in range(6))]
 
 
+@pytest.mark.slow
 def test_what_a_worker_sent_before_it_crashed_is_kept(suite, monkeypatch):
     monkeypatch.setenv("CRASH", "1")
     result = suite(ENTRIES, "-n", "1", "--max-worker-restart", "0")

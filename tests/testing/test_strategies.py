@@ -38,6 +38,7 @@ def test_laws_are_laws(zeros, ties, dtype, data):
         assert len(np.unique(positive)) == len(positive)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([np.float32, np.float64]), st.booleans(), st.data())
 def test_pairs_stand_to_each_other_as_their_kind_says(dtype, zeros, data):
     kind = data.draw(st.sampled_from(["equal", "near", "ulp", *(["point", "disjoint"] if zeros else [])]))
@@ -61,6 +62,7 @@ def test_pairs_stand_to_each_other_as_their_kind_says(dtype, zeros, data):
     assert zeros or min(first.min(), second.min()) > 0
 
 
+@pytest.mark.slow
 @given(target_models(), st.data())
 def test_models_keep_the_contract(model, data):
     length = data.draw(st.integers(0, model.num_tokens - 1))
@@ -88,6 +90,7 @@ def of_tokens(batch):
     return (np.take_along_axis(probs, own, -1)[..., 0] for probs in (batch.target_probs[:, :-1], batch.draft_probs))
 
 
+@pytest.mark.slow
 @given(draft_batches(), st.booleans(), st.data())
 def test_batches_are_what_a_verification_is_given(batch, zeros, data):
     batch = batch if zeros else data.draw(draft_batches(zeros=False, dtype=np.float64))
@@ -188,6 +191,7 @@ def test_batches_mix_equal_rows_and_others():
     find_any(draft_batches(), lambda b: len(np.unique(b.draft_probs.reshape(-1, b.draft_probs.shape[-1]), axis=0)) > 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "holds"),
     [
@@ -202,6 +206,7 @@ def test_what_is_switched_off_is_not_met(strategy, holds):
     assert_no_examples(strategy, holds)
 
 
+@pytest.mark.slow
 def test_large_vocabularies_are_cheap():
     law = find_any(laws(vocab_size=65_536, dtype=f32), lambda law: abs(running_sum(law) - 1) > 1e-5)
     check_laws(law.astype(np.float64), "law")
@@ -216,6 +221,7 @@ def same(found, *expected):
     return all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.slow
 def test_laws_shrink_to_the_uniform_one():
     assert same(minimal(laws()), [0.5, 0.5])
     assert same(minimal(laws(ties=False)), [1 / 3, 2 / 3])
@@ -223,6 +229,7 @@ def test_laws_shrink_to_the_uniform_one():
     assert same(minimal(laws(), lambda law: (law == 0).any()), [0, 1])
 
 
+@pytest.mark.slow
 def test_pairs_shrink_to_equal_uniform_laws():
     assert same(minimal(law_pairs()), [0.5, 0.5], [0.5, 0.5])
 
@@ -269,6 +276,7 @@ def accepted(target, draft, uniform, strict):
     return uniform * draft < target if strict else uniform * draft <= target
 
 
+@pytest.mark.slow
 def test_a_kernel_that_accepts_the_impossible_is_found():
     """u is zero once in 2^24 draws, and then ``u q <= p`` accepts a token with p = 0: random tests never see it."""
 

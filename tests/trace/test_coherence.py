@@ -163,6 +163,7 @@ def test_passes_that_a_sequence_takes_no_part_in_hide_no_gap(scalars):
         validate(replaced(trace, **gone))
 
 
+@pytest.mark.slow
 def test_an_impossible_number_is_damage_once_and_evidence_twice(scalars):
     """Without laws that are recorded beside, one number that is changed cannot be told from a fault."""
     model, trace = scalars

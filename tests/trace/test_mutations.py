@@ -89,6 +89,7 @@ def looked_at(path):
             read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
     rng, refused = np.random.default_rng([18, FORMS.index(form)]), 0
@@ -111,6 +112,7 @@ def test_mutations_are_errors_of_our_kinds(originals, tmp_path, form):
     assert 1 < refused < 10  # some are seen at once, and some change nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [-2, -1, 2, 1.001, 0, np.inf])
 @pytest.mark.parametrize("name", LAWS)
 def test_a_stored_law_is_checked_before_it_is_normalised(originals, name, factor):
@@ -133,6 +135,7 @@ def test_a_stored_law_is_checked_before_it_is_normalised(originals, name, factor
                 audit(odd, progress=False)
 
 
+@pytest.mark.slow
 def test_a_law_of_nan_is_none(originals):
     for form, variable in zip(FORMS, ("target_probs", "target_probs_half", "target_top_probs"), strict=True):
         for entry in (0, slice(None)):
@@ -142,6 +145,7 @@ def test_a_law_of_nan_is_none(originals):
                 validate(trace, laws=True)
 
 
+@pytest.mark.slow
 def test_kept_tokens_are_different_tokens(originals):
     for value in (0.5, 3, -1, np.nan):
         trace = open_trace(originals / "laws-top-2").load()
@@ -263,6 +267,7 @@ def recorded(store, form):
     trace.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["top-2", "float16", True])
 def test_a_trace_validates_after_a_kill_at_any_write(form, monkeypatch):
     store = Stopping()

@@ -94,6 +94,7 @@ def test_what_no_writer_made_is_not_deleted(tmp_path, make, name):
     assert listed(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_an_empty_folder_and_an_unfinished_trace_are_replaced(tmp_path):
     """The twin."""
     (tmp_path / "run.zarr").mkdir()
@@ -126,6 +127,7 @@ os._exit(9)
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_writer_left_is_reported_and_cleaned(tmp_path):
     path = tmp_path / "run.zip"
     assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == 9
@@ -139,6 +141,7 @@ def test_what_a_killed_writer_left_is_reported_and_cleaned(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["run.zip"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.zarr", "run.zip"])
 def test_the_second_writer_is_told(tmp_path, name):
     first = scd_analysis.TraceWriter(tmp_path / name, **SIZES)
@@ -279,6 +282,7 @@ def test_windows_of_large_laws_are_written_in_chunks_that_can_be_read(monkeypatc
     validate(open_trace(trace.store), laws=True)
 
 
+@pytest.mark.slow
 def test_a_path_may_hold_anything(tmp_path):
     """Names with dots, brackets and stars are names."""
     for name in ("a.b.zip", "[x].zip", "st*r.zip", "run.partial.zip"):

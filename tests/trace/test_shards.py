@@ -55,6 +55,7 @@ def dask(request, monkeypatch):
     return request.param == "dask"
 
 
+@pytest.mark.slow
 def test_shards_hold_what_one_trace_does(made, dask):
     together, whole = open_trace(made / "shards"), open_trace(made / "whole.zarr")
     assert shards_in(made / "shards") == NAMES
@@ -75,6 +76,7 @@ def keys(count, rng):
     yield from (0, count - 1, np.sort(rng.integers(0, count, 3)), rng.permutation(count))
 
 
+@pytest.mark.slow
 def test_parts_of_joined_arrays_are_those_of_the_whole(made, monkeypatch):
     """Bit by bit without Dask, whose own slicing is not ours."""
     monkeypatch.setattr(shards, "find_spec", lambda name: None)
@@ -99,6 +101,7 @@ def test_a_shard_that_took_fewer_passes_is_missing_there(tmp_path):
     np.testing.assert_array_equal(found, [[0, 0, none, none], [1, 1, 1, 1], [2, none, none, none]])
 
 
+@pytest.mark.slow
 def test_the_audit_of_shards_is_that_of_one_trace(made):
     found = [audit(made / name, MODEL, progress=False) for name in ("shards", "whole.zarr")]
     assert found[0].to_json() == found[1].to_json()
@@ -174,6 +177,7 @@ def test_a_damaged_chunk_is_named_with_its_shard(folder):
         validate(open_trace(folder))
 
 
+@pytest.mark.slow
 def test_errors_of_compact_laws_are_joined(tmp_path):
     draw(tmp_path / "run", record="laws-top-2")
     stated = [open_trace(tmp_path / "run" / name).attrs["law_error"]["target_probs"] for name in NAMES]
@@ -215,6 +219,7 @@ def test_a_shard_needs_a_folder():
 # -- decode(jobs=) ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("jobs", "batch_size", "count"), [(1, None, 1), (2, None, 2), (3, 10, 5), (2, 50, 2)])
 def test_sequences_do_not_depend_on_who_decodes_them(tmp_path, jobs, batch_size, count):
     alone = decode(MODEL, "scd-mc", 3, COUNT, seed=9, record=None)
@@ -231,6 +236,7 @@ def test_sequences_do_not_depend_on_who_decodes_them(tmp_path, jobs, batch_size,
     assert not torch.equal(other.tokens, alone.tokens)
 
 
+@pytest.mark.slow
 def test_a_decode_goes_on_from_its_finished_shards(folder):
     whole = open_trace(folder).load()
     shutil.rmtree(folder / NAMES[2])

@@ -199,6 +199,7 @@ def test_cut_laws_are_not_spread_over_more_than_the_limit(tmp_path):
         read_laws(opened)
 
 
+@pytest.mark.slow
 def test_a_chunk_that_is_larger_or_smaller_than_it_says_is_not_decoded(stored):
     """A frame's own header is asked: 20 bytes of it can claim four gigabytes."""
     chunk = stored / "draft_probs" / "c" / "0" / "0" / "0" / "0"
@@ -323,6 +324,7 @@ def zipped(path, to, method=zipfile.ZIP_STORED, **renamed):
     return to
 
 
+@pytest.mark.slow
 def test_zips(stored, tmp_path):
     path = tmp_path / "t.zip"
     validate(open_trace(zipped(stored, path)), laws=True)
@@ -384,6 +386,7 @@ def test_a_trace_can_be_indexed_in_every_way(stored):
             assert plain[name].dtype == ours[name].dtype
 
 
+@pytest.mark.slow
 def test_a_trace_that_xarray_wrote_again_is_one(stored, tmp_path):
     open_trace(stored).to_zarr(tmp_path / "again.zarr", zarr_format=3, consolidated=False)
     again = open_trace(tmp_path / "again.zarr")

@@ -138,6 +138,7 @@ class SlowStore(MemoryStore):
         await super().set(key, value, byte_range)
 
 
+@pytest.mark.slow
 def test_a_decode_goes_on_while_its_last_chunk_is_written():
     """At most one chunk waits: handing over the next one waits for it, so that memory stays flat."""
     store, row = SlowStore(), {"draft_token": [[0]], "next_token": [[0]], "accepted": [[True]]}

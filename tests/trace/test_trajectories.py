@@ -130,6 +130,7 @@ def test_acceptance_is_one_minus_total_variation(runs, method, coupling):
     assert difference.low <= 0 <= difference.high
 
 
+@pytest.mark.slow
 def test_the_comparison_can_fail(runs):
     """The twin: SJD's collisions are not those of the maximal coupling."""
     difference = tr.collisions(runs["sjd"], "maximal", level=LEVEL).difference

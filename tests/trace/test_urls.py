@@ -44,6 +44,7 @@ def write(path, passes=PASSES, **options):
             trace.append(base=[t], draft_token=[[0]], next_token=[[0]], accepted=[[True]])
 
 
+@pytest.mark.slow
 def test_a_trace_at_a_url_is_the_same(place, tmp_path):
     at = f"{place}/run.zarr"
     found = decode(MODEL, "sjd", 3, 20, seed=1, record="laws", out_path=at).trace
@@ -56,6 +57,7 @@ def test_a_trace_at_a_url_is_the_same(place, tmp_path):
     assert read_trace(at).label == "sjd"
 
 
+@pytest.mark.slow
 def test_shards_at_a_url_are_one_trace(place):
     for i in range(3):
         write(f"{place}/run", i + 1, shard=(i, 3))
@@ -115,6 +117,7 @@ def passes_of(url):
     return found.sizes["iteration"]
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_keeps_what_was_finished_and_says_so(url, monkeypatch):
     total = counted(monkeypatch, f"{url}/whole")
     reached = []
@@ -170,6 +173,7 @@ def test_a_trace_that_was_replaced_is_read_anew(url):
     assert (before[0, 0, 0], open_trace(f"{url}/run")["draft_token"].values[0, 0, 0]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_decode_whose_store_failed_goes_on(url, monkeypatch):
     asked = {"window": 3, "num_sequences": 30, "seed": 1, "out_path": f"{url}/run", "batch_size": 10, "jobs": 1}
     with monkeypatch.context() as patched:
@@ -218,6 +222,7 @@ def test_what_is_not_done_by_url_is_said(url, call, message):
         call(url)
 
 
+@pytest.mark.slow
 def test_a_verdict_is_read_by_url(url, tmp_path):
     verdict = audit(decode(MODEL, "sjd", 3, 20, record="laws").trace, MODEL, progress=False)
     MemoryFileSystem().pipe_file(f"{name_of(url)}/verdict.json", verdict.to_json().encode())

@@ -98,8 +98,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "tokens committed by a pass: distribution by method"
+
 FIGURE = Figure(
-    "tokens committed by a pass: distribution by method",
     compute,
     layout,
     draw,

@@ -153,8 +153,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "acceptance probability of tokens over passes, and its mean and variance"
+
 FIGURE = Figure(
-    "acceptance probability of tokens over passes, and its mean and variance",
     compute,
     layout,
     draw,

@@ -114,8 +114,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "draft changes a token before commit, and collision by age in the window"
+
 FIGURE = Figure(
-    "draft changes a token before commit, and collision by age in the window",
     compute,
     layout,
     draw,

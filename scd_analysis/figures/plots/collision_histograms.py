@@ -135,8 +135,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "histograms of collision probability of successive drafts, with measured rates"
+
 FIGURE = Figure(
-    "histograms of collision probability of successive drafts, with measured rates",
     compute,
     layout,
     draw,

@@ -139,8 +139,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "collision probability against total variation, with the three bounds"
+
 FIGURE = Figure(
-    "collision probability against total variation, with the three bounds",
     compute,
     layout,
     draw,

@@ -118,8 +118,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "acceptance against Shannon and Rényi-2 entropy of the target law"
+
 FIGURE = Figure(
-    "acceptance against Shannon and Rényi-2 entropy of the target law",
     compute,
     layout,
     draw,

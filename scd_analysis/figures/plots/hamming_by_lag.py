@@ -66,8 +66,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "Hamming distance of drafts one, two, three and more passes apart"
+
 FIGURE = Figure(
-    "Hamming distance of drafts one, two, three and more passes apart",
     compute,
     layout,
     draw,

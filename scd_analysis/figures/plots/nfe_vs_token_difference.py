@@ -76,8 +76,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "NFE against mean token difference, a point a sequence"
+
 FIGURE = Figure(
-    "NFE against mean token difference, a point a sequence",
     compute,
     layout,
     draw,

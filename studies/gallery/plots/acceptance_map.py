@@ -134,8 +134,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "map over the image of acceptance and of the entropy at commit"
+
 FIGURE = Exhibit(
-    "map over the image of acceptance and of the entropy at commit",
     compute,
     layout,
     draw,

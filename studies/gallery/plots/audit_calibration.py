@@ -87,8 +87,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "rate at which audits refute lossless decoders, and the PIT of their tokens"
+
 FIGURE = Exhibit(
-    "rate at which audits refute lossless decoders, and the PIT of their tokens",
     compute,
     layout,
     draw,

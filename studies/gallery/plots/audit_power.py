@@ -124,8 +124,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "sequences until each planted fault is refuted, against Stein's limit and the tests in use"
+
 FIGURE = Exhibit(
-    "sequences until each planted fault is refuted, against Stein's limit and the tests in use",
     compute,
     layout,
     draw,

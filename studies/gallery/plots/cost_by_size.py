@@ -89,4 +89,6 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-FIGURE = Exhibit("cost of a pass beside the model, by vocabulary", compute, layout, draw, caption, result="bench_laws")
+SUMMARY = "cost of a pass beside the model, by vocabulary"
+
+FIGURE = Exhibit(compute, layout, draw, caption, result="bench_laws")

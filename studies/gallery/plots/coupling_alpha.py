@@ -73,8 +73,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "passes by coupling strength alpha"
+
 FIGURE = Exhibit(
-    "passes by coupling strength alpha",
     compute,
     layout,
     draw,

@@ -71,4 +71,6 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-FIGURE = Exhibit("the decoder's own time by size", compute, layout, draw, caption, result="bench_scaling")
+SUMMARY = "the decoder's own time by size"
+
+FIGURE = Exhibit(compute, layout, draw, caption, result="bench_scaling")

@@ -101,8 +101,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "how lossless is lossless: drift of laws in half precision"
+
 FIGURE = Exhibit(
-    "how lossless is lossless: drift of laws in half precision",
     compute,
     layout,
     draw,

@@ -113,8 +113,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "released engines, judged: speculation off and on"
+
 FIGURE = Exhibit(
-    "released engines, judged: speculation off and on",
     compute,
     layout,
     draw,

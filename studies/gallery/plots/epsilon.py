@@ -143,8 +143,9 @@ def _of_kind(twice: pd.DataFrame, kind: str) -> list[float]:
     return list(twice[(twice["kind"] == kind) & (twice["of"] == OF_KIND)]["y"])
 
 
+SUMMARY = "what an audit up to epsilon says of epsilon"
+
 FIGURE = Exhibit(
-    "what an audit up to epsilon says of epsilon",
     compute,
     layout,
     draw,

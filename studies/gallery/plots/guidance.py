@@ -35,8 +35,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "speed-up by scale of classifier-free guidance"
+
 FIGURE = Exhibit(
-    "speed-up by scale of classifier-free guidance",
     compute,
     sweeps.layout,
     draw,

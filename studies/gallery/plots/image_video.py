@@ -65,8 +65,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "speed-up on a video beside an image"
+
 FIGURE = Exhibit(
-    "speed-up on a video beside an image",
     compute,
     layout,
     draw,

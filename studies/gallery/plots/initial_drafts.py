@@ -72,8 +72,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "speed-up by the first draft of a position"
+
 FIGURE = Exhibit(
-    "speed-up by the first draft of a position",
     compute,
     layout,
     draw,

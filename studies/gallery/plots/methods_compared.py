@@ -148,8 +148,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 
 _GSD = LUMINA.row("gsd")
+SUMMARY = "speed-up against distance from the target law, lossless methods and rivals"
+
 FIGURE = Exhibit(
-    "speed-up against distance from the target law, lossless methods and rivals",
     compute,
     layout,
     draw,

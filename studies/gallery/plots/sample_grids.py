@@ -98,8 +98,9 @@ def grid_of(model: str) -> Needs:
     return needs
 
 
+SUMMARY = "samples of photos: AR beside each method, with their passes"
+
 FIGURE = Exhibit(
-    "samples of photos: AR beside each method, with their passes",
     compute,
     layout,
     draw,

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from studies.gallery.plots import sample_grids
 
+SUMMARY = "samples of digits: AR beside each method, with their passes"
+
 FIGURE = replace(
     sample_grids.FIGURE,
-    summary="samples of digits: AR beside each method, with their passes",
     needs=sample_grids.grid_of("digits"),
     paper="",
 )

@@ -100,4 +100,5 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-FIGURE = Exhibit("time and cost by workers and judges", compute, layout, draw, caption, result="scaling")
+SUMMARY = "time and cost by workers and judges"
+FIGURE = Exhibit(compute, layout, draw, caption, result="scaling")

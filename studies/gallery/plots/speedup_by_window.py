@@ -93,8 +93,9 @@ def needs(scale: Scale) -> list[RunSpec]:
 
 
 _AT_64 = LUMINA.row("sjd")
+SUMMARY = "NFE speed-up over AR by method and window, with 95% intervals"
+
 FIGURE = Exhibit(
-    "NFE speed-up over AR by method and window, with 95% intervals",
     compute,
     layout,
     draw,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from studies.gallery import sweeps
 
+SUMMARY = "speed-up by temperature"
+
 FIGURE = sweeps.of_processor(
     "temperature",
     "temperature",

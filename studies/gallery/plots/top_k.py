@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from studies.gallery import sweeps
 
+SUMMARY = "speed-up by the k of top-k sampling"
+
 FIGURE = sweeps.of_processor(
     "the k of top-k sampling",
     "top_k",

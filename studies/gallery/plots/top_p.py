@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from studies.gallery import sweeps
 
+SUMMARY = "speed-up by the p of top-p sampling"
+
 FIGURE = sweeps.of_processor(
     "the p of top-p sampling",
     "top_p",

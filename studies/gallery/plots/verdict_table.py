@@ -94,8 +94,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "the audit's verdict on every rule, with distances and speed"
+
 FIGURE = Exhibit(
-    "the audit's verdict on every rule, with distances and speed",
     compute,
     layout,
     draw,

@@ -106,8 +106,9 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
+SUMMARY = "whether tokens whose probability rose win, and speed-up by strength of SJD-VP"
+
 FIGURE = Exhibit(
-    "whether tokens whose probability rose win, and speed-up by strength of SJD-VP",
     compute,
     layout,
     draw,

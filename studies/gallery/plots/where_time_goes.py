@@ -99,4 +99,6 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     )
 
 
-FIGURE = Exhibit("where the time of a decode goes", compute, layout, draw, caption, result="bench_decode")
+SUMMARY = "where the time of a decode goes"
+
+FIGURE = Exhibit(compute, layout, draw, caption, result="bench_decode")
