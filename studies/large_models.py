@@ -323,6 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     precise = [row for row in numeric.rows if row["model"] in (*ran, "wide-llama")]
     print_tables(table, precise, tiny=args.tiny)
     content = {
+        "command": store.command("large_models", sys.argv[1:] if argv is None else argv),
         "device": "cpu" if args.tiny else torch.cuda.get_device_name(),
         "transformers": version("transformers"),
         "networks": "tiny random networks of the real classes" if args.tiny else [SETTINGS[n].weights for n in ran],

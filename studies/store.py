@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,21 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def command(name: str) -> str:
-    """What repeats a result: the command line of this process where that is a study, else the study of its name."""
+def command(study: str, arguments: Sequence[str]) -> str:
+    """What repeats a result: a study, and what it was told."""
+    return shlex.join(["python", "-m", f"studies.{study}", *(word for word in arguments if word != "--fresh")])
+
+
+def _of_this_process(name: str) -> str:
+    """The command line of this process where that is a study, else the study of that name."""
     spec = sys.modules["__main__"].__spec__
-    if spec is None or not spec.name.startswith("studies."):
-        return f"python -m studies.{name}"
-    return shlex.join(["python", "-m", spec.name, *(word for word in sys.argv[1:] if word != "--fresh")])
+    is_study = spec is not None and spec.name.startswith("studies.")
+    return command(spec.name.removeprefix("studies."), sys.argv[1:]) if spec and is_study else command(name, ())
 
 
 def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER, device: str = "cpu") -> Path:
     """Write a result, whole or not at all."""
-    made_by = {"command": command(name), "device": device, "commit": commit()}
+    made_by = {"command": _of_this_process(name), "device": device, "commit": commit()}
     result: dict[str, Any] = {"question": question, **made_by, "versions": library_versions(), **content}
     folder.mkdir(parents=True, exist_ok=True)
     return write_file(folder / f"{name}.json", _text(result), Kind.RESULT)

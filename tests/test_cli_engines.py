@@ -10,7 +10,7 @@ import pytest
 
 from scd_analysis.audit.adapters import engine_client
 from scd_analysis.cli.commands import run
-from scd_analysis.cli.engines import settings, tokens
+from scd_analysis.cli.engines import numbers, settings
 from scd_analysis.errors import InputError
 from tests.audit.engine_server import Engine, served
 from tests.evidence.decoders import random_tables
@@ -61,7 +61,7 @@ def test_a_server_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_words_of_the_command_line_are_read_by_hand() -> None:
-    assert tokens("1, 2,30") == [1, 2, 30]
+    assert numbers("1, 2,30", "prompt", "token id") == [1, 2, 30]
     assert settings("temperature=1,top_k=8") == {"temperature": 1.0, "top_k": 8}
     assert settings(None) == {}
     with pytest.raises(InputError, match="each name once"):

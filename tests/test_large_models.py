@@ -37,7 +37,7 @@ def test_it_stores_passes_beside_what_is_published_and_precision(done):
     assert len(result["numerics"]) == 2
     single = [row for row in result["numerics"] if row["dtype"] == "float32"]
     assert all(0 < row["tv_window_max"] < 1e-4 for row in single)
-    assert result["command"] == "python -m studies.large_models --tiny"
+    assert result["command"] == " ".join(["python -m studies.large_models", *done[1]])
 
 
 def test_a_second_run_does_only_what_is_missing(done, capsys):

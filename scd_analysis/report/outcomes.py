@@ -79,7 +79,7 @@ def _drift(drift: Drift | None) -> list[Child]:
 def _resolutions(resolutions: Any) -> list[Child]:
     if not isinstance(resolutions, dict) or not resolutions:
         return []
-    ranked = sorted(resolutions.items(), key=lambda item: -float(item[1]))
+    ranked = sorted(resolutions.items(), key=lambda item: (-float(item[1]), item[0]))
     rows = [(str(name), number(float(value))) for name, value in ranked]
     what = (
         "Total variation that would have been found with power 0.99, by direction; the largest is the verdict's "
