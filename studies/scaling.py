@@ -48,7 +48,7 @@ STRAGGLERS, SLOWER = 0.02, 4.0
 FAULTS = ("residual-floored", "residual-from-target")
 ALPHA, LIMIT = 1e-6, 200_000
 MODEL, METHOD, WINDOW, BATCH = "digits", "scd-mc", 16, 64
-AUDITED, RECORDED = 256, 1_024
+AUDITED, RECORDED = 2_048, 3_072
 
 Floats = npt.NDArray[np.float64]
 
@@ -155,7 +155,7 @@ def _exact(jobs: int) -> None:
     scd_analysis.exact_law(coins, workers=jobs)
 
 
-AUDITS = [(name, 1, 1, "trace") for name in calibration.MODELS] * 2
+AUDITS = [(name, 1, 1, "trace") for name in calibration.MODELS] * 4
 
 
 def _calibrate(jobs: int) -> None:
