@@ -37,7 +37,7 @@ def scheduler(tmp_path):
         process.stdin.close()
 
 
-WORDS = ["audit", "mine:good", "--model", "mine:model", "--max-sequences", "600", "--json", "--jobs"]
+WORDS = ["audit", "mine:good", "--model", "mine:model", "--max-sequences", "192", "--json", "--jobs"]
 
 
 def test_two_workers_of_dask_come_to_the_verdict_of_one_process(tmp_path, scheduler):
