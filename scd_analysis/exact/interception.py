@@ -191,7 +191,7 @@ def _foreign_generators() -> list[Any]:
     shared = np.random.mtrand._rand
     objects = gc.get_objects()
     types = list(map(type, objects))
-    if sum(types.count(kind) for kind in kinds) == 1:  # the shared one
+    if not any(map(types.count, kinds)):  # the shared one may be out of sight, as after gc.freeze
         return []
     found = compress(objects, map(frozenset(map(id, kinds)).__contains__, map(id, types)))  # half a million: in C
     return [value for value in found if value is not shared][:_MOST_GENERATORS]
@@ -203,6 +203,7 @@ def _restored_states(foreign: list[Any]) -> Iterator[None]:
     numpy_state = np.random.get_state()  # noqa: NPY002 -- this state is guarded
     sources = [getattr(g, "bit_generator", None) or g._bit_generator for g in foreign]
     states = [source.state for source in sources]
+    GENERATORS.remember()
     try:
         yield
     finally:

@@ -163,3 +163,15 @@ def test_a_source_that_is_not_intercepted_is_seen_where_it_is_the_only_one() -> 
 def test_what_is_certain_is_certain() -> None:
     """The twin."""
     assert exact_law(lambda: 3)[3] == 1
+
+
+def test_a_generator_outside_is_found_though_the_collector_looks_away() -> None:
+    """After ``gc.freeze`` what was there before is out of the collector's sight, the shared generator of NumPy too."""
+    outside = np.random.default_rng(3)
+
+    def sampler() -> Any:
+        return _numpy(outside)
+
+    before = outside.bit_generator.state
+    assert exact_law(sampler).probabilities == {False: 0.5, True: 0.5}
+    assert outside.bit_generator.state == before

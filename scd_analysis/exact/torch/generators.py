@@ -1,12 +1,17 @@
 """PyTorch's generators: the states from which draws are made say when noise comes again.
 
+Those that a module holds are known before the sampler runs, since it may seed one before it draws from it; PyTorch lets
+nobody see that.
+
 A draw is enumerated and leaves the generator it names untouched, so it is moved on here. Then a state from which a draw
 was made in a run before is one that was put back, seeded again, or copied: its noise comes again.
 """
 
 from __future__ import annotations
 
+import sys
 from hashlib import blake2b
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,10 +23,18 @@ _RAND, _GENERATOR = torch.rand, torch.Generator  # before they are intercepted
 
 
 class Generators:
-    """Those of the caller that were passed while draws are intercepted, with the states they had."""
+    """Those of the caller that modules hold, or that were passed while draws are intercepted, with states they had."""
 
     def __init__(self) -> None:
         self._first: dict[int, tuple[torch.Generator, torch.Tensor]] = {}
+
+    def remember(self) -> None:
+        """Take note of those that modules hold."""
+        for module in list(sys.modules.values()):
+            held = list(vars(module).values()) if isinstance(module, ModuleType) else []
+            for generator in held if _GENERATOR in map(type, held) else ():
+                if type(generator) is _GENERATOR and generator is not torch.default_generator:
+                    self._first.setdefault(id(generator), (generator, generator.get_state()))
 
     def drawn_from(self, run: Run, generator: torch.Generator | None) -> None:
         """Take note of a draw; None is the global generator.
@@ -51,7 +64,7 @@ class Generators:
 
     def restore(self) -> None:
         """Give every generator the state it had."""
-        for generator, state in self._first.values():
+        for generator, state in reversed(self._first.values()):  # one may be passed as another object: the first counts
             generator.set_state(state)
         self._first.clear()
 
