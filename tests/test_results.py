@@ -134,9 +134,9 @@ def test_maximal_coupling_gains_more_on_the_video_than_on_the_photographs():
 
 
 def rows_at(name, column, setting):
-    """Rows of a sweep of one processor at one setting, without the setting."""
+    """Rows of a sweep of one processor at one setting, without the setting and the commit."""
     rows = json.loads((ROOT / "studies" / "results" / f"{name}.json").read_text())["rows"]
-    return [{key: value for key, value in row.items() if key != column} for row in rows if row[column] == setting]
+    return [{k: v for k, v in row.items() if k not in (column, "commit")} for row in rows if row[column] == setting]
 
 
 def test_sweeps_of_processors_meet_where_they_change_nothing():
