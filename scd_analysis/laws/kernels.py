@@ -30,6 +30,14 @@ def _namespace(array: Any) -> Any:
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
+def _ascending(values: Any) -> Any:
+    """Order of the last axis. On the host NumPy sorts floats several times as fast as PyTorch."""
+    xp = _namespace(values)
+    if xp is not np and type(values) is xp.Tensor and values.device.type == "cpu" and not values.requires_grad:
+        return xp.from_numpy(np.argsort(values.numpy(), axis=-1))
+    return xp.argsort(values, axis=-1)
+
+
 def _take_along(array: Any, order: Any) -> Any:
     return np.take_along_axis(array, order, -1) if isinstance(array, np.ndarray) else array.gather(-1, order)
 
@@ -63,16 +71,12 @@ def collision_maximal(first: Any, second: Any) -> Any:
 def collision_gumbel(first: Any, second: Any) -> Any:
     """The same for draws that share one vector of Gumbel noise, in O(V log V)."""
     xp = _namespace(first)
-    one = xp.ones_like(first)
-    ratio = xp.where(first > 0, second / xp.where(first > 0, first, one), one * np.inf)
-    order = xp.argsort(ratio, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        order = _ascending(second / first)  # 0 / 0 goes anywhere: it weighs nothing
     first, second = _take_along(first, order), _take_along(second, order)
-    first_up_to = xp.cumsum(first, axis=-1)
     second_after = second.sum(axis=-1)[..., None] - xp.cumsum(second, axis=-1)
-    both = (first > 0) & (second > 0)
-    first, second = xp.where(both, first, one), xp.where(both, second, one)
-    wins = 1.0 / (first_up_to / first + second_after / second)
-    return xp.where(both, wins, 0 * one).sum(axis=-1)
+    rate = xp.cumsum(first, axis=-1) * second + second_after * first
+    return (first * second / (rate + xp.finfo(rate.dtype).tiny)).sum(axis=-1)  # 0 / tiny where one is impossible
 
 
 def acceptance(target_probs: Any, draft_probs: Any) -> Any:
