@@ -1,7 +1,7 @@
 """Which file imports which: the graph of the house, its circles, and imports inside functions.
 
-What is imported for types only (``if TYPE_CHECKING``) is left out, and so is the package that a file lies in, which
-Python runs before the file.
+What is imported for types only (``if TYPE_CHECKING``) counts: who reads one file has to know the other. The package that
+a file lies in, which Python runs before the file, does not.
 """
 
 from __future__ import annotations
@@ -24,15 +24,11 @@ def modules(root: Path, rooms: tuple[str, ...]) -> dict[str, Path]:
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
     """Every import of a piece of code at any depth: a module, and a name of it or None."""
-    if isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING"):
-        children: list[ast.AST] = list(tree.orelse)
-    else:
-        children = list(ast.iter_child_nodes(tree))
     if isinstance(tree, ast.Import):
         yield from ((alias.name, None) for alias in tree.names)
     elif isinstance(tree, ast.ImportFrom) and tree.module:
         yield from ((tree.module, alias.name) for alias in tree.names)
-    for child in children:
+    for child in ast.iter_child_nodes(tree):
         yield from imported(child)
 
 

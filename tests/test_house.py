@@ -198,7 +198,7 @@ def test_no_circle_of_files_across_rooms_and_none_of_more_than_two():
         ("from box.lid import two", [{"box.side", "box.lid"}]),
         ("import box.lid", [{"box.side", "box.lid"}]),
         ("def f():\n    from box import lid", [{"box.side", "box.lid"}]),
-        ("if TYPE_CHECKING:\n    from box import lid", []),
+        ("if TYPE_CHECKING:\n    from box import lid", [{"box.side", "box.lid"}]),
         ("from box.floor import three", [{"box.side", "box.lid", "box.floor"}]),
     ],
 )

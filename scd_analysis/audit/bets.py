@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -27,9 +27,6 @@ from scd_analysis.evidence.moments import Values
 from scd_analysis.evidence.pit import PitBins
 from scd_analysis.evidence.portfolio import Family
 from scd_analysis.evidence.ridge import RidgeTilt
-
-if TYPE_CHECKING:
-    from scd_analysis.audit.watch import Watch
 
 PRIORS = (10.0, 100.0, 3000.0)
 """Grid of prior observations: a fault that a trace shows at all, it often shows soon."""
@@ -203,7 +200,30 @@ class Rank(IntEnum):
     """Of drafts that were left to a later pass: what chose them, unless all drafts are as wrong."""
 
 
-def everywhere(watch: Watch) -> bool:
+class Standing(Protocol):
+    """What an explanation may ask of the processes under way: a :class:`~scd_analysis.audit.watch.Watch`."""
+
+    @property
+    def waited(self) -> int:
+        """Positions that the commit rule commits and the decoder did not."""
+
+    @property
+    def flags_compared(self) -> int:
+        """Accept flags that could be compared with recorded variates."""
+
+    @property
+    def flags_follow_variates(self) -> bool:
+        """Whether variates were recorded, and accept flags are what they say."""
+
+    def is_established(self, process: Process, bets: Bets) -> bool:
+        """Whether a process is rich enough to count, and its best arm is one of these bets by itself."""
+
+
+Explains = Callable[[Standing], bool]
+"""Whether an explanation holds, as things stand."""
+
+
+def everywhere(standing: Standing) -> bool:
     """Whether a process speaks: always."""
     return True
 
@@ -215,13 +235,13 @@ class Elsewhere:
     Attributes
     ----------
     when : callable
-        From a :class:`~scd_analysis.audit.watch.Watch`.
+        From a :class:`Standing`.
     condition : Condition
     cause : str
         In words; the process's own where empty.
     """
 
-    when: Callable[[Watch], bool]
+    when: Explains
     condition: Condition
     cause: str = ""
 
@@ -246,7 +266,7 @@ class Process:
     counts : float
         Share of its ln E that counts when conditions are compared.
     speaks : callable
-        From a :class:`~scd_analysis.audit.watch.Watch` to whether it says something of its own.
+        From a :class:`Standing` to whether it says something of its own.
     elsewhere : Elsewhere, optional
         When it speaks of another condition.
     place : int, optional
@@ -268,7 +288,7 @@ class Process:
     bettors: Bettors
     weight: float = 1.0
     counts: float = 1.0
-    speaks: Callable[[Watch], bool] = everywhere
+    speaks: Explains = everywhere
     elsewhere: Elsewhere | None = None
     place: int | None = None
 

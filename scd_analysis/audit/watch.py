@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from scd_analysis.audit.bets import Bets, Process, Rank
+from scd_analysis.audit.bets import ESTABLISHED, Bets, Process, Rank
 from scd_analysis.audit.checks import ROUNDING, Check, Found, Recorded, Violation, look, violation
 from scd_analysis.audit.commits import Commits
 from scd_analysis.audit.conditions.verification import FLAG_AGAINST_VARIATE
@@ -183,10 +183,19 @@ class Watch:
         return {None: self.targets} | {running.process: running.observations for running in self.running}
 
     @property
+    def flags_compared(self) -> int:
+        """Accept flags that could be compared with recorded variates."""
+        return self.inconsistent[2]
+
+    @property
     def flags_follow_variates(self) -> bool:
         """Whether variates were recorded, and accept flags are what they say."""
-        first, second, compared = self.inconsistent
-        return compared > 0 and min(first, second) <= 1e-3 * compared
+        return self.flags_compared > 0 and min(self.inconsistent[:2]) <= 1e-3 * self.flags_compared
+
+    def is_established(self, process: Process, bets: Bets) -> bool:
+        """Whether a process is rich enough to count, and its best arm is one of these bets by itself."""
+        running = self.of(process)
+        return running is not None and running.log_e_value >= ESTABLISHED and running.is_led_by(bets)
 
     def bet(
         self,
@@ -296,7 +305,7 @@ class Watch:
     @property
     def damage(self) -> str | None:
         """What happened once in the whole record, and one changed number explains; None where nothing did."""
-        once, compared = self._once, self.inconsistent[2]
+        once, compared = self._once, self.flags_compared
         if once is None and compared >= FEWEST_FLAGS and min(self.inconsistent[:2]) == 1:
             once = self.contradicted[self.inconsistent.index(1)]
         if once is None:

@@ -40,7 +40,7 @@ ACCEPTANCE_SHARED = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning(size=2),
-    speaks=lambda watch: variates_are_hidden(watch) and flags_are_unexplained(watch),
+    speaks=lambda standing: variates_are_hidden(standing) and flags_are_unexplained(standing),
     place=7,
 )  # fmt: skip
 

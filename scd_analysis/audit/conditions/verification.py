@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scd_analysis.audit.bets import ESTABLISHED, Bet, Elsewhere, Process, Rank, Seen, blended, leaning
+from scd_analysis.audit.bets import Bet, Elsewhere, Process, Rank, Seen, Standing, blended, leaning
 from scd_analysis.audit.checks import AFTER_BETS, ROUNDING, Check, Found, Recorded, own
 from scd_analysis.audit.conditions.declared_law import DRAFTS, TO_THE_TARGET
 from scd_analysis.audit.conditions.words import too_often
@@ -18,23 +17,17 @@ from scd_analysis.audit.observations.variates import VARIATE_BINS, OfDrafts, of_
 from scd_analysis.conditions import Condition
 from scd_analysis.evidence.features import number, sharpness, uniform
 
-if TYPE_CHECKING:
-    from scd_analysis.audit.watch import Watch
-
 
 def _rule(name: str, law: Seen, rule: str) -> Bet:
     more, less = f"drafts are accepted with probability {rule}", f"drafts are accepted less, not {rule}"
     return Bet(name, more, less, law=law, stated=True)
 
 
-def _were_chosen(watch: Watch) -> bool:
+def _were_chosen(standing: Standing) -> bool:
     """Whether too many acceptances mean that commits were chosen, and not that drafts were tested wrongly."""
-    if watch.flags_follow_variates or watch.waited:
+    if standing.flags_follow_variates or standing.waited:
         return True
-    drafts, unseen = watch.of(DRAFTS), not watch.inconsistent[2]
-    if drafts is None or not unseen:
-        return False
-    return drafts.log_e_value >= ESTABLISHED and drafts.is_led_by(TO_THE_TARGET)
+    return not standing.flags_compared and standing.is_established(DRAFTS, TO_THE_TARGET)
 
 
 ACCEPTANCE = Process(
@@ -92,7 +85,7 @@ REPLACEMENT = Process(
     ),
     Rank.GIVEN_THE_DRAFT,
     leaning("replacements"),
-    elsewhere=Elsewhere(lambda watch: watch.waited > 0, Condition.SELECTION),
+    elsewhere=Elsewhere(lambda standing: standing.waited > 0, Condition.SELECTION),
     place=8,
 )  # fmt: skip
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from scd_analysis.audit.bets import Bet, Seen
+from scd_analysis.audit.bets import Bet, Seen, Standing
 from scd_analysis.evidence.batch import Batch, Floats
-
-if TYPE_CHECKING:
-    from scd_analysis.audit.watch import Watch
 
 
 def signed(batch: Batch) -> Floats:
@@ -24,11 +21,11 @@ def too_often(name: str, where: str, times: Seen | None = None, because: str = "
     return Bet(name, often, rarely, signed, times=times, **more)
 
 
-def variates_are_hidden(watch: Watch) -> bool:
+def variates_are_hidden(standing: Standing) -> bool:
     """Whether accept flags do not just follow recorded variates, which could be looked at themselves."""
-    return not watch.flags_follow_variates
+    return not standing.flags_follow_variates
 
 
-def flags_are_unexplained(watch: Watch) -> bool:
+def flags_are_unexplained(standing: Standing) -> bool:
     """Whether there is no recorded variate that accept flags fail to follow: where there is, the flags are wrong."""
-    return watch.flags_follow_variates or not watch.inconsistent[2]
+    return standing.flags_follow_variates or not standing.flags_compared
