@@ -7,8 +7,11 @@ WORKERS ?= 2
 
 .PHONY: figures results test test-fast fuzz browser docs dist lint format lock clean audit-transformers audit-engines test-engines .venv
 
+# JOBS= says how many decodes, or studies, run side by side.
+JOBS ?=
+
 figures: $(STAMP)
-	$(BIN)/python -m scd_analysis.figures
+	$(BIN)/python -m scd_analysis.figures $(if $(JOBS),--jobs $(JOBS))
 
 test: $(STAMP)
 	@$(MAKE) --no-print-directory browser || echo "no chromium: the tests that click through a report are skipped"
@@ -57,10 +60,9 @@ dist: $(STAMP)
 	$(BIN)/python -m tests.dist build/dist
 
 # Every stored result again that is of other code than this, JOBS studies at a time; stopped, it goes on where it was.
-JOBS ?= 1
 
 results: $(STAMP)
-	$(BIN)/python -m studies.campaign --jobs $(JOBS)
+	$(BIN)/python -m studies.campaign --jobs $(or $(JOBS),1)
 
 # The same tiny models under two releases of transformers, each in an environment of its own.
 HF_ENVS := build/hf-4.44.2 build/hf-5.23.0
