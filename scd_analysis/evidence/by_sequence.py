@@ -27,21 +27,16 @@ WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class _Totals:
-    """Sums of the powers of each law, over what is possible."""
+    """Sums of the powers of each law, over what is possible: by products and roots, which take no logarithms."""
 
     def numbers(self, batch: Batch) -> tuple[Floats]:
-        """Return Float[S, N, G]."""
-        probs, logs, powers = batch.target_probs, batch.room(0), batch.room(1)
-        possible = None if probs.min(initial=1) > 0 else probs > 0
-        np.log(probs if possible is None else np.where(possible, probs, 1), out=logs)
-        totals = []
-        for g in EXPONENTS:
-            if g == 0:  # each is one
-                totals.append(np.full(probs.shape[:2], float(probs.shape[2])) if possible is None else possible.sum(-1))
-                continue
-            np.exp(np.multiply(g, logs, out=powers), out=powers)
-            totals.append((powers if possible is None else np.where(possible, powers, 0)).sum(axis=-1))
-        return (np.stack(totals, axis=-1),)
+        """Return Float[S, N, G], by :data:`EXPONENTS`."""
+        probs, powers, squares = batch.target_probs, batch.room(0), batch.room(1)
+        possible = np.count_nonzero(probs, axis=-1).astype(np.float64)
+        flatter = np.sqrt(probs, out=powers).sum(axis=-1)
+        sharper = np.square(probs, out=squares).sum(axis=-1)
+        greedy = np.multiply(np.square(squares, out=powers), squares, out=powers).sum(axis=-1)
+        return (np.stack([possible, flatter, sharper, greedy], axis=-1),)
 
 
 TOTALS = _Totals()
