@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.divergences import Divergences, GreedyReport
@@ -14,7 +15,7 @@ from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.judges import Judge
 from scd_analysis.audit.named import NAMED, DraftModel, NamedFault, strongest, with_named
 from scd_analysis.audit.target import Target
-from scd_analysis.audit.verdict import Diagnosis, Finding
+from scd_analysis.audit.verdict import UNTESTED, Diagnosis, Finding
 from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
 from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, is_small, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
@@ -40,9 +41,9 @@ CLEAR = math.log(20)
 EDGE = 0.05
 """Nats of a logit that half precision, some layers deep, may be off by."""
 
-NEAR_EDGE = (
-    "the settings would keep it if its logit were {short:.2g} nats higher, so that rounding may: an audit with epsilon "
-    "lets such tokens come"
+LEFT_OUT = (
+    "{count:,} of {seen:,} sequences were left out: they hold a token that the target's settings cut off, and would "
+    "keep if its logit were {short:.2g} nats higher, which rounding may do; an audit with epsilon judges them too"
 )
 
 SMALLEST_CHUNK, CHUNK_GROWTH = 16, 1 / 16
@@ -70,27 +71,52 @@ def is_certain(batch: Batch) -> bool:
     return bool((batch.target_probs.max(axis=-1) == 1).all())
 
 
-def find_impossible(batch: Batch, offset: int, target: Target) -> Impossible | None:
-    """Return the first token of probability zero; ``offset`` is the number of the batch's first sequence.
+@dataclass
+class AtEdges:
+    """Sequences with a token that settings cut off by no more than rounding may.
 
-    Where settings cut it off by so little that rounding might, that is said.
+    Attributes
+    ----------
+    count : int
+    short : float
+        By how much the logit of such a token fell short at most, nats.
     """
-    where = np.argwhere(batch.token_probs <= 0)
-    if not len(where):
-        return None
-    i, j = (int(index) for index in where[0])
-    law, token = batch.target_probs[i, j], int(batch.tokens[i, j])
-    allowed = (
-        f"only {int(law.argmax())} is possible" if law.max() == 1 else f"{int((law > 0).sum())} others are possible"
-    )
-    message = (
-        f"a token came that the target gives probability zero: {token} at position {j} of sequence {offset + i}, "
-        f"where {allowed}"
-    )
-    short = target.nats_from_kept(batch.tokens[i, :j], token)
-    if short <= EDGE:
-        message += f"; {NEAR_EDGE.format(short=short)}"
-    return Impossible(offset + i, j, message)
+
+    count: int = 0
+    short: float = 0.0
+
+    def message(self, seen: int) -> str:
+        """What was left out of ``seen`` sequences, in words."""
+        return LEFT_OUT.format(count=self.count, seen=seen, short=self.short)
+
+
+def find_impossible(
+    batch: Batch, offset: int, target: Target, at_edges: AtEdges
+) -> tuple[Impossible | None, npt.NDArray[np.bool_]]:
+    """Return the first token of probability zero, and which sequences before it can be judged, Bool[S].
+
+    Those cannot that hold a token which settings cut off by so little that rounding might: they never come where
+    nothing is rounded, so that leaving them out costs no lossless decoder anything, and they are counted in
+    ``at_edges``. ``offset`` is the number of the batch's first sequence.
+    """
+    judged = np.ones(len(batch), dtype=bool)
+    for i, j in np.argwhere(batch.token_probs <= 0).tolist():
+        law, token = batch.target_probs[i, j], int(batch.tokens[i, j])
+        short = target.nats_from_kept(batch.tokens[i, :j], token)
+        if short <= EDGE:
+            at_edges.count, at_edges.short = at_edges.count + bool(judged[i]), max(at_edges.short, short)
+            judged[i] = False
+            continue
+        allowed = (
+            f"only {int(law.argmax())} is possible" if law.max() == 1 else f"{int((law > 0).sum())} others are possible"
+        )
+        message = (
+            f"a token came that the target gives probability zero: {token} at position {j} of sequence {offset + i}, "
+            f"where {allowed}"
+        )
+        judged[i:] = True
+        return Impossible(offset + i, j, message), judged
+    return None, judged
 
 
 class SampleEvidence:
@@ -102,6 +128,8 @@ class SampleEvidence:
         Whether every law so far was a point mass, as a greedy decoder's are.
     impossible : Impossible or None
         The first token that the target gives probability zero; not looked for where epsilon is above zero.
+    at_edges : AtEdges
+        Sequences that were left out.
     portfolio : Portfolio or RobustPortfolio
         Who decides: against the target's laws, or against balls around them.
     balls : RobustPortfolio or None
@@ -143,6 +171,7 @@ class SampleEvidence:
         self._whole = countable is not None and countable[1] == "whole sequences"
         self.certain = True
         self.impossible: Impossible | None = None
+        self.at_edges = AtEdges()
         self._divergences = Divergences(0.0)
         self._seen = self._open_sequences = self._open_tokens = 0
 
@@ -159,14 +188,22 @@ class SampleEvidence:
         self.certain = self.certain and is_certain(batch)
         if self.certain:
             self._divergences.add(batch.tokens, batch.target_probs)
+        if self.balls is not None and self.balls is not self.portfolio:
+            self.balls.bet(batch)
+        judged = np.ones(len(batch), dtype=bool)
         if self.impossible is None and not self.epsilon:
-            self.impossible = find_impossible(batch, self._seen, self.target)
+            self.impossible, judged = find_impossible(batch, self._seen, self.target, self.at_edges)
         self._seen += len(batch)
+        if judged.all():
+            return self._bet(batch)
+        before = self.portfolio.log_e_value
+        path = self._bet(batch.only(judged)) if judged.any() else np.empty(0)
+        return np.concatenate([[before], path])[np.cumsum(judged)]
+
+    def _bet(self, batch: Batch) -> Floats:
         open_ = batch.token_probs < 1  # where a law is a point mass, nothing is learned of a departure elsewhere
         self._open_sequences += int(open_.any(axis=1).sum())
         self._open_tokens += int(open_.sum())
-        if self.balls is not None and self.balls is not self.portfolio:
-            self.balls.bet(batch)
         return self.portfolio.bet(batch)
 
     def certificate(self) -> Certificate | None:
@@ -189,6 +226,8 @@ class SampleEvidence:
         ]
         if self.impossible is not None:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
+        if self.at_edges.count:
+            out.append(Finding(UNTESTED, self.at_edges.message(self._seen), 0.0, False))
         return tuple(out)
 
     def _speaking(self) -> list[Standing]:

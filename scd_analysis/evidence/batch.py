@@ -116,17 +116,21 @@ class Batch:
 
     def part(self, start: int, stop: int) -> Batch:
         """Return sequences ``start ... stop - 1``."""
+        return self.only(slice(start, stop))
+
+    def only(self, which: slice | npt.NDArray[np.bool_]) -> Batch:
+        """Return some of the sequences."""
         return replace(
             self,
-            tokens=self.tokens[start:stop],
-            target_probs=self.target_probs[start:stop],
-            uniforms=self.uniforms[start:stop],
-            companions={name: laws[start:stop] for name, laws in self.companions.items()},
-            cells=None if self.cells is None else self.cells[start:stop],
-            context={name: values[start:stop] for name, values in self.context.items()},
-            position=None if self.position is None else self.position[start:stop],
-            sequence=None if self.sequence is None else self.sequence[start:stop],
-            rows=None if self.rows is None else Rows(self.rows.number[start:stop], self.rows.size),
+            tokens=self.tokens[which],
+            target_probs=self.target_probs[which],
+            uniforms=self.uniforms[which],
+            companions={name: laws[which] for name, laws in self.companions.items()},
+            cells=None if self.cells is None else self.cells[which],
+            context={name: values[which] for name, values in self.context.items()},
+            position=None if self.position is None else self.position[which],
+            sequence=None if self.sequence is None else self.sequence[which],
+            rows=None if self.rows is None else Rows(self.rows.number[which], self.rows.size),
             known={},
         )
 

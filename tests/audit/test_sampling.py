@@ -148,23 +148,61 @@ def test_how_near_a_token_was_to_being_kept_by_hand(settings: Any, token: int, n
     assert found == nats or 0 <= found - nats <= 0.00101
 
 
-@pytest.mark.parametrize(("stated", "is_near"), [(0.799, True), (0.45, False)])
-def test_a_token_at_the_edge_of_a_cut_is_told_from_one_that_is_not(stated: float, is_near: bool) -> None:
-    """An engine keeps the third token, whose edge is at .8; it is refuted both times."""
-
+def engine_of(*law: float) -> Any:
     def engine(model: Any, num_sequences: int, seed: int) -> Any:
-        law = np.array([0.5, 0.3, 0.15, 0]) / 0.95
-        return np.random.default_rng(seed).choice(4, size=(num_sequences, 1), p=law)
+        return np.random.default_rng(seed).choice(4, size=(num_sequences, 1), p=np.array(law) / sum(law))
 
-    target = cut_at(top_p=stated)
-    verdict = audit(engine, target, max_sequences=256, progress=False)
+    return engine
+
+
+KEEPS_THE_THIRD = engine_of(0.5, 0.3, 0.15, 0)
+"""Whose edge is at .8."""
+
+
+def test_a_token_at_the_edge_of_a_cut_is_what_rounding_may_do() -> None:
+    """The sequences that hold one are left out, which is said, and the others are judged."""
+    verdict = audit(KEEPS_THE_THIRD, cut_at(top_p=0.799), max_sequences=256, resolution=0.9, progress=False)
+    assert verdict.outcome is Outcome.NOT_REFUTED
+    assert "of 256 sequences were left out: they hold a token that the target's settings cut off" in verdict.sentence
+    assert "an audit with epsilon judges them too" in str(verdict)
+    within = audit(KEEPS_THE_THIRD, cut_at(top_p=0.799), max_sequences=256, epsilon=0.2, resolution=0.9, progress=False)
+    assert within.outcome is Outcome.NOT_REFUTED
+    assert "left out" not in within.sentence
+
+
+@pytest.mark.parametrize(
+    ("engine", "stated", "cause"),
+    [
+        (KEEPS_THE_THIRD, 0.6, "2 at position 0 of sequence"),
+        (engine_of(0.5, 0.3, 0.15, 0.05), 0.799, "3 at position 0 of sequence"),
+        (engine_of(0.3, 0.5, 0.15, 0), 0.799, ""),
+    ],
+    ids=["far from the edge", "beyond it", "others wrong"],
+)
+def test_a_fault_beside_tokens_at_an_edge_is_refuted(engine: Any, stated: float, cause: str) -> None:
+    verdict = audit(engine, cut_at(top_p=stated), max_sequences=512, progress=False)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.diagnosis is not None
-    assert ("an audit with epsilon lets such tokens come" in verdict.diagnosis.cause) == is_near
-    if is_near:
-        assert "nats higher" in str(verdict)
-        within = audit(engine, target, max_sequences=256, epsilon=0.2, resolution=0.9, progress=False)
-        assert within.outcome is Outcome.NOT_REFUTED
+    assert cause in verdict.diagnosis.cause
+
+
+def test_all_sequences_at_an_edge_leave_nothing_to_judge() -> None:
+    verdict = audit(engine_of(0, 0, 1, 0), cut_at(top_p=0.799), max_sequences=64, progress=False)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "64 of 64 sequences were left out" in verdict.sentence
+
+
+@pytest.mark.parametrize(("second", "is_near"), [(0.49, True), (0.4, False)])
+def test_a_greedy_engine_may_flip_where_two_tokens_all_but_tie(second: float, is_near: bool) -> None:
+    class Two(OneToken):
+        def next_token_probs(self, tokens: Any) -> Any:
+            return np.repeat(np.array([[[0.5, second, 0.5 - second, 0]]]), len(tokens), axis=0)
+
+    target = EngineTarget(Two(), np.array([3]), 1, Sampling.of({"temperature": 0.0}), OPENAI, ())
+    verdict = audit(engine_of(0.9, 0.1, 0, 0), target, max_sequences=64, progress=False)
+    assert (verdict.outcome is Outcome.REFUTED) != is_near
+    assert verdict.greedy is not None
+    assert ("which rounding may do" in verdict.sentence) == is_near
 
 
 def test_a_model_that_does_not_know_its_cuts_is_told() -> None:
