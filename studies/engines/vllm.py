@@ -23,12 +23,11 @@ WAIT = 400.0
 REPAIRED = Path(__file__).parent / "vllm_repaired"
 NGRAM = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 2, "prompt_lookup_min": 1}
 DRAFT = {"method": "draft_model", "num_speculative_tokens": 3}
-SPECULATIVE: dict[str, dict[str, Any]] = {
-    "ngram": NGRAM,
-    "ngram, repaired": NGRAM,
-    "draft": DRAFT,
-    "drawn-draft, repaired": {**DRAFT, "draft_sample_method": "probabilistic"},
-}
+DRAWN = {**DRAFT, "draft_sample_method": "probabilistic"}
+SPECULATIVE: dict[str, dict[str, Any]] = {"ngram": NGRAM, "draft": DRAFT, "drawn-draft": DRAWN}
+MENDED = ", repaired"
+"""A mode so named runs with the function that is repaired here."""
+
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
 """The same weights, read as two heads of 32: for heads of 16 vLLM has no attention on the CPU."""
 
@@ -53,8 +52,8 @@ def opened(folder: Path, mode: str, draft: str | None) -> Iterator[Arm]:
         words += ["--dtype", "bfloat16" if mode.endswith(BF16) else "float32"]
         if mode != control_of(mode):
             drafts = {} if draft is None else {"model": str(served[draft])}
-            words += ["--speculative-config", json.dumps(SPECULATIVE[mode.removesuffix(BF16)] | drafts)]
-        environment = ENVIRONMENT | ({"PYTHONPATH": path} if "repaired" in mode else {})
+            words += ["--speculative-config", json.dumps(SPECULATIVE[mode.partition(",")[0]] | drafts)]
+        environment = ENVIRONMENT | ({"PYTHONPATH": path} if MENDED in mode else {})
         with serving(words, port, name="vLLM's server", patience=WAIT, environment=environment) as url:
             model = str(served["target"])
             yield partial(_asked, url, model, served)
@@ -80,14 +79,19 @@ VLLM = Engine(
     modes=(
         (OFF, None),
         ("ngram", None),
-        ("ngram, repaired", None),
+        ("ngram" + MENDED, None),
         ("draft", "near"),
-        ("drawn-draft, repaired", "near"),
-        ("drawn-draft, repaired", "target"),
+        ("draft" + MENDED, "near"),
+        ("drawn-draft", "near"),
+        ("drawn-draft" + MENDED, "near"),
+        ("drawn-draft" + MENDED, "target"),
         (OFF + BF16, None),
-        ("drawn-draft, repaired" + BF16, "near"),
+        ("ngram" + BF16, None),
+        ("ngram" + MENDED + BF16, None),
+        ("draft" + MENDED + BF16, "near"),
+        ("drawn-draft" + MENDED + BF16, "near"),
     ),
-    prompts={"": [5, 6, 7], **{mode: [6, 18] * 10 for mode in ("ngram", "ngram, repaired")}},
+    prompts={"": [5, 6, 7], **{f"ngram{more}{half}": [6, 18] * 10 for more in ("", MENDED) for half in ("", BF16)}},
     samplings={
         **{name: SAMPLINGS[name] for name in ("as it is", "top_k = 8", "top_p = .9")},
         "top_k = 8, top_p = .95": {"top_k": 8, "top_p": 0.95},
