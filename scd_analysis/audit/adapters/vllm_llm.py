@@ -68,7 +68,7 @@ def vllm(llm: Any, *, concurrency: int | Sequence[int] = (1, 4, 16), **call: Unp
     Raises
     ------
     InputError
-        If an argument is not what it should be; ``EngineError``, a kind of it, if ``vllm`` is not installed, and when
-        drawing, if the engine raises.
+        If an argument is not what it should be; ``EngineError``, a kind of it, if ``vllm`` is not installed (the
+        extra ``vllm``), and when drawing, if the engine raises.
     """
     return in_process(Batches(llm), CONVENTION, concurrency, **call)
