@@ -54,6 +54,8 @@ def asked(
 class Arms:
     """Arms of a mode and of its control: opened once for all settings, and anew after one has raised.
 
+    The control comes first: of several engines in one process, vLLM counts the drafts of the last.
+
     Parameters
     ----------
     engine : Engine
@@ -63,19 +65,22 @@ class Arms:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine, self._folder = engine, folder
-        self._open: dict[str, Arm] = {}
-        self._held = ExitStack()
+        self._open: dict[str, tuple[Arm, ExitStack]] = {}
 
     def __call__(self, mode: str, draft: str | None) -> Arm:
         """Return the arm of a mode."""
+        if mode != control_of(mode):
+            self(control_of(mode), None)
         if mode not in self._open:
-            self._open[mode] = self._held.enter_context(self._engine.opened(self._folder, mode, draft))
-        return self._open[mode]
+            held = ExitStack()
+            self._open[mode] = held.enter_context(self._engine.opened(self._folder, mode, draft)), held
+        return self._open[mode][0]
 
-    def close(self) -> None:
-        """End what is open."""
-        self._open.clear()
-        self._held.close()
+    def close(self, *modes: str) -> None:
+        """End what is open; by default all."""
+        for mode in modes or tuple(self._open):
+            if mode in self._open:
+                self._open.pop(mode)[1].close()
 
 
 def measure(
@@ -93,8 +98,9 @@ def measure(
             on = asked(arms(mode, draft), *call, speculation=True)
             row |= _against_control(on, asked(arms(control, None), *call, speculation=False), mode, most)
     except EngineError as error:
-        row["cause" if row["outcome"] == "RAISED" else "raised"] = str(error)
-        arms.close()
+        is_judged = row["outcome"] != "RAISED"
+        row["raised" if is_judged else "cause"] = str(error)
+        arms.close(*(() if is_judged else (mode,)))
     return row
 
 

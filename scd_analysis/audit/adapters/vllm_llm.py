@@ -52,8 +52,9 @@ def vllm(llm: Any, *, concurrency: int | Sequence[int] = (1, 4, 16), **call: Unp
     """Make a subject of an ``LLM`` of vLLM, with or without speculation.
 
     One dictionary of settings, ``sampling``, is asked for and makes the target law. Every sequence is a request with a
-    seed of its own. An end-of-sequence token is drawn, and the sequence goes on. Drafts are counted where the ``LLM``
-    was made with ``disable_log_stats=False``; for float32 it is made with ``dtype="float32"``.
+    seed of its own. An end-of-sequence token is drawn, and the sequence goes on. For float32 the ``LLM`` is made with
+    ``dtype="float32"``. Drafts are counted where it was made with ``disable_log_stats=False``, and is the last that was
+    made in this process.
 
     Parameters
     ----------
