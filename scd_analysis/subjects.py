@@ -8,6 +8,7 @@ which the audit reports as an error. Here are the others::
     tree_kernel(function, ...) the same for trees of drafts and for several drafts a position
     endpoint(url, ...)         an engine behind its server, with its target law                       (no model needed)
     openvino(pipe, ...)        a pipeline of OpenVINO GenAI, with its target law                      (no model needed)
+    vllm(llm, ...)             an LLM of vLLM, with its target law                                    (no model needed)
     onnx_genai(model, ...)     a model of ONNX Runtime GenAI, with its target law                     (no model needed)
     generate(model, ...)       a call of Hugging Face transformers' generate, with its target law     (no model needed)
     sjd_sampler(sampler)       a released sampler of speculative Jacobi decoding, over several passes  (no model needed)
@@ -60,6 +61,7 @@ __all__ = [  # noqa: F822 -- some are loaded on first use
     "sjd_sampler",
     "trace",
     "tree_kernel",
+    "vllm",
 ]
 
 

@@ -13,7 +13,7 @@ import argparse
 import math
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from scd_analysis import Outcome, Verdict, audit, audit_pair
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.errors import EngineError
 from scd_analysis.evidence import goodness
+from scd_analysis.validate import check_known
 from studies.engines.engine import BF16, Arm, Engine, control_of
 from studies.engines.llama_cpp import LLAMA_CPP
 from studies.engines.onnx_genai import ONNX_GENAI
@@ -50,27 +51,65 @@ def asked(
     )
 
 
-def measure(engine: Engine, folder: Path, mode: str, draft: str | None, name: str, most: int) -> dict[str, Any]:
+class Arms:
+    """Arms of a mode and of its control: opened once for all settings, and anew after one has raised.
+
+    The control comes first: of several engines in one process, vLLM counts the drafts of the last.
+
+    Parameters
+    ----------
+    engine : Engine
+    folder : path
+        Of the tiny models.
+    """
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine, self._folder = engine, folder
+        self._open: dict[str, tuple[Arm, ExitStack]] = {}
+
+    def __call__(self, mode: str, draft: str | None) -> Arm:
+        """Return the arm of a mode."""
+        if mode != control_of(mode):
+            self(control_of(mode), None)
+        if mode not in self._open:
+            held = ExitStack()
+            self._open[mode] = held.enter_context(self._engine.opened(self._folder, mode, draft)), held
+        return self._open[mode][0]
+
+    def close(self, *modes: str) -> None:
+        """End what is open; by default all."""
+        for mode in modes or tuple(self._open):
+            if mode in self._open:
+                self._open.pop(mode)[1].close()
+
+
+def measure(
+    engine: Engine, folder: Path, arms: Arms, mode: str, draft: str | None, name: str, most: int
+) -> dict[str, Any]:
     """Judge one mode with one set of settings; an engine may raise or be gone at any time."""
     row: dict[str, Any] = {"mode": mode, "draft": draft or "", "sampling": name, "outcome": "RAISED"}
-    with engine.opened(folder, mode, draft) as on, ExitStack() as held:
-        call = (engine, folder, mode, name)
-        off_mode = control_of(mode)
-        subject = asked(on, *call, speculation=mode != off_mode)
-        drafts = None if draft is None else asked(on, *call, speculation=True, role=draft).target_model
-        try:
-            row |= _against_law(audit(subject, draft_model=drafts, max_sequences=most, progress=False), subject)
-            row["pearson_p_value"] = goodness.pearson(*of_two(subject, subject(None, most, SEEDED))).p_value
-            if mode != off_mode:
-                off = held.enter_context(engine.opened(folder, off_mode, None))
-                arms = asked(on, *call, speculation=True), asked(off, *call, speculation=False)
-                together = most if mode.endswith(BF16) else most // 2  # the control has to be refuted there
-                pair = audit_pair(*arms, max_sequences=together)
-                row |= {"pair": pair.outcome.name, "pair_same": pair.equal_seeds}
-                if pair.outcome is Outcome.CONTROL_REFUTED:
-                    row["pair_alone"] = audit_pair(*map(_without_law, arms), max_sequences=together).outcome.name
-        except EngineError as error:
-            row["cause" if row["outcome"] == "RAISED" else "raised"] = str(error)
+    call, control = (engine, folder, mode, name), control_of(mode)
+    subject = asked(arms(mode, draft), *call, speculation=mode != control)
+    drafts = None if draft is None else asked(arms(mode, draft), *call, speculation=True, role=draft).target_model
+    try:
+        row |= _against_law(audit(subject, draft_model=drafts, max_sequences=most, progress=False), subject)
+        row["pearson_p_value"] = goodness.pearson(*of_two(subject, subject(None, most, SEEDED))).p_value
+        if mode != control:
+            on = asked(arms(mode, draft), *call, speculation=True)
+            row |= _against_control(on, asked(arms(control, None), *call, speculation=False), mode, most)
+    except EngineError as error:
+        is_judged = row["outcome"] != "RAISED"
+        row["raised" if is_judged else "cause"] = str(error)
+        arms.close(*(() if is_judged else (mode,)))
+    return row
+
+
+def _against_control(on: Any, off: Any, mode: str, most: int) -> dict[str, Any]:
+    together = most if mode.endswith(BF16) else most // 2  # the control has to be refuted there
+    pair = audit_pair(on, off, max_sequences=together)
+    row: dict[str, Any] = {"pair": pair.outcome.name, "pair_same": pair.equal_seeds}
+    if pair.outcome is Outcome.CONTROL_REFUTED:
+        row["pair_alone"] = audit_pair(_without_law(on), _without_law(off), max_sequences=together).outcome.name
     return row
 
 
@@ -136,36 +175,51 @@ def _count(rows: list[dict[str, Any]], column: str) -> str:
 
 
 def merged(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the rows of one engine in the place of its stored ones."""
+    """Put rows of one engine in the place of its stored ones; those of another version, or of no mode, go."""
     stored = load(NAME) if (FOLDER / f"{NAME}.json").exists() else {"rows": [], "engines": {}, "prompts": {}}
     engine = ENGINES[name]
-    own = [{"engine": name, "version": f"{engine.package} {version(engine.package)}", **row} for row in rows]
-    whole = [row for row in stored["rows"] if row["engine"] != name] + own
+    told = f"{engine.package} {version(engine.package)}"
+    cells = [(mode, draft or "", sampling) for mode, draft in engine.modes for sampling in engine.samplings]
+    of_engine = {_cell(row): row for row in stored["rows"] if (row["engine"], row["version"]) == (name, told)}
+    of_engine |= {_cell(row): {"engine": name, "version": told, **row} for row in rows}
+    whole = [row for row in stored["rows"] if row["engine"] != name]
+    whole += [of_engine[cell] for cell in cells if cell in of_engine]
     return {
         "command": "make audit-engines",
-        "engines": stored["engines"] | {name: own[0]["version"]},
+        "engines": stored["engines"] | {name: told},
         "num_tokens": NUM_TOKENS,
         "prompts": stored["prompts"] | {name: dict(engine.prompts)},
         "rows": sorted(whole, key=lambda row: list(ENGINES).index(row["engine"])),
     }
 
 
+def _cell(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["mode"], row["draft"], row["sampling"]
+
+
 def main() -> None:
     """Judge every mode of an engine with every set of settings, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", nargs="?", choices=ENGINES, default="llama.cpp")
+    parser.add_argument("--mode", action="append", help="this mode alone; may be given several times")
     parser.add_argument("--sequences", type=int, default=4_000)
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     engine = ENGINES[args.engine]
+    known = list(dict.fromkeys(mode for mode, _ in engine.modes))
+    for mode in args.mode or ():
+        check_known(mode, known, "mode")
     rows = Rows(f"{NAME}_{engine.form}", ("mode", "draft", "sampling"), fresh=args.fresh)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "tiny")
         tiny_model(folder, ("hf", engine.form))
         for mode, draft in engine.modes:
-            for name in engine.samplings:
-                if not rows.has(mode, draft or "", name):
-                    rows.add(measure(engine, folder, mode, draft, name, args.sequences))
+            if mode not in (args.mode or known):
+                continue
+            with closing(Arms(engine, folder)) as arms:
+                for name in engine.samplings:
+                    if not rows.has(mode, draft or "", name):
+                        rows.add(measure(engine, folder, arms, mode, draft, name, args.sequences))
     save(NAME, QUESTION, merged(args.engine, rows.rows))
 
 

@@ -1,7 +1,7 @@
 """Which file imports which: the graph of the house, its circles, and imports inside functions.
 
-What is imported for types only (``if TYPE_CHECKING``) counts: who reads one file has to know the other. The package that
-a file lies in, which Python runs before the file, does not.
+What is imported for types only (``if TYPE_CHECKING``) counts: who reads one file has to know the other. The package
+that a file lies in, which Python runs before the file, does not.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scd_analysis.audit.adapters.engine_target import FolderLogits
+from scd_analysis.audit.adapters.vllm_llm import vllm
 from scd_analysis.cli.cluster import cluster
 from scd_analysis.engines.tiny import tiny_model
 from scd_analysis.errors import InputError
@@ -29,6 +30,7 @@ TESTED = {
     "gcs": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
     "openvino": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
     "onnx-genai": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
+    "vllm": "tests/test_extras.py::test_what_is_not_installed_is_named_by_its_extra",
     "engines": "tests/audit/test_endpoint.py::test_a_right_engine_is_not_refuted",
     "llama-cpp": "tests/test_llama_cpp.py::test_it_samples_from_the_law_that_its_settings_state",
     "studies": "tests/gallery/test_making.py::test_what_is_not_installed_is_said_in_a_line_and_a_trace_is_drawn",
@@ -39,7 +41,7 @@ TESTED = {
 }
 """A test of each. What is in no lock is tested by how its absence is told."""
 
-NOT_LOCKED = {"ray", "gcs", "openvino", "onnx-genai"}
+NOT_LOCKED = {"ray", "gcs", "openvino", "onnx-genai", "vllm"}
 """Cloud clients and engines that the tests do without, or have in environments of their own (``make test-engines``)."""
 
 
@@ -81,6 +83,7 @@ def join(backend):
         ("gcs", "gcsfs", lambda place: open_trace("gs://bucket/run")),
         ("openvino", "openvino", lambda place: tiny_model(place / "tiny", ["openvino"])),
         ("onnx-genai", "onnxruntime_genai", lambda place: tiny_model(place / "tiny", ["onnx"])),
+        ("vllm", "vllm", lambda place: vllm(None, prompt=[1])),
         ("engines", "gguf", lambda place: tiny_model(place / "tiny", ["gguf"])),
     ],
 )

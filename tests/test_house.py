@@ -162,6 +162,7 @@ LATE = {
     "openvino_tokenizers": "only who writes a model for OpenVINO needs it",
     "gguf": "only who writes a model for llama.cpp needs it",
     "tokenizers": "comes with transformers",
+    "vllm": "only who asks this engine needs it",
     "xllamacpp": "only who asks llama.cpp itself needs it",
     "transformers": "only who audits its models needs it, and it takes seconds",
 }

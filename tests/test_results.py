@@ -6,6 +6,8 @@ from pathlib import Path
 from reference import get_method
 from studies import store
 from studies.audit_engines import table
+from studies.engines.engine import BF16, control_of
+from studies.engines.vllm import MENDED
 from studies.gallery.plots import scaling_out
 
 ROOT = Path(__file__).parents[1]
@@ -68,20 +70,28 @@ def test_what_is_said_of_openvinos_draft_models_is_the_stored_result():
 
 
 def test_what_is_said_of_vllm_is_the_stored_result():
-    """Off stands, on falls, and with one function repaired it stands; top-k alone ends the engine with drafts."""
+    """Off stands, on falls, and with one function repaired it stands; in bf16 off falls where top-p cuts.
+
+    Top-k alone ends the engine with drafts.
+    """
     rows = json.loads((ROOT / "studies" / "results" / "audit_engines.json").read_text())["rows"]
     rows = [row for row in rows if row["engine"] == "vLLM"]
     said = " ".join((ROOT / "docs" / "how-to" / "engines.md").read_text().split())
-    judged = {(row["mode"], row["draft"], row["sampling"]): row for row in rows}
-    for (mode, _, sampling), row in judged.items():
-        is_right, cuts = mode == "off" or "repaired" in mode, sampling.count("top_k") and mode != "off"
-        ended = cuts and (sampling == "top_k = 8" or not is_right)
-        expected = "RAISED" if ended else "NOT_REFUTED" if is_right else "REFUTED"
-        assert (mode, sampling, row["outcome"]) == (mode, sampling, expected)
-        if mode != "off" and not ended:
-            assert row["pair"] == expected
-    most = max(row["sequences"] for row in rows if row["outcome"] == "REFUTED")
+    for row in rows:
+        mode, is_half = row["mode"], row["mode"].endswith(BF16)
+        is_off, is_right = mode == control_of(mode), mode == control_of(mode) or MENDED in mode
+        is_ended = not is_off and "top_k" in row["sampling"] and (row["sampling"] == "top_k = 8" or not is_right)
+        is_cut = is_half and "top_p" in row["sampling"]
+        expected = "RAISED" if is_ended else "REFUTED" if is_cut or not is_right else "NOT_REFUTED"
+        assert (mode, row["sampling"], row["outcome"]) == (mode, row["sampling"], expected)
+        if not is_off and not is_ended:
+            assert row["pair"] == ("CONTROL_REFUTED" if is_cut else expected)
+            assert row.get("pair_alone", "NOT_REFUTED") == "NOT_REFUTED"
+    refuted = [row for row in rows if row["outcome"] == "REFUTED"]
+    most = max(row["sequences"] for row in refuted if not row["mode"].endswith(BF16))
     assert f"within {most} sequences each, and so are the pairs" in said
+    halves = sorted(row["sequences"] for row in refuted if row["mode"] == "off" + BF16)
+    assert f"refuted after {' and '.join(map(str, halves))} sequences" in said
 
 
 def test_what_a_stated_rule_gains_is_the_stored_result():

@@ -13,12 +13,14 @@ from scd_analysis.audit.bets import ESTABLISHED
 from scd_analysis.audit.divergences import Divergences, GreedyReport
 from scd_analysis.audit.draws import FIRST_BATCH, Draws
 from scd_analysis.audit.judges import Judge
-from scd_analysis.audit.named import NAMED, DraftModel, NamedFault, strongest, with_named
+from scd_analysis.audit.named import NAMED, DraftModel, NamedFault, draft_probs, strongest, with_named
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.verdict import UNTESTED, Diagnosis, Finding
+from scd_analysis.conditions import Condition
 from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
 from scd_analysis.evidence.catalogue import CONCENTRATIONS, FEW_TOKENS, PRIOR_TOKENS, is_small, standard_portfolio
 from scd_analysis.evidence.certificate import Certificate, TotalVariation
+from scd_analysis.evidence.features import OF_NOISE
 from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.portfolio import Portfolio, Standing
 from scd_analysis.evidence.resolution import every_cell, one_direction, one_observation
@@ -173,6 +175,7 @@ class SampleEvidence:
         self.impossible: Impossible | None = None
         self.at_edges = AtEdges()
         self._divergences = Divergences(0.0)
+        self._is_own_draft = draft is not None
         self._seen = self._open_sequences = self._open_tokens = 0
 
     def batch(self, tokens: Longs, rows: Rows | None = None) -> Batch:
@@ -188,6 +191,8 @@ class SampleEvidence:
         self.certain = self.certain and is_certain(batch)
         if self.certain:
             self._divergences.add(batch.tokens, batch.target_probs)
+        if self._is_own_draft:
+            self._is_own_draft = bool(np.allclose(draft_probs(batch), batch.target_probs, rtol=0, atol=LAW_TOLERANCE))
         if self.balls is not None and self.balls is not self.portfolio:
             self.balls.bet(batch)
         judged = np.ones(len(batch), dtype=bool)
@@ -249,7 +254,7 @@ class SampleEvidence:
     def diagnosis(self, seen: int) -> Diagnosis:
         """Say what tokens alone suggest, after ``seen`` sequences: which rows, where that is clear.
 
-        A fault is named where the draft model is known.
+        A fault is named where the draft model is known, and shared noise where the target is its own draft.
         """
         findings, first = self.findings(), self.impossible
         told = tuple(f.message for f in findings[:4])
@@ -257,12 +262,25 @@ class SampleEvidence:
         if named is not None:
             fault, _, lead = named
             return Diagnosis(fault.condition, fault.cause, None, None, seen - 1, None, told, lead)
+        noise = self._shared_noise
+        if noise is not None and first is None:
+            return Diagnosis(Condition.INDEPENDENCE, noise.message, None, None, seen - 1, None, told, 0.0)
         cause = findings[0].message if findings else "many small departures together"
         of_rows = [one for one in self._speaking() if one.name in ROWS]
         if of_rows and first is None:
             cause = max(of_rows, key=lambda one: one.log_e_value).message
         position, sequence = (None, seen - 1) if first is None else (first.position, first.sequence)
         return Diagnosis(None, cause, position, None, sequence, None, told, 0.0)
+
+    @property
+    def _shared_noise(self) -> Standing | None:
+        """The strongest single direction, where it is one of shared noise and the target is its own draft.
+
+        Every draft is accepted there and nothing is replaced, so that neither can be what is broken.
+        """
+        directed = [one for one in self.portfolio.families() if one.name == "directed"] if self._is_own_draft else []
+        found = [one for one in directed if one.log_e_value >= ESTABLISHED and one.best_arm.split(":")[1] in OF_NOISE]
+        return found[0] if found else None
 
     @property
     def named(self) -> tuple[NamedFault, float, float] | None:

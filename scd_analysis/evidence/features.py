@@ -259,6 +259,10 @@ def sharpness_by_place(grid_width: int | None = None) -> tuple[Feature, ...]:
     )  # fmt: skip
 
 
+OF_NOISE = ("noise-by-rank", "sharpness-after-surprise", "noise-by-token")
+"""Directions in which tokens go that share noise."""
+
+
 def features(companions: tuple[str, ...] = (), grid_width: int | None = None) -> tuple[Feature, ...]:
     """List the directions that make sense for a model.
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from scd_analysis.audit.adapters.sampling import ONNX_GENAI, OPENVINO
+from scd_analysis.audit.adapters.vllm_llm import CONVENTION as VLLM
 from scd_analysis.subjects import registry
 from tests.audit.engine_server import Engine
 
@@ -87,16 +88,49 @@ class Generator:
         return {"draft_tokens_proposed": self._engine.drafts}
 
 
+@dataclass
+class Llm:
+    """An ``LLM`` of vLLM; its counters are there where statistics are."""
+
+    engine: Engine
+    has_statistics: bool = True
+    batches: list[int] = field(default_factory=list)
+
+    def get_metrics(self) -> list[SimpleNamespace]:
+        assert self.has_statistics, "Stat logging disabled"
+        name = "vllm:spec_decode_num_draft_tokens"
+        return [SimpleNamespace(name=name, value=self.engine.proposed), SimpleNamespace(name="other", value=7)]
+
+    def generate(self, prompts: Any, asked: Any, *, use_tqdm: bool) -> list[SimpleNamespace]:
+        self.batches.append(len(prompts))
+        self.engine.busy = len(prompts)
+        assert prompts == [{"prompt_token_ids": self.engine.prompt}] * len(asked)
+        self.engine.requests += map(vars, asked)
+        if self.engine.fault == "refuses":
+            raise RuntimeError("EngineCore encountered an issue\nSee stack trace")
+        rows = [self._answer(vars(one)) for one in asked]
+        return rows[1:] if self.engine.fault == "loses one" else rows
+
+    def _answer(self, asked: dict[str, Any]) -> SimpleNamespace:
+        tokens = self.engine.sequence(asked, asked["seed"], asked["max_tokens"], VLLM)
+        return SimpleNamespace(outputs=[SimpleNamespace(token_ids=tokens)])
+
+
 MODULES = {
+    "vllm": module("vllm", SamplingParams=SimpleNamespace),
     "openvino": module("openvino", Tensor=lambda array: array),
     "openvino_genai": module("openvino_genai", GenerationConfig=SimpleNamespace),
     "onnxruntime_genai": module("onnxruntime_genai", GeneratorParams=Parameters, Generator=Generator),
 }
 
 
+AROUND: dict[str, Any] = {"openvino": Pipeline, "vllm": Llm}
+"""What stands between an adapter and an engine."""
+
+
 @contextmanager
 def installed() -> Iterator[None]:
-    """Have the modules of both engines."""
+    """Have the modules of all engines."""
     with pytest.MonkeyPatch.context() as patch:
         for name, made in MODULES.items():
             patch.setitem(sys.modules, name, made)
@@ -107,4 +141,4 @@ def subject_of(name: str, engine: Engine, **call: Any) -> Any:
     """The adapter of that name at work on an engine."""
     adapter = registry.load(name)
     with installed():
-        return adapter(Pipeline(engine) if name == "openvino" else engine, **call)
+        return adapter(AROUND.get(name, lambda own: own)(engine), **call)

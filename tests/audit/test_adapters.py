@@ -138,6 +138,11 @@ EXAMPLES = {
         lambda folder: subject_of("onnx-genai", Engine(TABLES, fault="no-top-k"), target=TABLES, **ASKED),
         None,
     ),
+    "vllm": Example(
+        lambda folder: subject_of("vllm", Engine(TABLES), target=TABLES, **ASKED),
+        lambda folder: subject_of("vllm", Engine(TABLES, fault="no-top-k"), target=TABLES, **ASKED),
+        None,
+    ),
     "recorded": Example(
         lambda folder: load("recorded")(ancestral(TABLES, 600, 0)),
         lambda folder: load("recorded")(ancestral(SHARP, 600, 0)),
@@ -168,7 +173,7 @@ EXAMPLES = {
     ),
 }  # fmt: skip
 
-STANDS = ledger("adapters: right examples are not refuted at 1e-7", 1e-6)
+STANDS = ledger("adapters: right examples are not refuted at 5e-8", 1e-6)
 FINDS = ledger("adapters: wrong examples are refuted", 1e-6)
 """Each is refuted, on the seeds tried, within a third of the sequences allowed here."""
 
@@ -239,7 +244,7 @@ def test_an_adapter_draws_what_the_contract_says(example: Example, tmp_path: Pat
 def test_an_adapter_tells_right_from_wrong(example: Example, tmp_path: Path, kind: str) -> None:
     subject = getattr(example, kind)(tmp_path)
     limit = {"right": 48, "wrong": 1_000}[kind] if example.draws else None
-    verdict = audit(subject, example.model, alpha=1e-7, max_sequences=limit, progress=False)
+    verdict = audit(subject, example.model, alpha=5e-8, max_sequences=limit, progress=False)
     assert (verdict.outcome is Outcome.REFUTED) == (kind == "wrong")
     assert verdict.record["path"]["taken"]
     assert verdict.record["path"]["why"]

@@ -13,6 +13,7 @@ from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, make_batch
 from scd_analysis.evidence.catalogue import standard_portfolio
+from scd_analysis.evidence.features import OF_NOISE, features
 from scd_analysis.laws.kernels import acceptance, output_law, residual
 from scd_analysis.testing import assert_lossless
 from tests.statistics import ledger
@@ -180,6 +181,81 @@ def test_a_right_decoder_stands_and_one_without_a_name_gets_none():
         return tokens
 
     verdict = audit(copies, Tables(0), max_sequences=1_000, draft_model=Tables(1), progress=False)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.condition is None
+
+
+class Chains:
+    """Laws of a token given the one before, far from uniform."""
+
+    vocab_size, num_tokens = 16, 6
+
+    def __init__(self):
+        weights = np.random.default_rng(3).gamma(0.5, size=(6, 16, 16)) + 1e-6
+        self.laws = weights / weights.sum(axis=-1, keepdims=True)
+
+    def next_token_probs(self, tokens):
+        rows = np.asarray(tokens)
+        first = np.broadcast_to(self.laws[0, 0], (len(rows), 1, 16))
+        return np.concatenate([first, *(self.laws[j, rows[:, j - 1], None] for j in range(1, rows.shape[1] + 1))], 1)
+
+
+def _most_probable_first(law, uniforms):
+    order = np.argsort(-law, axis=-1, kind="stable")
+    sums = np.take_along_axis(law, order, axis=-1).cumsum(axis=-1)
+    place = (sums[:, :-1] < uniforms[:, None]).sum(axis=-1)
+    return np.take_along_axis(order, place[:, None], axis=-1)[:, 0]
+
+
+def _own_draft(window=1, heat=lambda rng, size: np.ones(size)):
+    """The target as its own draft, all accepted: a variate a window, and a temperature a sequence."""
+
+    def draw(model, num_sequences, seed):
+        rng = np.random.default_rng(seed)
+        exponents, tokens = 1 / heat(rng, num_sequences)[:, None], np.zeros((num_sequences, 0), dtype=int)
+        for j in range(6):
+            if j % window == 0:
+                uniforms = rng.random(num_sequences)
+            law = _tempered(Chains().next_token_probs(tokens)[:, -1], exponents)
+            tokens = np.concatenate([tokens, _most_probable_first(law, uniforms)[:, None]], axis=1)
+        return tokens
+
+    return draw
+
+
+HEAT = {Condition.TARGET, Condition.DECLARED_LAW}
+"""Drafts that are the target's are as hot as it is."""
+
+OWN = {
+    "a variate for two": (_own_draft(2), {Condition.INDEPENDENCE}),
+    "a variate for five": (_own_draft(5), {Condition.INDEPENDENCE}),
+    "too hot": (_own_draft(heat=lambda rng, size: np.full(size, 1.5)), HEAT),
+    "some too hot": (_own_draft(heat=lambda rng, size: rng.choice([1.0, 3.0], size)), HEAT),
+}
+NOISE = ledger("draft_model: shared noise is named where it is, and nowhere else", 1e-8)
+"""Of each of three seeds tried, with the same word."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_shared_noise_is_named_where_the_target_is_its_own_draft(name):
+    """No window has its own law here, and nothing can be wrong with acceptance; another temperature is still told."""
+    subject, conditions = OWN[name]
+    verdict = audit(subject, Chains(), draft_model=Chains(), max_sequences=1_500, progress=False)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.condition in conditions
+    assert ("shared noise" in verdict.diagnosis.cause) == (conditions == {Condition.INDEPENDENCE})
+
+
+def test_directions_of_noise_are_directions():
+    assert set(OF_NOISE) < {one.name for one in features()}
+
+
+def test_shared_noise_has_no_name_with_another_draft_model():
+    class Flatter(Chains):
+        def next_token_probs(self, tokens):
+            return 0.9 * super().next_token_probs(tokens) + 0.1 / 16
+
+    verdict = audit(_own_draft(2), Chains(), draft_model=Flatter(), max_sequences=1_500, progress=False)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.condition is None
 

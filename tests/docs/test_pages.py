@@ -18,6 +18,7 @@ STANDS = ledger("docs: verdicts that are shown as not refuted, on fixed seeds, a
 
 NOT_RUN = {
     "from scd_analysis import audit_pair, subjects": "needs an engine's server",
+    "import vllm": "needs an environment of its own",
     "import openvino_genai": "needs the extra openvino",
     "import json  # the configuration of a draft": "needs the extra onnx-genai",
     'subject = subjects.made_by("mine:decoder")  # mine.decoder() returns a subject, with its model loaded': "a GPU",

@@ -8,10 +8,10 @@ from typing import Any
 import joblib
 import numpy as np
 
+from scd_analysis.audit.adapters.engine_call import EngineCall, lacking_load, load_levels
 from scd_analysis.audit.adapters.engine_client import PAUSES, Answer, Client, load_httpx
 from scd_analysis.audit.adapters.engine_seeds import request_seeds
-from scd_analysis.audit.adapters.engine_target import EngineTarget, prompt_ids
-from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Convention, Sampling
+from scd_analysis.audit.adapters.sampling import LLAMA_CPP, OPENAI, Sampling
 from scd_analysis.common.foreign_json import shown
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
@@ -41,23 +41,16 @@ class Endpoint:
     def __init__(
         self,
         url: str,
-        prompt: Longs,
-        num_tokens: int,
-        sampling: Sampling,
-        convention: Convention,
-        target: EngineTarget | None,
+        call: EngineCall,
         *,
-        speculation: bool | None,
         choices: int,
         concurrency: tuple[int, ...],
         served_model: str | None,
         timeout: float,
         retries: int,
     ) -> None:
-        self.url, self.prompt, self.num_tokens, self.sampling = url, prompt, num_tokens, sampling
-        self.target_model, self.vocab_size = target, None if target is None else target.vocab_size
-        self.speculation, self.choices, self.served_model = speculation, choices, served_model
-        self._convention, self._settings = convention, convention.request(sampling, len(prompt) + num_tokens)
+        self.url, self._call, self.choices, self.served_model = url, call, choices, served_model
+        self.num_tokens, self.target_model, self.vocab_size = call.num_tokens, call.target, call.vocab_size
         self._at_once, self._patience = concurrency, (timeout, retries)  # no part of what is drawn
         self._reached = 0
         self.drafted: int | None = None
@@ -70,13 +63,14 @@ class Endpoint:
         EngineError
             If the server cannot be reached, or answers with something else.
         """
-        starts, prompt = request_seeds(seed, -(-num_sequences // self.choices), self.choices), self.prompt.tolist()
-        with Client(self.url, self._convention, self.served_model, *self._patience) as client:
+        call, starts = self._call, request_seeds(seed, -(-num_sequences // self.choices), self.choices)
+        prompt, settings = call.prompt.tolist(), call.settings
+        with Client(self.url, call.convention, self.served_model, *self._patience) as client:
             before = client.drafted()
             answers: list[Answer] = []
             for part, level in self._turns(len(starts)):
                 answers += joblib.Parallel(n_jobs=level, backend="threading")(
-                    joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, self._settings)
+                    joblib.delayed(client.complete)(prompt, self.num_tokens, self.choices, start, settings)
                     for start in starts[part]
                 )
             self._count(answers, before, client.drafted())
@@ -101,15 +95,8 @@ class Endpoint:
 
     def lacking(self) -> tuple[str, ...]:
         """What a verdict lacks, one sentence each: drafts, where none was ever proposed; a load that was asked for."""
-        drafts = (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
-        most = max(self._at_once)
-        if len(self._at_once) == 1 or self._reached >= most:
-            return drafts
-        return (
-            *drafts,
-            f"concurrency: {most} requests at a time were asked for, and {self._reached} were made at most; with fewer "
-            "choices a request, or more sequences, there are more",
-        )
+        drafts = (NO_DRAFT,) if self._call.speculation and self.drafted == 0 else ()
+        return (*drafts, *lacking_load(self._at_once, self._reached))
 
 
 def endpoint(
@@ -178,31 +165,24 @@ def endpoint(
     check_known(server, CONVENTIONS, "server")
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise InputError(f"url = {shown(url)}: expected http://... or https://...")
-    ids = prompt_ids(prompt)
-    for name, value in (("num_tokens", num_tokens), ("choices", choices)):
-        check_at_least(check_integer(value, name), 1, name)
-    levels = tuple(concurrency) if isinstance(concurrency, Sequence) else (concurrency,)
-    if not levels:
-        raise InputError(f"concurrency = {shown(concurrency)}: expected requests at a time, such as 8 or (1, 4, 16)")
-    for number, level in enumerate(levels):
-        name = f"concurrency[{number}]" if isinstance(concurrency, Sequence) else "concurrency"
-        check_at_least(check_integer(level, name), 1, name)
+    check_at_least(check_integer(choices, "choices"), 1, "choices")
+    levels = load_levels(concurrency)
     check_between(timeout, 1e-3, 1e6, "timeout")
     check_between(check_integer(retries, "retries"), 0, len(PAUSES), "retries")
     if server == "llama.cpp" and choices != 1:
         raise InputError(f"choices = {choices}: llama.cpp's server makes one sequence a request")
-    stated, convention = Sampling.of(sampling), CONVENTIONS[server]
-    convention.request(stated, len(ids) + num_tokens)
-
-    law = EngineTarget(target, ids, num_tokens, stated, convention, end_tokens) if target is not None else None
+    call = EngineCall.of(
+        CONVENTIONS[server],
+        prompt=prompt,
+        num_tokens=num_tokens,
+        sampling=sampling,
+        target=target,
+        speculation=speculation,
+        end_tokens=end_tokens,
+    )
     return Endpoint(
         url,
-        ids,
-        num_tokens,
-        stated,
-        convention,
-        law,
-        speculation=speculation,
+        call,
         choices=choices,
         concurrency=levels,
         served_model=served_model,

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from itertools import cycle
+from typing import Any, Unpack
 
 import numpy as np
 
+from scd_analysis.audit.adapters.engine_call import Call, EngineCall, lacking_load, load_levels
 from scd_analysis.audit.adapters.engine_client import checked_tokens
 from scd_analysis.audit.adapters.engine_seeds import request_seeds
-from scd_analysis.audit.adapters.engine_target import EngineTarget, prompt_ids
-from scd_analysis.audit.adapters.sampling import Convention, Sampling
+from scd_analysis.audit.adapters.sampling import Convention
 from scd_analysis.common.foreign_json import first_line
 from scd_analysis.errors import EngineError
 from scd_analysis.evidence.batch import Longs
-from scd_analysis.validate import check_at_least, check_integer
 
 NO_DRAFT = "drafts: the engine tells of none, so that nothing shows that speculation was on"
 
 
+def engine_module(module: str, function: str, extra: str) -> Any:
+    """Import an engine.
+
+    Raises
+    ------
+    EngineError
+        Naming the extra that brings it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise EngineError(f"subjects.{function} needs {error.name}: pip install 'scd-analysis[{extra}]'") from None
+
+
 @dataclass(frozen=True)
 class Request:
-    """What an engine is asked for, once a sequence.
+    """What an engine is asked for.
 
     Attributes
     ----------
@@ -30,17 +45,18 @@ class Request:
     num_tokens : int
     settings : mapping of str to value
         As the engine calls them.
-    seed : int
+    seeds : tuple of int
+        One a sequence.
     """
 
     prompt: Longs
     num_tokens: int
     settings: Mapping[str, Any]
-    seed: int
+    seeds: tuple[int, ...]
 
 
-Engine = Callable[[Request], tuple[Sequence[int], int]]
-"""From a request to the tokens behind the prompt, and how many draft tokens the engine tells of."""
+Engine = Callable[[Request], tuple[Sequence[Sequence[int]], int | None]]
+"""From a request to the tokens behind the prompt, a row a seed, and how many draft tokens the engine tells of."""
 
 
 class InProcess:
@@ -54,23 +70,13 @@ class InProcess:
     target_model : EngineTarget or None
         The law that the settings ask for; an audit takes it by itself.
     drafted : int or None
-        Draft tokens that the engine told of for what was drawn; None where nothing was drawn.
+        Draft tokens that the engine told of for what was drawn; None where nothing was drawn, or it does not tell.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        prompt: Longs,
-        num_tokens: int,
-        sampling: Sampling,
-        convention: Convention,
-        target: EngineTarget | None,
-        speculation: bool | None,
-    ) -> None:
-        self._engine, self.prompt, self.num_tokens, self.sampling = engine, prompt, num_tokens, sampling
-        self.target_model, self.vocab_size = target, None if target is None else target.vocab_size
-        self.speculation, self._convention = speculation, convention
-        self._settings = convention.request(sampling, len(prompt) + num_tokens)
+    def __init__(self, engine: Engine, call: EngineCall, concurrency: tuple[int, ...]) -> None:
+        self._engine, self._call = engine, call
+        self._at_once, self._reached = concurrency, 0  # no part of what is drawn
+        self.num_tokens, self.target_model, self.vocab_size = call.num_tokens, call.target, call.vocab_size
         self.drafted: int | None = None
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> Longs:
@@ -81,50 +87,52 @@ class InProcess:
         EngineError
             If the engine raises, or answers with something else than so many tokens.
         """
-        rows, name = [], self._convention.name
-        for start in request_seeds(seed, num_sequences, 1, self._convention.seeds):
+        call, name = self._call, self._call.convention.name
+        out: list[tuple[int, ...]] = []
+        seeds = request_seeds(seed, num_sequences, 1, call.convention.seeds)
+        for level in cycle(self._at_once):
+            own = tuple(seeds[len(out) : len(out) + level])
+            if not own:
+                break
             try:
-                tokens, drafted = self._engine(Request(self.prompt, self.num_tokens, self._settings, start))
+                rows, drafted = self._engine(Request(call.prompt, call.num_tokens, call.settings, own))
+                answers = [checked_tokens([*map(int, row)], call.num_tokens, f"{name}: tokens") for row in rows]
+            except EngineError:
+                raise
             except Exception as error:
-                raise EngineError(f"{name}: raised at seed {start} ({first_line(error)})") from error
-            rows.append(checked_tokens([int(token) for token in tokens], self.num_tokens, f"{name}: tokens"))
-            self.drafted = (self.drafted or 0) + drafted
-        return np.array(rows, dtype=np.int64)
+                raise EngineError(f"{name}: raised at seed {own[0]} ({first_line(error)})") from error
+            if len(answers) != len(own):
+                raise EngineError(f"{name}: answers with {len(answers)} sequences: {len(own)} were asked for")
+            out += answers
+            self._reached = max(self._reached, len(own))
+            if drafted is not None:
+                self.drafted = (self.drafted or 0) + drafted
+        return np.array(out, dtype=np.int64)
 
     def lacking(self) -> tuple[str, ...]:
-        """What a verdict on speculation lacks, one sentence each: drafts, where none was told of."""
-        return (NO_DRAFT,) if self.speculation and self.drafted == 0 else ()
+        """What a verdict lacks, one sentence each: drafts, where none was told of; a load that was asked for."""
+        drafts = (NO_DRAFT,) if self._call.speculation and not self.drafted else ()
+        return (*drafts, *lacking_load(self._at_once, self._reached))
 
 
 def in_process(
-    engine: Engine,
-    convention: Convention,
-    *,
-    prompt: Sequence[int],
-    num_tokens: int,
-    sampling: Mapping[str, Any] | Sampling | None,
-    target: Any,
-    speculation: bool | None,
-    end_tokens: Sequence[int] | None,
+    engine: Engine, convention: Convention, concurrency: int | Sequence[int] = 1, **call: Unpack[Call]
 ) -> InProcess:
-    """Make a subject of what answers one request.
+    """Make a subject of what answers requests.
 
     Parameters
     ----------
     engine : callable
         From a ``Request`` to the tokens behind its prompt, and a number of drafts.
     convention : Convention
-    prompt, num_tokens, sampling, target, speculation, end_tokens
-        As for :func:`scd_analysis.subjects.endpoint`.
+    concurrency : int or sequence of int
+        Sequences a request, in turns.
+    **call
+        Prompt, num_tokens, sampling, target, speculation, end_tokens, as for :func:`scd_analysis.subjects.endpoint`.
 
     Raises
     ------
     InputError
         If an argument is not what it should be.
     """
-    ids = prompt_ids(prompt)
-    check_at_least(check_integer(num_tokens, "num_tokens"), 1, "num_tokens")
-    stated = Sampling.of(sampling)
-    convention.request(stated, len(ids) + num_tokens)
-    law = EngineTarget(target, ids, num_tokens, stated, convention, end_tokens) if target is not None else None
-    return InProcess(engine, ids, num_tokens, stated, convention, law, speculation)
+    return InProcess(engine, EngineCall.of(convention, **call), load_levels(concurrency))

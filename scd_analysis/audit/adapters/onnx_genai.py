@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from scd_analysis.audit.adapters.in_process import InProcess, Request, in_process
-from scd_analysis.audit.adapters.sampling import ONNX_GENAI, Sampling
-from scd_analysis.errors import EngineError
+from scd_analysis.audit.adapters.engine_call import Call
+from scd_analysis.audit.adapters.in_process import InProcess, Request, engine_module, in_process
+from scd_analysis.audit.adapters.sampling import ONNX_GENAI
 
 ADAPTERS = {"onnx-genai": "onnx_genai"}
 
@@ -24,25 +24,18 @@ class Generators:
     """
 
     def __init__(self, loaded: Any, speculative: Mapping[str, Any]) -> None:
-        try:
-            import onnxruntime_genai
-        except ModuleNotFoundError as error:
-            raise EngineError(
-                f"subjects.onnx_genai needs {error.name}: pip install 'scd-analysis[onnx-genai]'"
-            ) from None
+        module = engine_module("onnxruntime_genai", "onnx_genai", "onnx-genai")
         self._loaded, self._speculative = loaded, dict(speculative)
-        self._parameters, self._generator = onnxruntime_genai.GeneratorParams, onnxruntime_genai.Generator
+        self._parameters, self._generator = module.GeneratorParams, module.Generator
 
-    def __call__(self, request: Request) -> tuple[Sequence[int], int]:
+    def __call__(self, request: Request) -> tuple[list[Sequence[int]], int]:
         """Return the tokens, and how many drafts were proposed.
 
         No token ends a sequence before its length: an end-of-sequence token is impossible until then.
         """
-        length = len(request.prompt) + request.num_tokens
+        (seed,), length = request.seeds, len(request.prompt) + request.num_tokens
         parameters = self._parameters(self._loaded)
-        parameters.set_search_options(
-            max_length=length, min_length=length, random_seed=request.seed, **request.settings
-        )
+        parameters.set_search_options(max_length=length, min_length=length, random_seed=seed, **request.settings)
         if self._speculative:
             parameters.set_speculative_options(**self._speculative)
         generator = self._generator(self._loaded, parameters)
@@ -50,20 +43,10 @@ class Generators:
         while not generator.is_done():
             generator.generate_next_token()
         drafted = int(generator.get_speculative_stats()["draft_tokens_proposed"])
-        return generator.get_sequence(0)[len(request.prompt) :], drafted
+        return [generator.get_sequence(0)[len(request.prompt) :]], drafted
 
 
-def onnx_genai(
-    loaded: Any,
-    *,
-    prompt: Sequence[int],
-    num_tokens: int = 6,
-    sampling: Mapping[str, Any] | Sampling | None = None,
-    target: Any = None,
-    speculative: Mapping[str, Any] | None = None,
-    speculation: bool | None = None,
-    end_tokens: Sequence[int] | None = None,
-) -> InProcess:
+def onnx_genai(loaded: Any, *, speculative: Mapping[str, Any] | None = None, **call: Unpack[Call]) -> InProcess:
     """Make a subject of a model of ONNX Runtime GenAI, with or without a draft model or n-grams.
 
     One dictionary of settings, ``sampling``, is asked for and makes the target law. Every sequence is a generator with
@@ -73,20 +56,12 @@ def onnx_genai(
     ----------
     loaded : onnxruntime_genai.Model
         A draft model is a part of its configuration.
-    prompt : sequence of int
-        Token ids.
-    num_tokens : int
-        N, tokens a sequence.
-    sampling : mapping, optional
-        ``temperature``, ``top_k``, ``top_p`` and ``repetition_penalty``; what is not given is not used.
-    target : path or TargetModel, optional
-        As for :func:`scd_analysis.subjects.endpoint`.
     speculative : mapping, optional
         Settings of the drafts: ``max_draft_tokens``, ``ngram_size`` and others that the engine has.
-    speculation : bool, optional
-        Whether speculation is said to be on: where the engine tells of no draft, a verdict is then inconclusive.
-    end_tokens : sequence of int, optional
-        End-of-sequence tokens, where a folder does not state them.
+    **call
+        ``prompt``, ``num_tokens=6``, ``sampling``, ``target``, ``speculation`` and ``end_tokens``, as for
+        :func:`scd_analysis.subjects.endpoint`; settings are ``temperature``, ``top_k``, ``top_p`` and
+        ``repetition_penalty``.
 
     Raises
     ------
@@ -94,13 +69,4 @@ def onnx_genai(
         If an argument is not what it should be; ``EngineError``, a kind of it, if ``onnxruntime_genai`` is not
         installed (the extra ``onnx-genai``), and when drawing, if the engine raises.
     """
-    return in_process(
-        Generators(loaded, speculative or {}),
-        ONNX_GENAI,
-        prompt=prompt,
-        num_tokens=num_tokens,
-        sampling=sampling,
-        target=target,
-        speculation=speculation,
-        end_tokens=end_tokens,
-    )
+    return in_process(Generators(loaded, speculative or {}), ONNX_GENAI, **call)

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from scd_analysis.figures.base import Panels, Settings
 from scd_analysis.figures.style import INK, panels
 from scd_analysis.figures.words import listed
+from studies.engines.engine import control_of
 from studies.gallery.exhibit import Exhibit
 
 FACES = {
@@ -97,7 +98,8 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
     """How many cells of each engine are refuted, off and on, and by what."""
     parts = []
     for engine, own in frame.groupby("engine", sort=False):
-        off, on = own[own["mode"] == "off"], own[own["mode"] != "off"]
+        is_control = own["mode"] == own["mode"].map(control_of)
+        off, on = own[is_control], own[~is_control]
         refuted = on[on["outcome"] == "REFUTED"]
         said = f"{engine} {(off['outcome'] == 'REFUTED').sum()} of {len(off)} off, {len(refuted)} of {len(on)} on"
         if len(refuted):
