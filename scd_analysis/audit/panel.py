@@ -143,6 +143,8 @@ class Panel:
 
     def _is_nearer(self, watch: Watch, first: Watch) -> bool:
         """Whether a subject that is refuted is nearer to another rule than to the first."""
+        if watch.violations.keys() & set(watch.rule.disowns):
+            return False
         if watch.finite_log_e_value >= ESTABLISHED:
             found = None if watch.violations or not first.violations else diagnose(watch)
             return found is not None and found.condition is Condition.INDEPENDENCE

@@ -20,6 +20,7 @@ from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import POINT_MASSES, untested
 from scd_analysis.audit.reconstruct import Reconstruction
+from scd_analysis.audit.rules import RULES
 from scd_analysis.audit.rules.mrs import NO_MODEL
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import UNTESTED, ConditionReport, Diagnosis, Drift, Finding
@@ -77,6 +78,11 @@ class ConditionsJudge(Judge[Part]):
     def log_e_by_rule(self) -> dict[str, float]:
         """Ln E of the watches."""
         return self.panel.log_e_values
+
+    @property
+    def hidden_rules(self) -> list[str]:
+        """Those that take recorded laws, where there are none."""
+        return [] if self.panel.stated else [name for name in RULES if name not in self.log_e_by_rule]
 
     @property
     def share(self) -> float:
