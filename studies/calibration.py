@@ -26,7 +26,18 @@ from scd_analysis.common.parallel import side_by_side
 from scd_analysis.evidence.pit import randomised_pit
 from scd_analysis.subjects import kernel, recorded
 from scd_analysis.trace.schema import SCALARS_OF_LAWS
-from studies.exact_rules import LookedUp, Loop, as_kernel, block, exact_match, gumbel_match, point_mass, rejection
+from studies.exact_rules import (
+    LookedUp,
+    Loop,
+    Noisy,
+    Uniform,
+    as_kernel,
+    block,
+    exact_match,
+    gumbel_match,
+    point_mass,
+    rejection,
+)
 from studies.store import Rows, save
 
 QUESTION = "rate at which audits refute lossless decoders, by alpha, under optional stopping"
@@ -74,9 +85,10 @@ RULES: dict[str, dict[str, Any]] = {
     "exact match": {"rule": exact_match, "declared": "laws"},
     "exact match, point masses": {"rule": point_mass},
     "block": {"rule": block, "declared": "laws"},
-    "gumbel match": {"rule": gumbel_match, "declared": "laws", "raced": True},
+    "gumbel match": {"rule": gumbel_match, "declared": "laws", "noise": Noisy},
+    "quantile match": {"rule": gumbel_match, "declared": "laws", "noise": Uniform},
 }
-OF_KERNELS = tuple(name for name, options in RULES.items() if "raced" not in options)
+OF_KERNELS = tuple(name for name, options in RULES.items() if "noise" not in options)
 """The noise of a race is the decoder's, and a kernel by itself has none."""
 
 OF_RULES, KERNELS = "trace of a rule", "kernel"

@@ -122,7 +122,10 @@ def block(
 def gumbel_match(
     rng: Any, drafts: Sequence[int], draft_laws: Sequence[Law], target_laws: Sequence[Law]
 ) -> tuple[int, int]:
-    """The noise that raced for the drafts races for the tokens that decide on them; see :class:`Noisy`."""
+    """The noise that raced for the drafts races for the tokens that decide on them; see :class:`Noisy`.
+
+    With the noise of :class:`Uniform` this is quantile match.
+    """
     for k, p in enumerate(target_laws):
         y: int = rng.race(k, p)
         if k == len(drafts) or y != drafts[k]:
@@ -143,6 +146,18 @@ class Noisy:
         """Return who wins the race of a slot under a law."""
         with np.errstate(divide="ignore"):
             return int((np.log(law) + self._noise[slot]).argmax())
+
+
+class Uniform(Noisy):
+    """Random numbers, and one uniform variate of every slot of a pass, which draws by inverse CDFs."""
+
+    def __init__(self, rng: np.random.Generator, size: int, vocab_size: int) -> None:
+        self._rng, self._noise = rng, rng.random(size)
+
+    def race(self, slot: int, law: Law) -> int:
+        """Return the token that the inverse CDF of a law gives for the variate of a slot."""
+        upto = np.cumsum(law, dtype=np.float64)
+        return int(min((upto <= self._noise[slot] * upto[-1]).sum(), np.flatnonzero(law)[-1]))
 
 
 def as_kernel(rule: Rule, *, laws: bool = True) -> Callable[..., list[list[int]]]:
@@ -174,8 +189,8 @@ class Loop:
         L.
     declared : str
         ``"point-mass"``, or ``"laws"``: those that the drafts were drawn from.
-    raced : bool
-        Whether drafts are drawn with the noise of :class:`Noisy`.
+    noise : type of Noisy, optional
+        What draws the drafts, and decides on them; by default they are drawn with noise of their own.
     attributes : dict
         Of the trace.
     """
@@ -184,7 +199,7 @@ class Loop:
     draft: Laws
     window: int = 3
     declared: str = "point-mass"
-    raced: bool = False
+    noise: type[Noisy] | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, model: Any, num_sequences: int, seed: int) -> xr.Dataset:
@@ -206,10 +221,10 @@ class Loop:
         size = min(window, model.num_tokens - len(tokens))
         drafts: list[int] = []
         laws: list[Law] = []
-        noisy = Noisy(rng, size + 1, vocab_size)
+        noisy = (self.noise or Noisy)(rng, size + 1, vocab_size)
         for k in range(size):
             laws.append(self.draft.law([*tokens, *drafts]))
-            drafts.append(noisy.race(k, laws[-1]) if self.raced else pick(noisy, laws[-1]))
+            drafts.append(noisy.race(k, laws[-1]) if self.noise else pick(noisy, laws[-1]))
         laws = list(np.eye(vocab_size)[drafts]) if self.declared == "point-mass" else laws
         target = [model.law([*tokens, *drafts[:k]]) for k in range(min(size, model.num_tokens - len(tokens) - 1) + 1)]
         target += target[-1:] * (size + 1 - len(target))  # behind the last token nothing is committed

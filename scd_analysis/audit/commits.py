@@ -249,7 +249,7 @@ class Commits:
         return self.drafted & ~self.accepted
 
 
-def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
+def read_commits(trace: xr.Dataset, offset: int = 0, *, decided: bool = False) -> Commits:
     """Gather what was committed, from some sequences of a trace.
 
     Parameters
@@ -258,6 +258,9 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
         Few enough sequences to load.
     offset : int
         Number of the first of them, for messages.
+    decided : bool
+        Whether every position is seen at the first pass at which the commit rule commits it, instead of the one that
+        did: where a decoder decides on a draft once, and commits what it decided at a later pass.
 
     Raises
     ------
@@ -267,6 +270,7 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
     part = {name: trace[name].values.astype(np.float64) for name in SCALARS}
     passes = _passes(part, int(trace.sizes["position"]))
     index = _commit_index(passes, int(trace.sizes["position"]))
+    index = _first_index(passes, passes.reached, index).over(index) if decided else index
     ratio = _ratio(part["target_prob_of_token"], part["draft_prob_of_token"])
     bonus, tokens = _finals(trace, part, passes, index)
     (draft_probs,) = _laws(trace, "draft_probs", offset, index)
@@ -292,7 +296,7 @@ def read_commits(trace: xr.Dataset, offset: int = 0) -> Commits:
         noise=_noise(passes, index, ratio),
         earlier=earlier,
         entries=_entries(trace, part, passes, index, offset),
-        held=_held(trace, passes, index, ratio, offset),
+        held=None if decided else _held(trace, passes, index, ratio, offset),
     )
 
 
@@ -362,6 +366,11 @@ class _Index:
     @property
     def found(self) -> Bools:
         return np.asarray(self.iteration >= 0)
+
+    def over(self, other: _Index) -> _Index:
+        """Where there is none of these, the other's."""
+        iteration = np.where(self.found, self.iteration, other.iteration)
+        return _Index(iteration, np.where(self.found, self.slot, other.slot))
 
     def take(self, values: npt.NDArray[Any], missing: Any) -> npt.NDArray[Any]:
         """[S, T, L, ...] -> [S, N, ...]."""

@@ -162,6 +162,11 @@ class Judge(ABC, Generic[Part]):
         """Ln E (nats) against every rule that was asked."""
         return {}
 
+    @property
+    def hidden_rules(self) -> list[str]:
+        """Known rules that were not asked, since nothing that the subject shows tells them."""
+        return []
+
     def is_diagnosed(self) -> bool:
         """Whether more sequences would not make the diagnosis clearer."""
         return True

@@ -241,7 +241,8 @@ def _of_trace(target: Target | None, draws: Draws, first: xr.Dataset, asked: Ask
     if target is None and asked.draft_model is not None:
         raise InputError("draft_model: what its drafts should become is the law of the model, and there is none")
     evidence = None if target is None else _evidence(target, draws, asked)
-    rules = stated(first.attrs.get("rule") if asked.rule is None else asked.rule)
+    own = first.attrs.get("rule") if asked.rule is None else asked.rule
+    rules = stated(own, laws_recorded="draft_probs" in first and "target_probs" in first)
     if not rules:
         if evidence is None:
             raise InputError(f"model = None: rule = {ANY!r} is judged by the tokens, and so needs their model")

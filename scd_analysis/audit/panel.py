@@ -2,6 +2,10 @@
 
 Each e-process is against "the subject follows this rule, exactly", so the least of them is one against "it follows one
 of these rules". The rule whose evidence is least is the one that the subject follows, if it follows any.
+
+Modified rejection sampling is two of them where a decoder waits, that is, leaves positions to a later pass which the
+commit rule commits: it may test them again, or have decided, and commit later what it decided. Until one waits the two
+are the same, so that a second watch begins where that happens, with all that the first has seen.
 """
 
 from __future__ import annotations
@@ -58,18 +62,21 @@ class Panel:
             for rule, stream in zip(rules, streams, strict=True)
         )
         self._log_threshold = log_threshold
-        self._crossed = dict.fromkeys(rules, math.inf)
+        self._crossed = [math.inf] * len(rules)
+        self._decided: int | None = None
         self._seen = 0
 
     @property
     def stated(self) -> str | None:
         """The name of the rule, where there is but one."""
-        return self.watches[0].rule.name if len(self.watches) == 1 else None
+        rules = {watch.rule for watch in self.watches}
+        return self.watches[0].rule.name if len(rules) == 1 else None
 
-    def _is_settled(self, watch: Watch) -> bool:
+    def _is_settled(self, number: int) -> bool:
+        watch = self.watches[number]
         if len(self.watches) == 1 or watch.finite_log_e_value < self._log_threshold + SETTLED:
             return False
-        if self._seen >= max(2 * self._crossed[watch.rule], FIRST_BATCH):
+        if self._seen >= max(2 * self._crossed[number], FIRST_BATCH):
             return True
         found = diagnose(watch)
         return found is not None and found.lead >= CLEAR_LEAD
@@ -77,7 +84,7 @@ class Panel:
     @property
     def asks_of_windows(self) -> bool:
         """Whether a rule is open that decides on windows as a whole."""
-        return any(watch.rule.decides_on_windows and not self._is_settled(watch) for watch in self.watches)
+        return any(one.rule.decides_on_windows and not self._is_settled(i) for i, one in enumerate(self.watches))
 
     def bet(
         self,
@@ -88,21 +95,26 @@ class Panel:
         laws_recorded: bool = True,
         windows: Windows | None = None,
         rows: Rows | None = None,
+        decided: Commits | None = None,
     ) -> Floats:
-        """Bet under every rule that is open, and return the paths of ln E, Float[rules, S].
+        """Bet under every rule that is open, and return the paths of ln E, Float[watches, S].
 
         Parameters
         ----------
         commits, model_probs, offset, laws_recorded, windows, rows
             See :meth:`Watch.bet`.
+        decided : Commits, optional
+            The same where they were decided, if some waited.
         """
         paths = []
+        if decided is not None and self._decided is None:
+            self._split()
         self._seen += len(commits)
-        for watch in self.watches:
-            settled = self._is_settled(watch)
+        for i, watch in enumerate(self.watches):
+            settled = self._is_settled(i)
             paths.append(
                 watch.bet(
-                    commits,
+                    decided if decided is not None and i == self._decided else commits,
                     model_probs,
                     offset,
                     laws_recorded=laws_recorded,
@@ -112,8 +124,17 @@ class Panel:
                 )
             )
             if watch.finite_log_e_value >= self._log_threshold:
-                self._crossed[watch.rule] = min(self._crossed[watch.rule], self._seen)
+                self._crossed[i] = min(self._crossed[i], self._seen)
         return np.stack(paths)
+
+    def _split(self) -> None:
+        """Begin to watch where positions are decided, beside where they are committed."""
+        tests_one_by_one = [i for i, watch in enumerate(self.watches) if watch.rule.compares_variates]
+        if tests_one_by_one:
+            (number,) = tests_one_by_one
+            self._decided = len(self.watches)
+            self.watches = (*self.watches, self.watches[number].split())
+            self._crossed.append(self._crossed[number])
 
     def nearest(self, *, refuted: bool) -> Watch:
         """The watch of the rule that the subject follows, or would but for a fault.
@@ -127,14 +148,15 @@ class Panel:
             does not, or is refuted by what never happens alone, or of which but the noise is not new.
         """
         if refuted:
-            first, last = self.watches[0], max(self.watches, key=lambda watch: self._crossed[watch.rule])
+            first, rules = self.watches[0], range(self._decided or len(self.watches))
+            slowest = max(rules, key=lambda i: self._crossed[i])
             if first.flags_follow_variates:
                 return first
-            nearer = [watch for watch in self.watches[1:] if self._is_nearer(watch, first)]
+            nearer = [watch for watch in self.watches[1 : self._decided] if self._is_nearer(watch, first)]
             if nearer:
                 return min(nearer, key=lambda watch: watch.finite_log_e_value)
-            other = min(self._crossed[last.rule], self._seen) > LONG_BEFORE * self._crossed[first.rule]
-            return last if other else first
+            other = min(self._crossed[slowest], self._seen) > LONG_BEFORE * self._crossed[0]
+            return self.watches[slowest] if other else first
         if len(self.watches) == 1:
             return self.watches[0]
         log_e_values = [watch.log_e_value for watch in self.watches]
@@ -143,6 +165,8 @@ class Panel:
 
     def _is_nearer(self, watch: Watch, first: Watch) -> bool:
         """Whether a subject that is refuted is nearer to another rule than to the first."""
+        if watch.violations.keys() & set(watch.rule.disowns):
+            return False
         if watch.finite_log_e_value >= ESTABLISHED:
             found = None if watch.violations or not first.violations else diagnose(watch)
             return found is not None and found.condition is Condition.INDEPENDENCE
@@ -157,4 +181,5 @@ class Panel:
     @property
     def log_e_values(self) -> dict[str, float]:
         """Ln E (nats) against every rule, by name."""
-        return {watch.rule.name: watch.log_e_value for watch in self.watches}
+        names = dict.fromkeys(watch.rule.name for watch in self.watches)
+        return {name: min(w.log_e_value for w in self.watches if w.rule.name == name) for name in names}

@@ -97,9 +97,10 @@ def audit(
         it takes. What never returns to Python can be ended from the command line only.
     rule : str, optional
         The exact verification rule that the decoder claims to follow: ``"mrs"`` (modified rejection sampling),
-        ``"exact-match"``, ``"gumbel-match"``, ``"block"``, or ``"any"`` for one of its own, of which only the law of
-        the tokens is judged. By default what the trace states, else whichever the evidence leaves: a subject is
-        refuted where every one of the four is. A kernel is judged by the law in any case.
+        ``"exact-match"``, ``"gumbel-match"``, ``"block"``, ``"quantile-match"``, or ``"any"`` for one of its own, of
+        which only the law of the tokens is judged. By default what the trace states, else whichever the evidence
+        leaves: a subject is refuted where every one that is known is; of a trace without laws, where every one but
+        ``"quantile-match"`` is, which it does not tell. A kernel is judged by the law in any case.
     draft_model : TargetModel, optional
         The model that the drafts come from, over the same vocabulary. With it two thirds of the weight are bet on what
         tokens look like under faults that are known by name, so that these are found sooner, and named without a trace;
@@ -209,9 +210,10 @@ def _record(
     wanted: float,
     seed: int,
 ) -> dict[str, Any]:
+    hidden = {"hidden": judge.hidden_rules} if judge.hidden_rules else {}
     own = {
         "target_laws": judge.target_laws,
-        "rules": {"stated": judge.stated_rule, "nearest": judge.rule},
+        "rules": {"stated": judge.stated_rule, "nearest": judge.rule} | hidden,
         "model": {"vocab_size": judge.vocab_size, "num_tokens": judge.num_tokens},
     }
     asked = {"seed": seed, "alpha": alpha, "resolution_wanted": wanted}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -20,6 +21,7 @@ from scd_analysis.audit.judges import Judge, Part, chunk_lengths
 from scd_analysis.audit.panel import Panel
 from scd_analysis.audit.promises import POINT_MASSES, untested
 from scd_analysis.audit.reconstruct import Reconstruction
+from scd_analysis.audit.rules import RULES
 from scd_analysis.audit.rules.mrs import NO_MODEL
 from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
 from scd_analysis.audit.verdict import UNTESTED, ConditionReport, Diagnosis, Drift, Finding
@@ -77,6 +79,11 @@ class ConditionsJudge(Judge[Part]):
     def log_e_by_rule(self) -> dict[str, float]:
         """Ln E of the watches."""
         return self.panel.log_e_values
+
+    @property
+    def hidden_rules(self) -> list[str]:
+        """Those that take recorded laws, where there are none."""
+        return [] if self.panel.stated else [name for name in RULES if name not in self.log_e_by_rule]
 
     @property
     def share(self) -> float:
@@ -292,21 +299,21 @@ class TraceJudge(ConditionsJudge[xr.Dataset]):
         part = part if self._reconstruction is None else self._reconstruction.fill(part)
         commits = read_commits(part, offset)
         _check_complete(commits, offset)
+        decided = None if commits.held is None else read_commits(part, offset, decided=True)
         windows = read_windows(part, commits.passes, offset) if self.panel.asks_of_windows else None
         first, size = offset - self._batch[0], self._batch[1]
         rows = self._draws.rows(first, first + len(commits), size)
         self._left = size - first - len(commits)
+        bet = partial(self.panel.bet, commits, windows=windows, rows=rows, decided=decided)
         if self._evidence is None:  # laws were recorded, or a model was needed
-            return np.asarray(self.panel.bet(commits, None, offset, windows=windows, rows=rows).min(axis=0))
+            return np.asarray(bet(None, offset).min(axis=0))
         batch = self._evidence.batch(commits.final, rows)
         if self._drift is not None:  # the algorithm by the laws that it used, the arithmetic by their drift
-            watched = self.panel.bet(commits, None, offset, laws_recorded=recorded, windows=windows, rows=rows)
+            watched = bet(None, offset, laws_recorded=recorded)
             of_drift = self._drift.bet(commits, batch.target_probs, offset, self.log_threshold)
             of_tokens = np.logaddexp(self._evidence.bet(batch), of_drift) + math.log(SAMPLES_SHARE)
             return np.asarray(np.logaddexp(of_tokens, math.log(1 - 2 * SAMPLES_SHARE) + watched).min(axis=0))
-        watched = self.panel.bet(
-            commits, batch.target_probs, offset, laws_recorded=recorded, windows=windows, rows=rows
-        )
+        watched = bet(batch.target_probs, offset, laws_recorded=recorded)
         of_samples = math.log(SAMPLES_SHARE) + self._evidence.bet(batch)
         return np.asarray(np.logaddexp(of_samples, math.log(1 - SAMPLES_SHARE) + watched).min(axis=0))
 

@@ -29,7 +29,10 @@ BROKEN = (
     "The subject breaks a condition on which sampling from the target law rests: the evidence against {what} crossed "
     "ln(1/alpha)."
 )
-EVERY_RULE = "every exact rule that is known"
+EVERY_RULE, EVERY_RULE_BUT = (
+    "every exact rule that is known",
+    "every exact rule that is known but {hidden}, which takes recorded laws,",
+)
 
 RECORDED = (
     "The evidence found no difference from the laws that the trace records, down to the stated resolution; whether "
@@ -340,12 +343,19 @@ class Verdict:
         if self.is_greedy and self.outcome in GREEDY:
             return GREEDY[self.outcome]
         if self.condition is not None and self.record.get("grade") not in ("kernel", "samples"):
-            return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else EVERY_RULE)
+            return BROKEN.format(what=f"the rule {self.rule!r}" if self.is_rule_stated else self._every_rule)
         if self.outcome is Outcome.NOT_REFUTED and self.record.get("target_laws") == "recorded":
             return RECORDED
         if self.epsilon and self.outcome in WITHIN:
             return WITHIN[self.outcome].format(epsilon=self.epsilon)
         return self.outcome.value
+
+    @property
+    def _every_rule(self) -> str:
+        """The rules that were asked, in words."""
+        rules = self.record.get("rules")
+        hidden = rules.get("hidden") if isinstance(rules, dict) else None
+        return EVERY_RULE_BUT.format(hidden=", ".join(map(repr, hidden))) if hidden else EVERY_RULE
 
     @property
     def is_refuted(self) -> bool:

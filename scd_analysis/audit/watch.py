@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections import defaultdict
@@ -163,6 +164,17 @@ class Watch:
     def finite_log_e_value(self) -> float:
         """Of the bets alone, nats."""
         return float(np.logaddexp.reduce([r.log_e_value for r in self.running] + self.log_weights))
+
+    def split(self) -> Watch:
+        """Return another watch that has seen the same so far."""
+        other = copy.copy(self)
+        other.rng = copy.deepcopy(self.rng)
+        other.running = [replace(one, portfolio=copy.deepcopy(one.portfolio)) for one in self.running]
+        other.violations, other.tallies = dict(self.violations), dict(self.tallies)
+        other.inconsistent, other.contradicted = list(self.inconsistent), list(self.contradicted)
+        other.seen, other.events = copy.deepcopy(self.seen), copy.deepcopy(self.events)
+        other._halves = copy.deepcopy(self._halves)
+        return other
 
     def of(self, process: Process) -> Running | None:
         """A process under way; None where the rule has no such process."""

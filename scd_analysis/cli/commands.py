@@ -309,7 +309,9 @@ def audit(
     ] = None,
     rule: Annotated[
         str | None,
-        typer.Option(help="mrs, exact-match, gumbel-match, block or any. [what stands]", show_default=False),
+        typer.Option(
+            help="mrs, exact-match, gumbel-match, block, quantile-match or any. [what stands]", show_default=False
+        ),
     ] = None,
     draft_model: Annotated[
         str | None, typer.Option(help="As model: that of the drafts, so that known faults are named.")

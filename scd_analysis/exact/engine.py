@@ -127,7 +127,7 @@ def exact_law(
     if isinstance(sampler, Loop):
         if workers > 1:
             raise InputError(f"workers = {workers}: a Loop merges its states in one process; pass workers=1")
-        with reporting(progress) as report, guard() as watch:
+        with reporting(progress) as report, guard(sampler) as watch:
             return law_of_loop(sampler, state_key, limits, watch.check, report)
     if state_key is not None:
         raise InputError("state_key: only a Loop has states to merge; this sampler is a function")
@@ -135,7 +135,7 @@ def exact_law(
     content = packed(sampler) if dealt else b""
     deadline = time.monotonic() + (math.inf if max_seconds is None else max_seconds)
     with reporting(progress) as report:
-        with guard() as watch:
+        with guard(sampler) as watch:
             explorer = Explorer(runner(sampler, limits.rational), limits, watch.check, heaviest_first=dealt)
             enough = SHARE * workers if dealt else math.inf
             explorer.run(lambda: report(explorer.tally.branches, explorer.waiting) or explorer.waiting >= enough)

@@ -198,12 +198,12 @@ def _foreign_generators() -> list[Any]:
 
 
 @contextmanager
-def _restored_states(foreign: list[Any]) -> Iterator[None]:
+def _restored_states(foreign: list[Any], sampler: Any) -> Iterator[None]:
     torch_state, python_state = torch.get_rng_state(), python_random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002 -- this state is guarded
     sources = [getattr(g, "bit_generator", None) or g._bit_generator for g in foreign]
     states = [source.state for source in sources]
-    GENERATORS.remember()
+    GENERATORS.remember(sampler)
     try:
         yield
     finally:
@@ -251,8 +251,11 @@ def _give_back(replacements: list[Pair], known: set[str]) -> None:
 
 
 @contextmanager
-def intercepted() -> Iterator[Watch]:
-    """Intercept all draws made on this thread while a run is active; give a watch over the real generators."""
+def intercepted(sampler: Any = None) -> Iterator[Watch]:
+    """Intercept all draws made on this thread while a run is active; give a watch over the real generators.
+
+    Those of PyTorch that the sampler leads to are given back as they were, too.
+    """
     if _open:
         raise InputError("draws are intercepted already: one enumeration at a time")
     foreign = _foreign_generators()
@@ -260,7 +263,7 @@ def intercepted() -> Iterator[Watch]:
     with ExitStack() as stack:
         _open.append(patches)
         stack.callback(_open.pop)
-        stack.enter_context(_restored_states(foreign))
+        stack.enter_context(_restored_states(foreign, sampler))
         watch = Watch(foreign)
         stack.callback(numbers.unbind)
         replacements = _replacements()
@@ -274,7 +277,7 @@ def intercepted() -> Iterator[Watch]:
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
-    """Intercept nothing; give a watch over the shared generators."""
-    with _restored_states([]):
+def watched(sampler: Any = None) -> Iterator[Watch]:
+    """Intercept nothing; give a watch over the shared generators, and those of PyTorch that the sampler leads to."""
+    with _restored_states([], sampler):
         yield Watch([])

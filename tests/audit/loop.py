@@ -72,6 +72,10 @@ class Loop:
         """How many of the positions that the commit rule commits are committed now; may draw again what is not."""
         return num_reached
 
+    def next_slot(self, token: int, target: Law, slot: Slot, waits: bool) -> Slot:
+        """What a position that was not committed holds at the next pass; ``waits`` if its draft was accepted."""
+        return Slot(token, target, slot.token, slot.age + 1)
+
     def draws(self, seed: int, i: int, num_sequences: int) -> Any:
         """Noise of sequence i."""
         return SampledDraws(seed, i)
@@ -116,8 +120,9 @@ class Loop:
                 bonus = draws.categorical(self.bonus_key(t, len(done)), self.law(tuple(done)))
                 done.append(bonus)
             passes.append(self._row(base, slots, targets, after, accepted, uniforms, bonus, reached))
-            kept = zip(after[reached:], targets[reached:], slots[reached:], strict=True)
-            slots = [Slot(x, q, slot.token, slot.age + 1) for x, q, slot in kept if bonus < 0]
+            waits = [*accepted, *[False] * (len(slots) - len(accepted))]
+            kept = zip(after[reached:], targets[reached:], slots[reached:], waits[reached:], strict=True)
+            slots = [self.next_slot(*own) for own in kept if bonus < 0]
         return np.array(done), passes
 
     def _row(

@@ -1,6 +1,7 @@
 """Decoders and recordings that are unusual and right are not refuted."""
 
 import math
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import torch
 import xarray as xr
 
 from reference import TabularModel, decode
-from scd_analysis import InputError, Outcome, audit
+from scd_analysis import InputError, Outcome, audit, exact_law
 from scd_analysis.audit.reconstruct import declared
 from scd_analysis.subjects import trace
-from tests.audit.loop import Loop
+from tests.audit.loop import Loop, Slot, excess
 from tests.statistics import ledger
 
 MODEL = TabularModel.random(vocab_size=3, num_tokens=6, concentration=0.7, seed=4)
@@ -87,12 +88,60 @@ class WaitsForTheThirdPass(Loop):
         return num_reached if t % 3 == 2 else 0
 
 
+class AskedAgain(Loop):
+    """One position is committed a pass; an accepted draft that waits is tested again, with its law and its variate."""
+
+    def run(self, draws):
+        self.accepted_at, self.noise, self.again = {}, draws, count()
+        return super().run(draws)
+
+    def accept_key(self, t, j, k):
+        return ("accept", self.accepted_at.get(j, t), j)
+
+    def acceptance(self, t, j, k, slot, target, draws):
+        accepted, uniform = super().acceptance(t, j, k, slot, target, draws)
+        if accepted:
+            self.accepted_at.setdefault(j, t)
+        return accepted, uniform
+
+    def commits(self, t, base, after, targets, num_reached, draws):
+        return 1
+
+    def next_slot(self, token, target, slot, waits):
+        return slot._replace(before=slot.token, age=slot.age + 1) if waits else Slot(token, target, slot.token)
+
+
+class AskedAnew(AskedAgain):
+    """Tests again with a new variate what waits since it was accepted."""
+
+    def accept_key(self, t, j, k):
+        return ("accept", t, j)
+
+
+class DrawnAgain(AskedAgain):
+    """Draws unlikely drafts again that were accepted and wait."""
+
+    def next_slot(self, token, target, slot, waits):
+        if not waits or target[token] >= 0.3:
+            return super().next_slot(token, target, slot, waits)
+        return Slot(self.noise.categorical(("again", next(self.again)), target), target, slot.token)
+
+
+class ReplacedFromTarget(AskedAgain):
+    """Replaces from the target what was rejected behind the first slot."""
+
+    def replacement(self, t, j, k, slot, target, uniform, draws):
+        law = target if k else excess(target, slot.law)
+        return draws.categorical(self.replace_key(t, j, k), law)
+
+
 RIGHT = {
     VerifiedOnly: (MODEL, 400),
     TwoTested: (MODEL, 300),
     OneVariateForLife: (MODEL, 300),
     RoundedRecord: (MODEL, 200),
     WaitsForTheThirdPass: (NoisyCopies(), 600),
+    AskedAgain: (MODEL, 300),
 }
 STAND = ledger("audit of traces: unusual and right decoders are refuted at 1e-8", 1e-8 * len(RIGHT))
 
@@ -104,6 +153,27 @@ def test_an_unusual_decoder_that_is_right_is_not_refuted(decoder):
     model, most = RIGHT[decoder]
     verdict = audit(decoder(model, 4), model, alpha=1e-8, max_sequences=most, progress=False)
     assert verdict.outcome is not Outcome.REFUTED, verdict
+
+
+SHOWN = ledger("audit of traces: slips of decoders that decide before they commit are missed at 1e-8", 1e-8)
+
+
+@pytest.mark.parametrize("decoder", [AskedAnew, DrawnAgain, ReplacedFromTarget], ids=lambda decoder: decoder.__name__)
+def test_a_slip_of_a_decoder_that_decides_before_it_commits_is_refuted(decoder):
+    """Some 30 to 60 sequences show each."""
+    verdict = audit(decoder(MODEL, 4), MODEL, alpha=1e-8, max_sequences=600, progress=False)
+    assert verdict.outcome is Outcome.REFUTED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("decoder", "exact"), [(AskedAgain, True), (AskedAnew, False)])
+def test_what_decides_before_it_commits_is_exact_by_enumeration(decoder, exact):
+    model = TabularModel.random(vocab_size=2, num_tokens=4, concentration=0.7, seed=4)
+    subject = decoder(model, 3)
+    law = exact_law(lambda draws: tuple(map(int, subject.run(draws)[0])), intercept=False)
+    target = {x: math.prod(subject.law(x[:j])[x[j]] for j in range(4)) for x in product(range(2), repeat=4)}
+    distance = sum(abs(p - law.probabilities.get(x, 0)) for x, p in target.items()) / 2
+    assert distance < 1e-12 if exact else distance > 0.1
 
 
 def killed(batch_size, passes=3):

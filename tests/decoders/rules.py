@@ -6,7 +6,7 @@ from studies.exact_rules import Loop, gumbel_match, pick, point_mass
 
 
 def wrong_race(rng, drafts, draft_laws, target_laws):
-    """As Gumbel match, but what is rejected is drawn again."""
+    """As a match of one noise, but what is rejected is drawn again."""
     accepted, token = gumbel_match(rng, drafts, draft_laws, target_laws)
     return accepted, token if accepted == len(drafts) else pick(rng, target_laws[accepted])
 
@@ -43,6 +43,6 @@ class Chain:
         return self.laws[before]
 
 
-def as_traced(verify, model, *, window=3, declared="point-mass", raced=False, **attributes):
+def as_traced(verify, model, *, window=3, declared="point-mass", noise=None, **attributes):
     """A decoder around a rule, with drafts of a model of its own; ``attributes`` are the trace's."""
-    return Loop(verify, Chain(seed=1), window, declared, raced, attributes)
+    return Loop(verify, Chain(seed=1), window, declared, noise, attributes)

@@ -1,29 +1,32 @@
 """A trace is refuted where every exact rule is, so that decoders of each stand, and slips of each do not."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
+from reference.broken import get_fault
 from scd_analysis import Outcome, audit
 from scd_analysis.audit.commits import Passes
 from scd_analysis.audit.rules import RULES, stated
+from scd_analysis.audit.rules.quantile_match import second_quantile
 from scd_analysis.audit.windows import windows_of
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import InputError, UnknownNameError
-from studies import exact_rules
-from studies.exact_rules import block, exact_match, gumbel_match, point_mass, rejection
+from studies.exact_rules import Noisy, Uniform, block, exact_match, gumbel_match, pick, point_mass, rejection
 from tests.decoders.rules import Chain, as_traced, wrong_acceptance, wrong_race, wrong_replacement
 from tests.statistics import ledger
 
-STANDS = ledger("decoders: traces of exact rules are not refuted at 1e-8", 20e-8)
+STANDS = ledger("decoders: traces of exact rules are not refuted at 1e-8", 21e-8)
 RIGHT = {
     "mrs": (rejection, {"declared": "laws"}),
     "exact-match": (exact_match, {"declared": "laws"}),
     "exact-match, as for point masses": (point_mass, {"declared": "laws"}),
-    "gumbel-match": (gumbel_match, {"declared": "laws", "raced": True}),
-    "gumbel-match, drafts without laws": (gumbel_match, {"raced": True}),
+    "gumbel-match": (gumbel_match, {"declared": "laws", "noise": Noisy}),
+    "gumbel-match, drafts without laws": (gumbel_match, {"noise": Noisy}),
     "block": (block, {"declared": "laws"}),
+    "quantile-match": (gumbel_match, {"declared": "laws", "noise": Uniform}),
 }
 
 
@@ -61,8 +64,8 @@ def test_what_a_rule_does_not_rest_on_is_said_not_to_be_tested():
     [
         (wrong_replacement, {"declared": "laws"}),
         (wrong_acceptance, {"declared": "laws"}),
-        (wrong_race, {"declared": "laws", "raced": True}),
-        (wrong_race, {"raced": True}),
+        (wrong_race, {"declared": "laws", "noise": Noisy}),
+        (wrong_race, {"noise": Noisy}),
     ],
 )
 def test_a_slip_of_any_rule_is_refuted_under_every_rule(rule, options):
@@ -84,20 +87,94 @@ def test_a_block_test_without_its_scale_is_refuted():
     assert verdict.condition is Condition.VERIFICATION
 
 
-NOISE = ledger("decoders: one noise for a pass of Gumbel match is missed or called otherwise", 1e-8)
+def drawn_again(rng, drafts, draft_laws, target_laws):
+    """A token is drawn with the variate of the slot before, which is still there."""
+    for k, p in enumerate(target_laws):
+        y = rng.race(max(k - 1, 0), p)
+        if k == len(drafts) or y != drafts[k]:
+            return k, y
+    raise AssertionError
 
 
-class OneNoise(exact_rules.Noisy):
+def off_by_one(rng, drafts, draft_laws, target_laws):
+    """What replaces a draft lies one further than its variate says."""
+    accepted, token = gumbel_match(rng, drafts, draft_laws, target_laws)
+    return accepted, token if accepted == len(drafts) else (token + 1) % len(target_laws[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [drawn_again, off_by_one, wrong_race])
+def test_a_slip_with_inverse_cdfs_is_refuted_under_every_rule(rule):
+    verdict = judged(rule, 1_000, declared="laws", noise=Uniform)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.condition is Condition.VERIFICATION
+    assert dict(verdict.log_e_by_rule)["quantile-match"] == math.inf
+
+
+class OneVariate(Uniform):
+    """One uniform variate for all slots of a pass."""
+
+    def race(self, slot, law):
+        return super().race(0, law)
+
+
+def test_one_variate_of_a_pass_is_refuted_as_one_that_is_not_new():
+    verdict = judged(gumbel_match, 1_000, declared="laws", noise=OneVariate)
+    assert verdict.condition is Condition.INDEPENDENCE
+    assert "the noise of the position before" in verdict.diagnosis.cause
+
+
+def first_alone(rng, drafts, draft_laws, target_laws):
+    """The first token of a window has a variate of its own, not the draft's."""
+    y = pick(rng, target_laws[0])
+    return (0, y) if not drafts or y != drafts[0] else gumbel_match(rng, drafts, draft_laws, target_laws)
+
+
+def test_a_variate_that_is_said_to_be_shared_and_is_not_is_refuted():
+    verdict = judged(first_alone, declared="laws", noise=Uniform, rule_is="quantile-match")
+    assert verdict.condition is Condition.VERIFICATION
+    assert "no variate gives that gave the draft" in verdict.diagnosis.cause
+
+
+def test_inverse_cdfs_are_not_asked_for_where_no_laws_show_them():
+    """Else every fault of a trace of numbers would have to be refuted by its tokens alone, and is said so."""
+    fault = get_fault("lenient-acceptance")
+    for record, hidden in (("laws", []), ("scalars", ["quantile-match"])):
+        verdict = audit(fault.traced(3, record), fault.model(), max_sequences=2_000, progress=False)
+        assert verdict.outcome is Outcome.REFUTED
+        assert verdict.record["rules"].get("hidden", []) == hidden
+        assert set(RULES) - set(dict(verdict.log_e_by_rule)) == set(hidden)
+        assert ("but 'quantile-match', which takes recorded laws" in verdict.sentence) == bool(hidden)
+
+
+def test_laws_given_a_variate_that_is_partly_known_average_to_the_law():
+    """And it is the share of the draft's interval that each token has, by a fine grid of variates."""
+    rng, vocab = np.random.default_rng(0), 6
+    p, q = rng.dirichlet(np.ones(vocab), 50), rng.dirichlet(np.full(vocab, 0.5), 50)
+    q[:25, 2] = 0
+    q /= q.sum(axis=1, keepdims=True)
+    given = np.stack([second_quantile(p, q, np.full(50, x)) for x in range(vocab)], axis=1)
+    np.testing.assert_allclose(np.einsum("nx,nxv->nv", q, given), p, atol=1e-8)
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    x, y = (np.searchsorted(law[0].cumsum()[:-1], grid, side="right") for law in (q, p))
+    for draft in np.unique(x):
+        share = np.bincount(y[x == draft], minlength=vocab) / (x == draft).sum()
+        np.testing.assert_allclose(given[0, draft], share, atol=1e-3)
+
+
+NOISE = ledger("decoders: one noise for a pass of Gumbel match is missed or called otherwise", 2e-8)
+
+
+class OneNoise(Noisy):
     """One Gumbel noise for all slots of a pass."""
 
     def race(self, slot, law):
         return super().race(0, law)
 
 
-def test_one_noise_of_a_pass_is_no_slip_of_another_rule(monkeypatch):
+def test_one_noise_of_a_pass_is_no_slip_of_another_rule():
     """Drafts and tokens race with the same noise, as they should, so that a rejection where p >= q is no fault."""
-    monkeypatch.setattr(exact_rules, "Noisy", OneNoise)
-    verdict = judged(gumbel_match, 1_000, declared="laws", raced=True)
+    verdict = judged(gumbel_match, 1_000, declared="laws", noise=OneNoise)
     assert verdict.condition is Condition.INDEPENDENCE
     assert "the noise of the position before" in verdict.diagnosis.cause
 

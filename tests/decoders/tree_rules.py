@@ -2,6 +2,10 @@
 
 import numpy as np
 
+SHARED, SCALED = "siblings share a variate", "siblings share a variate, scaled to what a rejection leaves"
+ONE_VARIATE = (SHARED, SCALED)
+"""The first is a slip; the second is right."""
+
 TREE = [-1, -1, 0, 0, 1]
 """Two drafts for the first position, then two and one."""
 
@@ -23,11 +27,14 @@ def children_of(tree, node):
 
 def accepted_child(rng, tokens, children, law, q, drafts, slip):
     """Recursive rejection over the children of a node: the accepted one or None, and what is left of the law."""
-    shared, original = rng.random() if slip == "siblings share a variate" else None, law
+    shared, original = rng.random() if slip in ONE_VARIATE else None, law
     for child in children:
         token, variate = tokens[child], rng.random() if shared is None else shared
         if variate * q[token] < law[token]:
             return child, law
+        if slip == SCALED:
+            passes = law[token] / q[token]
+            shared = (shared - passes) / (1 - passes)
         if slip != "residual not updated":
             law = left(law, q)
         if drafts == "without-replacement" and slip != "with replacement":
@@ -58,12 +65,14 @@ def point_masses(tree, tokens, target_probs, rng, slip=""):
     out, node = [], -1
     while True:
         law, found = target_probs[node + 1], None
-        shared = rng.random() if slip == "siblings share a variate" else None
+        shared = rng.random() if slip in ONE_VARIATE else None
         for child in children_of(tree, node):
             token = int(tokens[child])
             if (rng.random() if shared is None else shared) < law[token]:
                 found = child
                 break
+            if slip == SCALED:
+                shared = (shared - law[token]) / (1 - law[token])
             if slip != "residual not updated":
                 law = np.where(np.arange(len(law)) == token, 0, law)
                 law = law / law.sum() if law.sum() > 0 else target_probs[node + 1]
@@ -109,6 +118,9 @@ RIGHT = {
     "independent": (of_laws("independent"), "independent"),
     "without replacement": (of_laws("without-replacement"), "without-replacement"),
     "top-k": (of_points(point_masses), "top-k"),
+    "independent, one variate scaled": (of_laws("independent", SCALED), "independent"),
+    "without replacement, one variate scaled": (of_laws("without-replacement", SCALED), "without-replacement"),
+    "top-k, one variate scaled": (of_points(point_masses, SCALED), "top-k"),
     "top-k, followed": (of_points(followed), "top-k"),
     "no q": (of_points(point_masses), "no-q"),
     "no q, followed": (of_points(followed), "no-q"),

@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,3 +176,43 @@ def test_a_generator_outside_is_found_though_the_collector_looks_away() -> None:
     before = outside.bit_generator.state
     assert exact_law(sampler).probabilities == {False: 0.5, True: 0.5}
     assert outside.bit_generator.state == before
+
+
+class Keeper:
+    """A sampler that holds its generator in a container of an attribute."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.held = {"generators": [generator]}
+
+    def __call__(self) -> bool:
+        return _seeded_first(self.held["generators"][0])
+
+
+def _seeded_first(generator: torch.Generator) -> bool:
+    generator.manual_seed(7)
+    return bool(torch.rand((), generator=generator) < 0.5)
+
+
+def _in_a_default(generator: torch.Generator) -> Callable[[], bool]:
+    def sampler(own: torch.Generator = generator) -> bool:
+        return _seeded_first(own)
+
+    return sampler
+
+
+HELD: dict[str, Callable[[torch.Generator], Callable[[], bool]]] = {
+    "closure": lambda generator: lambda: _seeded_first(generator),
+    "attribute": Keeper,
+    "argument": lambda generator: partial(_seeded_first, generator),
+    "default": _in_a_default,
+    "method": lambda generator: Keeper(generator).__call__,
+}
+
+
+@pytest.mark.parametrize("where", HELD)
+def test_a_generator_that_is_seeded_before_the_first_draw_is_given_back(where: str) -> None:
+    """PyTorch's, which no module holds."""
+    generator = torch.Generator().manual_seed(3)
+    before = generator.get_state()
+    assert exact_law(HELD[where](generator)).probabilities == {False: 0.5, True: 0.5}
+    assert torch.equal(generator.get_state(), before)

@@ -13,8 +13,14 @@ ANY = "any"
 """An exact rule of one's own: only the law of what is committed can be asked."""
 
 
-def stated(rule: str | None) -> tuple[Rule, ...]:
-    """Rules that a subject may follow: the one that is stated, or every one that is known; of ``"any"``, none.
+def stated(rule: str | None, *, laws_recorded: bool = True) -> tuple[Rule, ...]:
+    """Rules that a subject may follow: the one that is stated, or every one that shows; of ``"any"``, none.
+
+    Parameters
+    ----------
+    rule : str or None
+    laws_recorded : bool
+        Whether the subject shows the laws of its drafts and of the target.
 
     Raises
     ------
@@ -22,6 +28,6 @@ def stated(rule: str | None) -> tuple[Rule, ...]:
         If there is no such rule.
     """
     if rule is None:
-        return tuple(RULES.values())
+        return tuple(one for one in RULES.values() if laws_recorded or not one.needs_laws)
     check_known(rule, (*RULES, ANY), "rule")
     return () if rule == ANY else (RULES[rule],)

@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scd_analysis.audit.bets import PRIORS, Bet, Seen, batch_for, leaning
+from scd_analysis.audit.bets import PRIORS, Bet, Bets, Seen, batch_for, leaning
 from scd_analysis.audit.commits import Bools, Commits
 from scd_analysis.audit.observations.view import Observations, View
 from scd_analysis.conditions import Condition
@@ -35,6 +35,9 @@ from scd_analysis.evidence.rules import Rule
 from scd_analysis.evidence.sets import CAME, OUTSIDE, Sets
 from scd_analysis.laws.kernels import acceptance, output_law, residual
 
+ROUNDING = 1e-6
+"""Of probabilities that are float32's, below which two laws are one."""
+
 MOST_RACES = 1024
 """Vocabulary up to which noise is looked for that raced for the token before."""
 
@@ -47,9 +50,20 @@ class Committed(Observations):
     ----------
     draft_probs : Float[A, V]
         NaN for a bonus token, which no slip changes.
+    siblings : Float[B, V] or None
+        What the first token of each window would be if one variate decided on all of its drafts.
     """
 
     draft_probs: Floats
+    siblings: Floats | None = None
+
+    def of_siblings(self) -> Floats | None:
+        """One variate for all drafts of the first token."""
+        if self.siblings is None:
+            return None
+        law = self.siblings[self.at[0]]
+        bent = (self.at[1] == 0) & (np.abs(law - self.laws).max(axis=-1) > ROUNDING)
+        return np.where(bent[:, None], law, np.nan)
 
     def lenient(self) -> Floats:
         """Acceptance with the square root of its probability."""
@@ -122,7 +136,8 @@ class Slip:
 
     def __call__(self, seen: Committed) -> Floats:
         """Return Float[A, V]."""
-        return self.rule.law(seen.laws, seen.draft_probs, seen.draft_probs)
+        law = self.rule.law(seen.laws, seen.draft_probs, seen.draft_probs)
+        return np.maximum(law, 0)  # rounding makes one negative where it is zero, and a direction of it has no bound
 
 
 def _leaning_to(name: str, cause: str, law: Seen) -> Bet:
@@ -163,11 +178,15 @@ OF_BONUSES = (
 )  # fmt: skip
 
 OF_TOKENS = BETS + OF_NOISE + OF_BONUSES
-_NAMES_OF_NOISE = [[bet.name] for bet in OF_NOISE]
+OF_TREES = (
+    *OF_TOKENS,
+    _leaning_to("siblings", "one variate decides on several drafts of a token", Committed.of_siblings),
+)
+_NAMES_OF_NOISE = [[bet.name] for bet in OF_NOISE] + [["siblings"]]
 
 
-def committed_tokens(commits: Commits, noise: Floats) -> Batch:
-    """Return the tokens that windows commit, for :data:`OF_TOKENS`.
+def committed_tokens(commits: Commits, noise: Floats, bets: Bets = OF_TOKENS, siblings: Floats | None = None) -> Batch:
+    """Return the tokens that windows commit, for some bets.
 
     Parameters
     ----------
@@ -175,6 +194,10 @@ def committed_tokens(commits: Commits, noise: Floats) -> Batch:
         Of windows, each a sequence; their laws were known before the drafts were drawn.
     noise : Float[B, L + 1]
         Variates of the PIT.
+    bets : tuple of Bet
+        :data:`OF_TOKENS`, or :data:`OF_TREES`.
+    siblings : Float[B, V], optional
+        See :class:`Committed`.
     """
     target, draft = commits.target_probs, commits.draft_probs
     assert target is not None
@@ -182,7 +205,7 @@ def committed_tokens(commits: Commits, noise: Floats) -> Batch:
     at = np.nonzero(commits.drafted | commits.bonus)
     view = View(commits, target, None, noise, target.shape[-1])
     with np.errstate(invalid="ignore"):
-        return batch_for(OF_TOKENS, Committed(view, at, commits.final[at], target[at], draft[at]), noise)
+        return batch_for(bets, Committed(view, at, commits.final[at], target[at], draft[at], siblings), noise)
 
 
 class AnyRule:
@@ -192,6 +215,8 @@ class AnyRule:
     ----------
     vocab_size : int
         V.
+    bets : tuple of Bet
+        See :func:`committed_tokens`.
 
     Attributes
     ----------
@@ -201,13 +226,13 @@ class AnyRule:
         Committed tokens so far.
     """
 
-    def __init__(self, vocab_size: int) -> None:
-        self.portfolio = Portfolio(leaning("committed tokens")(OF_TOKENS, vocab_size))
-        self.observations = 0
+    def __init__(self, vocab_size: int, bets: Bets = OF_TOKENS) -> None:
+        self.portfolio = Portfolio(leaning("committed tokens")(bets, vocab_size))
+        self.observations, self._bets = 0, bets
 
-    def bet(self, commits: Commits, noise: Floats) -> Floats:
+    def bet(self, commits: Commits, noise: Floats, siblings: Floats | None = None) -> Floats:
         """Bet and return ln E after each window, Float[B]; infinite from a token on that has probability zero."""
-        batch, before = committed_tokens(commits, noise), self.portfolio.log_e_value
+        batch, before = committed_tokens(commits, noise, self._bets, siblings), self.portfolio.log_e_value
         assert batch.sequence is not None
         after = np.searchsorted(batch.sequence, np.arange(len(commits)), side="right")  # tokens up to each window
         path = np.full(len(commits), before)

@@ -60,6 +60,10 @@ class Rule:
         Whether a draft is accepted where ``u q < p``, so that accept flags and recorded variates say the same.
     decides_on_windows : bool
         Whether it decides on windows as a whole, so that its processes look at them.
+    disowns : tuple of Check
+        Those of which a single find says that another rule is followed, where others may be a slip.
+    needs_laws : bool
+        Whether only recorded laws tell it, so that it is not asked of a trace without them, unless it is stated.
     place : int, optional
         Where it stands among the rules: the first of those that stand as well is told. Those without one come last.
     """
@@ -72,6 +76,8 @@ class Rule:
     redeclare: Callable[[Commits, int], Commits] = as_declared
     compares_variates: bool = False
     decides_on_windows: bool = False
+    disowns: tuple[Check, ...] = ()
+    needs_laws: bool = False
     place: int | None = None
 
     @property
