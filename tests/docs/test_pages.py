@@ -159,6 +159,7 @@ def test_outputs_are_written_anew(tmp_path: Path) -> None:
 def test_what_counts_as_the_same_output() -> None:
     assert same("a ... c\n", "a b c  \n")
     assert same("2 passed in 1.03s", "2 passed in 9.99s")
+    assert same("2 passed in 1.03s", "2 passed in 134.57s (0:02:14)")
     assert not same("2 passed in 1.03s", "3 passed in 1.03s")
     assert not same("a.c", "abc")
 
