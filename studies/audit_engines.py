@@ -9,7 +9,6 @@ tokens: Pearson's, of the first two.
 
 from __future__ import annotations
 
-import argparse
 import math
 import tempfile
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from studies.engines.llama_cpp import LLAMA_CPP
 from studies.engines.onnx_genai import ONNX_GENAI
 from studies.engines.openvino import OPENVINO
 from studies.engines.vllm import VLLM
-from studies.store import FOLDER, Rows, load, save
+from studies.store import FOLDER, Rows, command_line, load, run_main, save
 
 QUESTION = "do released engines sample from their target's law, speculation off and on?"
 NAME = "audit_engines"
@@ -152,10 +151,8 @@ def merged(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Judge every mode of an engine with every set of settings, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__, sequences=4_000)
     parser.add_argument("engine", nargs="?", choices=ENGINES, default="llama.cpp")
-    parser.add_argument("--sequences", type=int, default=4_000)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     engine = ENGINES[args.engine]
     rows = Rows(f"{NAME}_{engine.form}", ("mode", "draft", "sampling"), fresh=args.fresh)
@@ -170,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

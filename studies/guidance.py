@@ -6,7 +6,6 @@ target law, so that every scale is another law, sampled without loss; its mean e
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from reference import load_model
 from studies.passes import passes_and_entropy, stratified
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "passes by scale of classifier-free guidance"
 METHODS = ("sjd", "scd-mc", "scd-gs")
@@ -51,11 +50,7 @@ def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[st
 
 def main() -> None:
     """Measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=4, help="a photograph")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=(4, "a photograph"), seed=0).parse_args()
     torch.set_num_threads(1)
     rows = Rows("guidance", ("method", "guidance"), fresh=args.fresh)
     for method in METHODS:
@@ -75,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -14,7 +14,7 @@ from reference import decode, get_method, load_model
 from reference.methods import INITIAL_DRAFTS
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.trace.trajectories import mean_interval
-from studies.store import FOLDER, save
+from studies.store import FOLDER, run_main, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOWS = (16, 32, 64)
@@ -62,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -8,7 +8,6 @@ in excess of what two samples of a right decoder differ by.
 
 from __future__ import annotations
 
-import argparse
 import math
 from typing import Any
 
@@ -28,7 +27,7 @@ from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace.trajectories import mean_interval
 from studies.exact_laws import laws
 from studies.passes import speedup_row
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "speed-up against distance from the target law, by method"
 METHODS = tuple(name for name in reference.METHODS if not get_method(name).greedy)
@@ -115,11 +114,7 @@ def measure(rule: Method | Fault, model: TargetModel, count: int, seed: int, rig
 
 def main() -> None:
     """Measure every method, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, seed=0).parse_args()
     torch.set_num_threads(1)
     rows, model = Rows("methods_compared", ("method",), fresh=args.fresh), load_model("photos")
     rivals = [fault for fault in faults().values() if fault.rival and fault.name not in LEFT_OUT]
@@ -147,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

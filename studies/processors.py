@@ -6,7 +6,6 @@ stored beside the passes.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from reference import load_model
 from reference.models.base import TargetModel
 from scd_analysis.trace.trajectories import mean_interval
 from studies.passes import passes_and_entropy, speedup_row
-from studies.store import Rows, save
+from studies.store import Rows, command_line, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOW = 32
@@ -59,11 +58,7 @@ def measure(model: TargetModel, method: str, window: int, num_sequences: int, se
 
 def run(sweep: Sweep, description: str | None) -> None:
     """The command line of a sweep: measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--num-sequences", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(description, num_sequences=24, seed=0).parse_args()
     torch.set_num_threads(1)
     rows = Rows(sweep.name, ("method", sweep.column), fresh=args.fresh)
     for setting in sweep.settings:

@@ -9,7 +9,6 @@ traces: total variation from the exact law, once normalised, and the share of po
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from reference.models.base import TargetModel
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace import open_trace, read_laws
 from scd_analysis.trace.schema import COMPACT, HALF_SCALE, LAWS
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "error, size and time of laws stored whole, in half precision, and cut to their most probable tokens"
 FORMS = ("scalars", "laws", "laws-float16", "laws-top-64", "laws-top-16")
@@ -107,11 +106,7 @@ def roundings(model: TargetModel, num_sequences: int, names: list[str]) -> list[
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=16, rounds=5).parse_args()
     kept, model = Rows("recorded_laws", ("kind", "form"), fresh=args.fresh), load_model("photos")
     missing = [name for name in ROUNDINGS if not kept.has("rounding", name)]
     for row in roundings(model, 4, missing) if missing else []:
@@ -124,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

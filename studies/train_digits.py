@@ -16,6 +16,7 @@ from torch import nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
+from studies.store import run_main
 from studies.train_photos import WEIGHTS
 from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
 
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
+from studies.store import run_main
 from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
 
 NUM_CODES = 1024
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from reference.models.image import load_image_model
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
+from studies.store import run_main
 from studies.train_photos import SCALES, WEIGHTS, encode
 from studies.training import Batch, PixelPrior, TrainingConfig, bits_of_tokens, save_weights, train
 
@@ -165,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -115,10 +115,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "released engines, judged: speculation off and on"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="audit_engines",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="audit_engines")
