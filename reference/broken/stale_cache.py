@@ -102,7 +102,7 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="the cache keeps the entry of a rejected draft, which later positions go on to see",
     source="seen in released code: no rollback",
-    method=get_method("sjd"),
+    of=get_method("sjd"),
     plain=Plain,
     corrupt=lambda model: Remembering(model, forever=True),
 )
