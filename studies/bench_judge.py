@@ -100,12 +100,7 @@ def sample(model: FewLaws, num_sequences: int, seed: int) -> Any:
 
 
 class Decoder:
-    """Speculative decoding with the model's laws and as many others for drafts; notes its passes.
-
-    Parameters
-    ----------
-    model : FewLaws
-    """
+    """Speculative decoding with the model's laws and as many others for drafts; notes its passes."""
 
     def __init__(self, model: FewLaws) -> None:
         self.model, laws = model, model.tables.double().numpy()

@@ -78,10 +78,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "NFE against mean token difference, a point a sequence"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("nfe", "draft_token"),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("nfe", "draft_token"))

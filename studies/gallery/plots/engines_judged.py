@@ -62,7 +62,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             _cell(ax, columns.index(row["sampling"]), lines.index((engine, row["mode"], row["draft"])), row)
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.set_ylim(len(lines) - 0.5, -0.5)
-        ax.set_xticks(np.arange(len(columns)), [_broken(column) for column in columns], fontsize=6.5)
+        ax.set_xticks(np.arange(len(columns)), [column.replace(", ", ",\n", 1) for column in columns], fontsize=6.5)
         ax.set_yticks(np.arange(len(lines)), [_arm(mode, draft) for _, mode, draft in lines], fontsize=7)
         ax.set_title(f"{engine} ({own['version'].iloc[0]})")
         ax.grid(False)
@@ -86,11 +86,6 @@ def _cell(ax: Axes, x: int, y: int, row: dict[Any, Any]) -> None:
 
 def _arm(mode: str, draft: str) -> str:
     return f"{mode} ({draft})" if draft else mode
-
-
-def _broken(words: str) -> str:
-    """Settings over two lines where they are long."""
-    return words.replace(", ", ",\n", 1)
 
 
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
