@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from reference import load_model
-from studies.passes import passes_and_entropy, stratified
+from studies.passes import gains, passes_and_entropy, stratified, with_ends
 from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "passes by scale of classifier-free guidance"
@@ -29,19 +29,12 @@ def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[st
         model = load_model("photos", name, guidance=scale)
         found.append(passes_and_entropy(model, method, WINDOW, num_sequences, seed + number))
         length = model.num_tokens
-    nfe, low, high = stratified([passes for passes, _ in found])
-    entropy = stratified([values for _, values in found])
     return {
         "method": method,
         "guidance": scale,
         "n": num_sequences * len(CLASSES),
-        "mean_nfe": nfe,
-        "mean_nfe_low": low,
-        "mean_nfe_high": high,
-        "speedup": length / nfe,
-        "speedup_low": length / high,
-        "speedup_high": length / low,
-        **dict(zip(("entropy", "entropy_low", "entropy_high"), entropy, strict=True)),
+        **gains(*stratified([passes for passes, _ in found]), length),
+        **with_ends("entropy", *stratified([values for _, values in found])),
         "speedup_by_class": {
             name: length / float(np.mean(passes)) for name, (passes, _) in zip(CLASSES, found, strict=True)
         },

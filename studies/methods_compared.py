@@ -26,7 +26,7 @@ from scd_analysis.exact.loop import as_loop
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace.trajectories import mean_interval
 from studies.exact_laws import laws
-from studies.passes import speedup_row
+from studies.passes import speedup_row, with_ends
 from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "speed-up against distance from the target law, by method"
@@ -92,7 +92,6 @@ def measure(rule: Method | Fault, model: TargetModel, count: int, seed: int, rig
         out, exact = decode(model, rule, WINDOW, count, seed, record=None, progress=False), exact_distance(rule)
     bits, entropy = surprise(model, out.tokens)
     nll, over = mean_interval(bits), mean_interval(bits - entropy)
-    used = excess(usage(out.tokens.numpy(), model.vocab_size), right, seed=5)
     return {
         "method": rule.name,
         "lossless": isinstance(rule, Method) and rule.lossless,
@@ -100,15 +99,9 @@ def measure(rule: Method | Fault, model: TargetModel, count: int, seed: int, rig
         "source": rule.source if isinstance(rule, Fault) else "",
         **speedup_row(out.nfe.numpy(), model.num_tokens),
         "exact_total_variation": exact,
-        "bits": nll.value,
-        "bits_low": nll.low,
-        "bits_high": nll.high,
-        "excess_bits": over.value,
-        "excess_bits_low": over.low,
-        "excess_bits_high": over.high,
-        "usage": used[0],
-        "usage_low": used[1],
-        "usage_high": used[2],
+        **with_ends("bits", nll.value, nll.low, nll.high),
+        **with_ends("excess_bits", over.value, over.low, over.high),
+        **with_ends("usage", *excess(usage(out.tokens.numpy(), model.vocab_size), right, seed=5)),
     }
 
 

@@ -14,7 +14,7 @@ import torch
 from reference import load_model
 from reference.models.base import TargetModel
 from scd_analysis.trace.trajectories import mean_interval
-from studies.passes import passes_and_entropy, speedup_row
+from studies.passes import passes_and_entropy, speedup_row, with_ends
 from studies.store import Rows, command_line, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
@@ -52,8 +52,7 @@ def measure(model: TargetModel, method: str, window: int, num_sequences: int, se
     """Passes, speed-up and entropy of one method under one setting, with 95% intervals over sequences."""
     nfe, values = passes_and_entropy(model, method, window, num_sequences, seed)
     entropy = mean_interval(values)
-    laws = {"entropy": entropy.value, "entropy_low": entropy.low, "entropy_high": entropy.high}
-    return {**speedup_row(nfe, model.num_tokens), **laws}
+    return speedup_row(nfe, model.num_tokens) | with_ends("entropy", entropy.value, entropy.low, entropy.high)
 
 
 def run(sweep: Sweep, description: str | None) -> None:

@@ -25,6 +25,7 @@ from reference.models.base import TargetModel
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace import open_trace, read_laws
 from scd_analysis.trace.schema import COMPACT, HALF_SCALE, LAWS
+from studies.passes import with_ends
 from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "error, size and time of laws stored whole, in half precision, and cut to their most probable tokens"
@@ -83,7 +84,7 @@ def forms(model: TargetModel, num_sequences: int, rounds: int) -> list[dict[str,
     for form in FORMS:
         more = np.array(times[form]) / np.array(times[None]) - 1
         low, middle, high = np.quantile(more, [0.25, 0.5, 0.75])
-        spread = {"overhead": float(middle), "overhead_low": float(low), "overhead_high": float(high)}
+        spread = with_ends("overhead", float(middle), float(low), float(high))
         rows.append({"kind": "form", "form": form, "n": num_sequences, "rounds": rounds, **spread, **left[form]})
     return rows
 

@@ -13,6 +13,7 @@ import torch
 from reference import decode
 from reference.models.image import load_image_model
 from scd_analysis.trace.trajectories import mean_interval
+from studies.passes import with_ends
 from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "speed-up in passes by method and window, on a video model beside an image model"
@@ -43,9 +44,7 @@ def measure(model: str, method: str, window: int, num_sequences: int, seed: int)
         "n": num_sequences,
         "num_tokens": target.num_tokens,
         "nfe_mean": passes.value,
-        "gain": target.num_tokens / passes.value,
-        "gain_low": target.num_tokens / passes.high,
-        "gain_high": target.num_tokens / passes.low,
+        **with_ends("gain", *(target.num_tokens / nfe for nfe in (passes.value, passes.high, passes.low))),
         **held_out_bits(model),
     }
 
