@@ -22,7 +22,7 @@ from torch import Tensor
 
 from reference import TabularModel
 from reference.broken import get_fault
-from reference.models.base import TargetModel, device_of, grid_of
+from reference.models.base import LikeModel, TargetModel
 from reference.models.processors import GuidedModel
 from scd_analysis import Outcome, audit
 from studies.exact_laws import laws as exact_laws
@@ -141,17 +141,8 @@ def twice(kind: str, size: float) -> dict[str, Any]:
     }
 
 
-class InBfloat16:
+class InBfloat16(LikeModel):
     """A model whose laws are rounded to bf16."""
-
-    def __init__(self, model: TargetModel) -> None:
-        self.model, self.vocab_size, self.num_tokens = model, model.vocab_size, model.num_tokens
-        self.grid = grid_of(model)
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the model underneath is."""
-        return device_of(self.model)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Rounded laws; see :class:`reference.models.base.TargetModel`."""
