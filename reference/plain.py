@@ -1,6 +1,6 @@
 """The same decoder once more, slowly: one sequence, plain Python, any arithmetic. The specification of the kernel.
 
-It runs on floats with the kernel's own noise (:class:`KeyedDraws`), and then gives the same tokens; and it runs under
+It runs on floats with the kernel's own noise, and then gives the same tokens (a test has it so); and it runs under
 ``scd_analysis.exact_law`` on Fractions, so that "lossless" is an equality of fractions. Randomness comes from
 ``draws``, whose contract is ``scd_analysis.exact.draws``: a key ``(purpose, position, iteration)`` draws once. What a
 rule does to a slot is the rule's own plain form (:mod:`reference.plain_forms`); one without is refused.
@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from reference.draws import Purpose, exponentials, inverse_cdf, uniform_pair
+from reference.draws import Purpose
 from reference.methods import Method
 from reference.models.base import TargetModel, grid_of
 from reference.plain_forms import Law, OneCheck, OneRedraft, plain_form
 from reference.verification import VerificationRule
 from scd_analysis.errors import UnknownNameError
-from scd_analysis.laws.kernels import excess
 
 Laws = Callable[[tuple[int, ...]], Sequence[Any]]
 Verdict = Callable[[], tuple[int, bool]]
@@ -235,56 +234,6 @@ class PlainDecoder:
         )
         token, declared = plain_form(self.method.drafting, "draft_one", "drafting")(one)
         return Slot(token, declared, target)
-
-
-class KeyedDraws:
-    """The kernel's noise for one sequence, in float64: what makes the two decoders agree token for token.
-
-    Parameters
-    ----------
-    seed, sequence : int
-        As in :func:`reference.decode`.
-    vocab_size : int
-        V.
-    """
-
-    _PAIRS: ClassVar = {"residual": (Purpose.VERIFY, 1), "coin": (Purpose.DRAFT, 1)}
-
-    def __init__(self, seed: int, sequence: int, vocab_size: int) -> None:
-        self.seed, self.sequence, self.vocab_size = seed, torch.tensor(sequence), vocab_size
-
-    def number(self, value: Any) -> float:
-        """A float."""
-        return float(value)
-
-    def uniform(self, key: tuple[Any, int, int]) -> float:
-        """The variate of a key ``(purpose, position, iteration)``."""
-        purpose, which = self._PAIRS.get(key[0], (key[0], 0))
-        return uniform_pair(self.seed, purpose, self.sequence, torch.tensor(key[1]), key[2])[which].item()
-
-    def categorical(self, key: tuple[Any, int, int], weights: Sequence[float]) -> int:
-        """Inverse CDF at ``uniform(key)``."""
-        uniform = torch.tensor(self.uniform(key), dtype=torch.float64)
-        return int(inverse_cdf(torch.tensor(weights, dtype=torch.float64), uniform))
-
-    def residual(self, key: tuple[Any, int, int], target_probs: Sequence[float], draft_probs: Sequence[float]) -> int:
-        """Inverse CDF of ``(target_probs - draft_probs)+``."""
-        return self.categorical(key, excess(list(target_probs), list(draft_probs)))
-
-    def race(self, key: tuple[Any, int]) -> KeyedRace:
-        """The position's exponentials."""
-        return KeyedRace(exponentials(self.seed, self.sequence, torch.tensor(key[1]), self.vocab_size, torch.float64))
-
-
-class KeyedRace:
-    """Exponentials of one position, Float64[V]."""
-
-    def __init__(self, noise: torch.Tensor) -> None:
-        self.noise = noise
-
-    def winner(self, weights: Sequence[float]) -> int:
-        """``argmax_v weights[v] / e_v``."""
-        return int((torch.tensor(weights, dtype=torch.float64) / self.noise).argmax())
 
 
 def plain_decoder(

@@ -9,7 +9,6 @@ tokens: Pearson's, of the first two.
 
 from __future__ import annotations
 
-import argparse
 import math
 import tempfile
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from studies.engines.llama_cpp import LLAMA_CPP
 from studies.engines.onnx_genai import ONNX_GENAI
 from studies.engines.openvino import OPENVINO
 from studies.engines.vllm import VLLM
-from studies.store import FOLDER, Rows, load, save
+from studies.store import FOLDER, Rows, command_line, load, run_main, save
 
 QUESTION = "do released engines sample from their target's law, speculation off and on?"
 NAME = "audit_engines"
@@ -199,11 +198,9 @@ def _cell(row: dict[str, Any]) -> tuple[str, str, str]:
 
 def main() -> None:
     """Judge every mode of an engine with every set of settings, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__, sequences=4_000)
     parser.add_argument("engine", nargs="?", choices=ENGINES, default="llama.cpp")
     parser.add_argument("--mode", action="append", help="this mode alone; may be given several times")
-    parser.add_argument("--sequences", type=int, default=4_000)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     engine = ENGINES[args.engine]
     known = list(dict.fromkeys(mode for mode, _ in engine.modes))
@@ -224,4 +221,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -19,7 +19,7 @@ import transformers
 from scd_analysis import audit, subjects
 from scd_analysis.common.files import Kind, write_file
 from scd_analysis.common.versions import library_versions
-from studies.store import commit
+from studies.store import commit, run_main
 
 RESULT = Path(__file__).parent / "results" / "audit_transformers.json"
 ALPHA = 1e-6
@@ -132,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

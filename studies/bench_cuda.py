@@ -26,7 +26,7 @@ from reference.recording import report
 from scd_analysis.errors import InputError
 from studies import bench_decode, bench_laws
 from studies.bench_scaling import PositionLaws
-from studies.store import save
+from studies.store import run_main, save
 from studies.timing import compiling, in_turns, ratios
 
 SHAPES = ((16, 64, 65536), (1, 64, 65536), (64, 32, 1024))
@@ -128,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

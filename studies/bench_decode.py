@@ -8,7 +8,6 @@ one sequence at a time and for a batch: medians over rounds, each compared with 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections import defaultdict
@@ -24,7 +23,7 @@ from torch import Tensor
 from reference import TabularModel, decode, get_method, load_model
 from reference.methods import Method
 from reference.models.base import Session, TargetModel, open_session
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 from studies.timing import compiling, finish
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
@@ -183,12 +182,7 @@ def throughput(device: Device = "cpu") -> dict[str, float]:
 
 def main() -> None:
     """Time, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--single", type=int, default=4, help="sequences decoded one at a time")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fresh", action="store_true")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, single=(4, "sequences decoded one at a time"), rounds=5).parse_args()
     model = load_model("photos")
     kept = Rows("bench_decode", ("kind", "method", "window", "batch", "round"), fresh=args.fresh)
     settings = [("ar", 1), *((name, window) for window in WINDOWS for name in METHODS)]
@@ -212,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -17,8 +17,6 @@ import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies import bench_stores
-from studies.store import Rows, save
+from studies import bench_stores, store
 
 QUESTION = "time and memory of the judge at V = 65,536, in readings of the laws"
 VOCABULARY, LENGTH, SHORT, WINDOW, LAWS = 65_536, 2_304, 64, 16, 16
@@ -103,12 +100,7 @@ def sample(model: FewLaws, num_sequences: int, seed: int) -> Any:
 
 
 class Decoder:
-    """Speculative decoding with the model's laws and as many others for drafts; notes its passes.
-
-    Parameters
-    ----------
-    model : FewLaws
-    """
+    """Speculative decoding with the model's laws and as many others for drafts; notes its passes."""
 
     def __init__(self, model: FewLaws) -> None:
         self.model, laws = model, model.tables.double().numpy()
@@ -241,19 +233,13 @@ def child(task: str, url: str, num_tokens: int, num_sequences: int) -> None:
 
 def run(task: str, url: str, num_tokens: int, num_sequences: int, before: str = "") -> dict[str, Any]:
     """Run a task in a process of its own, with the code of this checkout or of a folder."""
-    command = [sys.executable, "-m", "studies.bench_judge", "--child", task, "--url", url]
-    command += ["--length", str(num_tokens), "--sequences", str(num_sequences)]
-    environment = {**os.environ, **({"PYTHONPATH": before, "PYTHONSAFEPATH": "1"} if before else {})}
+    words = ["--child", task, "--url", url, "--length", str(num_tokens), "--sequences", str(num_sequences)]
     if before:  # this file, on the code there
-        command[1:3] = [str(Path(__file__))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{task}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+        return store.in_child([__file__, *words], PYTHONPATH=before, PYTHONSAFEPATH="1")
+    return store.in_child(["-m", "studies.bench_judge", *words])
 
 
-def measure(kept: Rows) -> None:
+def measure(kept: store.Rows) -> None:
     """Measure what is missing, each kind of trace on the server."""
     for task, num_tokens, count in PLAN:
         if kept.has(task, num_tokens, count, "now"):
@@ -281,7 +267,7 @@ def main() -> None:
     if args.child:
         child(args.child, args.url, args.length, args.sequences)
         return
-    kept = Rows("bench_judge", ("task", "num_tokens", "num_sequences", "code"), fresh=args.fresh)
+    kept = store.Rows("bench_judge", ("task", "num_tokens", "num_sequences", "code"), fresh=args.fresh)
     for task, num_tokens, count in BEFORE if args.before else ():
         code = Path(args.before).name
         if not kept.has(task, num_tokens, count, code):
@@ -289,7 +275,7 @@ def main() -> None:
             kept.add({"task": task, "num_tokens": num_tokens, "num_sequences": count, "code": code, **found})
     measure(kept)
     settings = {"model": FewLaws.name, "vocab_size": VOCABULARY, "window": WINDOW, "laws": LAWS}
-    save("bench_judge", QUESTION, {**settings, "cores": os.cpu_count(), "rows": kept.rows})
+    store.save("bench_judge", QUESTION, {**settings, "cores": os.cpu_count(), "rows": kept.rows})
 
 
 if __name__ == "__main__":

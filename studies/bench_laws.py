@@ -9,7 +9,6 @@ itself, beside the sort that gives it exactly.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from reference.fast.blocks import race_winner
 from reference.fast.scan import collision_gumbel, law_scalars
 from reference.verification import verify
 from scd_analysis.laws import kernels
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 from studies.timing import compiling, in_turns, ratios
 
 SHAPES = (
@@ -120,11 +119,7 @@ def exponent(rows: list[dict[str, Any]], job: str, vary: str, fixed: dict[str, i
 
 def main() -> None:
     """Time every size, resumably; print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true")
-    args = parser.parse_args()
+    args = command_line(__doc__, rounds=60, seed=0).parse_args()
     torch.manual_seed(args.seed)
     kept = Rows("bench_laws", ("batch", "window", "vocab_size"), fresh=args.fresh)
     for shape in SHAPES:
@@ -160,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -8,7 +8,6 @@ size over the upper half of the sizes, where fixed costs are behind.
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reference import decode
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 from studies.timing import compiling
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
@@ -81,11 +80,7 @@ def exponent(rows: list[dict[str, Any]], method: str, vary: str) -> float:
 
 def main() -> None:
     """Time, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, rounds=3, seed=0).parse_args()
     kept = Rows("bench_scaling", ("vary", "method", *BASE), fresh=args.fresh)
     with compiling("never"):
         for vary, values in SIZES.items():
@@ -107,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

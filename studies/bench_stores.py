@@ -14,11 +14,9 @@ import argparse
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +26,7 @@ import fsspec
 import numpy as np
 
 from studies import bench_streaming
-from studies.store import Rows, save
+from studies.store import Rows, command_line, in_child, run_main, save
 
 QUESTION = "peak memory of looking at a trace in shards on an S3 server"
 SHARDS, JOBS = 8, 2
@@ -116,18 +114,6 @@ TASKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def child(task: str, url: str, num_sequences: int) -> None:
-    """Write or look at the trace, and print seconds and the peak of resident memory."""
-    start = time.perf_counter()
-    if task == "write":
-        write(url, num_sequences)
-    else:
-        TASKS[task](url)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak}))
-
-
 @contextmanager
 def server() -> Iterator[None]:
     """An S3 server with an empty bucket, which this process and those that it starts use."""
@@ -148,17 +134,6 @@ def server() -> Iterator[None]:
             process.kill()
 
 
-def run(task: str, url: str, num_sequences: int) -> dict[str, float]:
-    """Run a task in a process of its own."""
-    command = [sys.executable, "-m", "studies.bench_stores", "--child", task, "--url", url]
-    command += ["--sizes", str(num_sequences)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{task}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
-
-
 def sizes(url: str) -> dict[str, int]:
     """Bytes of a trace in shards, before compression and as stored, and objects."""
     fs, root = fsspec.url_to_fs(url)
@@ -172,14 +147,14 @@ def sizes(url: str) -> dict[str, int]:
 
 def main() -> None:
     """Write, look, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sequences of each trace")
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     parser.add_argument("--child", choices=("write", *TASKS), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.child, args.url, args.sizes[0])
+        chosen = TASKS.get(args.child)
+        bench_streaming.measured(lambda: write(args.url, args.sizes[0]) if chosen is None else chosen(args.url))
         return
     kept = Rows("bench_stores", ("task", "num_sequences"), fresh=args.fresh)
     for count in args.sizes:
@@ -188,7 +163,8 @@ def main() -> None:
             url = f"s3://bucket/{count}"
             there: dict[str, int] = {}
             for task in ["write", *missing] if missing else []:
-                found = run(task, url, count)
+                words = ["-m", "studies.bench_stores", "--child", task, "--url", url, "--sizes", str(count)]
+                found = in_child(words)
                 there = there or sizes(url)
                 if not kept.has(task, count):
                     kept.add({"task": task, "num_sequences": count, **there, **found})
@@ -201,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

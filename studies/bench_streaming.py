@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +19,7 @@ from typing import Any
 
 import zarr
 
-from studies.store import Rows, save
+from studies.store import Rows, command_line, in_child, peak_bytes, run_main, save
 
 QUESTION = "peak memory of looking at a trace with laws, by the size of the trace"
 SIZES = (32, 128)
@@ -98,19 +95,15 @@ TASKS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def child(task: str, path: Path, num_sequences: int) -> None:
+def measured(work: Callable[[], Any]) -> None:
     """Write or look at the trace, and print seconds and the peak of resident memory.
 
     A process begins with the peak of the one that started it: that one must stay small.
     """
     start = time.perf_counter()
-    if task == "write":
-        write(path, num_sequences)
-    else:
-        TASKS[task](path)
+    work()
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak}))
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes()}))
 
 
 def write(path: Path, num_sequences: int) -> None:
@@ -128,28 +121,17 @@ def sizes(path: Path) -> dict[str, int]:
     return {"trace_bytes": sum(array.nbytes for _, array in arrays), "on_disk_bytes": on_disk}
 
 
-def run(task: str, path: Path, num_sequences: int) -> dict[str, float]:
-    """Run a task in a process of its own."""
-    command = [sys.executable, "-m", "studies.bench_streaming", "--child", task, "--path", str(path)]
-    command += ["--sizes", str(num_sequences)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{task}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
-
-
 def main() -> None:
     """Write, look, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sequences of each trace")
     parser.add_argument("--folder", type=Path, help="where traces are written, and removed again")
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     parser.add_argument("--child", choices=("write", *TASKS), help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.child, args.path, args.sizes[0])
+        chosen = TASKS.get(args.child)
+        measured(lambda: write(args.path, args.sizes[0]) if chosen is None else chosen(args.path))
         return
     kept = Rows("bench_streaming", ("task", "num_sequences"), fresh=args.fresh)
     folder = Path(tempfile.mkdtemp(dir=args.folder))
@@ -158,7 +140,8 @@ def main() -> None:
             path = folder / f"{count}.zarr"
             missing = [task for task in TASKS if not kept.has(task, count)]
             for task in ["write", *missing] if missing else []:
-                found = run(task, path, count)
+                words = ["-m", "studies.bench_streaming", "--child", task, "--path", str(path), "--sizes", str(count)]
+                found = in_child(words)
                 if not kept.has(task, count):
                     kept.add({"task": task, "num_sequences": count, **sizes(path), **found})
             shutil.rmtree(path, ignore_errors=True)
@@ -171,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

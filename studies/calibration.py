@@ -10,7 +10,6 @@ known, as a kernel and in a decoder's trace.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -38,7 +37,7 @@ from studies.exact_rules import (
     point_mass,
     rejection,
 )
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "rate at which audits refute lossless decoders, by alpha, under optional stopping"
 ALPHAS = (0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-6)
@@ -179,14 +178,14 @@ def method_of(task: tuple[str, int, int, str]) -> str:
 
 def main() -> None:
     """Audit, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=10_080, help="audits of tokens")
-    parser.add_argument("--traces", type=int, default=504, help="audits of traces of each kind")
-    parser.add_argument("--rules", type=int, default=510, help="audits of traces of rules")
-    parser.add_argument("--kernels", type=int, default=2_040, help="audits of kernels")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(
+        __doc__,
+        samples=(10_080, "audits of tokens"),
+        traces=(504, "audits of traces of each kind"),
+        rules=(510, "audits of traces of rules"),
+        kernels=(2_040, "audits of kernels"),
+        jobs=1,
+    ).parse_args()
     rows = Rows("calibration", ("model", "method", "grade"), fresh=args.fresh)
     totals = {"samples": args.samples, **dict.fromkeys(MISSING, args.traces)}
     tasks = cells(totals, MODELS, len(METHODS)) + cells({OF_RULES: args.rules}, MODELS, len(RULES))
@@ -215,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from studies.store import CODE, FOLDER, ROOT, Rows, commit, load, save
+from studies.store import CODE, FOLDER, ROOT, Rows, commit, load, run_main, save
 
 FIRST = ("exact_laws",)
 """What other studies read."""
@@ -31,7 +31,7 @@ FIRST = ("exact_laws",)
 QUESTION = "how long a result takes to be made"
 MINUTES = "minutes"
 
-_CLOCK = re.compile(r"perf_counter|studies\.timing")
+_CLOCK = re.compile(r"perf_counter|studies\.timing|bench_streaming\.measured")
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        run_main(main)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on")

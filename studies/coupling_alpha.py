@@ -6,13 +6,11 @@ is SJD, 1 is SCD; every strength is lossless.
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 
 from reference import coupling_mixture, decode, load_model
 from studies.passes import speedup_row
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "passes by coupling strength alpha"
 METHODS = ("scd-mc", "scd-gs")
@@ -22,11 +20,7 @@ WINDOW = 32
 
 def main() -> None:
     """Measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, seed=0).parse_args()
     torch.set_num_threads(1)
     rows, model = Rows("coupling_alpha", ("method", "alpha"), fresh=args.fresh), load_model("photos")
     for method in METHODS:
@@ -48,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

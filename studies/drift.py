@@ -11,7 +11,6 @@ here is measured in turns with float32.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +26,7 @@ from reference.models.image import load_image_model
 from scd_analysis import audit
 from scd_analysis.audit.drift import EDGES, mean_between
 from studies import tiny_networks
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 from studies.timing import in_turns
 
 QUESTION = "how far are the laws that a decoder uses in fewer bits from the model's?"
@@ -125,9 +124,7 @@ def total_variation(first: Tensor, second: Tensor) -> Tensor:
 
 def main() -> None:
     """Measure every precision, model and method, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__).parse_args()
     torch.set_num_threads(1)
     rows = Rows("drift", ("model", "precision", "method", "window", "batch"), fresh=args.fresh)
     judged = Rows("drift_audits", ("model", "precision", "method"), fresh=args.fresh)
@@ -156,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -11,7 +11,6 @@ Run ``python -m studies.epsilon``; the result is written to ``studies/results/ep
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +22,11 @@ from torch import Tensor
 
 from reference import TabularModel
 from reference.broken import get_fault
-from reference.models.base import TargetModel, device_of, grid_of
+from reference.models.base import LikeModel, TargetModel
 from reference.models.processors import GuidedModel
 from scd_analysis import Outcome, audit
 from studies.exact_laws import laws as exact_laws
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "is what an audit up to epsilon says of epsilon right?"
 SIZES, LARGE = (0.001, 0.01, 0.03, 0.1), (0.05, 0.1)
@@ -142,17 +141,8 @@ def twice(kind: str, size: float) -> dict[str, Any]:
     }
 
 
-class InBfloat16:
+class InBfloat16(LikeModel):
     """A model whose laws are rounded to bf16."""
-
-    def __init__(self, model: TargetModel) -> None:
-        self.model, self.vocab_size, self.num_tokens = model, model.vocab_size, model.num_tokens
-        self.grid = grid_of(model)
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the model underneath is."""
-        return device_of(self.model)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Rounded laws; see :class:`reference.models.base.TargetModel`."""
@@ -189,10 +179,7 @@ def of_fault(name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Ask the three questions, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--audits", type=int, default=167, help="for each kind and size; 12 of these are asked")
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, audits=(167, "for each kind and size; 12 of these are asked")).parse_args()
     torch.set_num_threads(1)
     at_edge = Rows("epsilon_within", ("kind", "size"), fresh=args.fresh)
     beyond = Rows("epsilon_twice", ("kind", "size"), fresh=args.fresh)
@@ -224,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

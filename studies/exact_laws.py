@@ -6,7 +6,6 @@ entropy follows the least expected number of sequences after which any test of l
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from typing import Any
@@ -15,7 +14,7 @@ from reference.broken import Fault, faults
 from scd_analysis import exact_law
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
-from studies.store import Rows, load, save
+from studies.store import Rows, command_line, load, run_main, save
 
 QUESTION = "exact law of every planted fault on its small model: total variation, relative entropy, Stein's limit"
 
@@ -69,9 +68,7 @@ def stein_limit(row: dict[str, Any], alpha: float) -> float:
 
 def main() -> None:
     """Enumerate every fault, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__).parse_args()
     rows = Rows("exact_laws", ("fault",), fresh=args.fresh)
     for name, fault in faults().items():
         if not rows.has(name):
@@ -81,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

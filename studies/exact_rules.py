@@ -34,12 +34,7 @@ class Laws(Protocol):
 
 
 class LookedUp:
-    """The laws of a target model, one prefix at a time.
-
-    Parameters
-    ----------
-    model : TargetModel
-    """
+    """The laws of a target model, one prefix at a time."""
 
     def __init__(self, model: Any) -> None:
         self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens

@@ -6,15 +6,14 @@ target law, so that every scale is another law, sampled without loss; its mean e
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
 import torch
 
 from reference import load_model
-from studies.passes import passes_and_entropy, stratified
-from studies.store import Rows, save
+from studies.passes import gains, passes_and_entropy, stratified, with_ends
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "passes by scale of classifier-free guidance"
 METHODS = ("sjd", "scd-mc", "scd-gs")
@@ -30,19 +29,12 @@ def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[st
         model = load_model("photos", name, guidance=scale)
         found.append(passes_and_entropy(model, method, WINDOW, num_sequences, seed + number))
         length = model.num_tokens
-    nfe, low, high = stratified([passes for passes, _ in found])
-    entropy = stratified([values for _, values in found])
     return {
         "method": method,
         "guidance": scale,
         "n": num_sequences * len(CLASSES),
-        "mean_nfe": nfe,
-        "mean_nfe_low": low,
-        "mean_nfe_high": high,
-        "speedup": length / nfe,
-        "speedup_low": length / high,
-        "speedup_high": length / low,
-        **dict(zip(("entropy", "entropy_low", "entropy_high"), entropy, strict=True)),
+        **gains(*stratified([passes for passes, _ in found]), length),
+        **with_ends("entropy", *stratified([values for _, values in found])),
         "speedup_by_class": {
             name: length / float(np.mean(passes)) for name, (passes, _) in zip(CLASSES, found, strict=True)
         },
@@ -51,11 +43,7 @@ def measure(method: str, scale: float, num_sequences: int, seed: int) -> dict[st
 
 def main() -> None:
     """Measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=4, help="a photograph")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=(4, "a photograph"), seed=0).parse_args()
     torch.set_num_threads(1)
     rows = Rows("guidance", ("method", "guidance"), fresh=args.fresh)
     for method in METHODS:
@@ -75,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

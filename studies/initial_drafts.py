@@ -14,7 +14,8 @@ from reference import decode, get_method, load_model
 from reference.methods import INITIAL_DRAFTS
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.trace.trajectories import mean_interval
-from studies.store import FOLDER, save
+from studies.passes import with_ends
+from studies.store import FOLDER, run_main, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOWS = (16, 32, 64)
@@ -31,9 +32,7 @@ def measure(task: tuple[str, str, int, int, int]) -> dict[str, object]:
         "method": name,
         "initial": initial,
         "window": window,
-        "mean_nfe": passes.value,
-        "mean_nfe_low": passes.low,
-        "mean_nfe_high": passes.high,
+        **with_ends("mean_nfe", passes.value, passes.low, passes.high),
         "speedup": model.num_tokens / passes.value,
     }
 
@@ -62,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

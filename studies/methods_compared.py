@@ -8,7 +8,6 @@ in excess of what two samples of a right decoder differ by.
 
 from __future__ import annotations
 
-import argparse
 import math
 from typing import Any
 
@@ -27,8 +26,8 @@ from scd_analysis.exact.loop import as_loop
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace.trajectories import mean_interval
 from studies.exact_laws import laws
-from studies.passes import speedup_row
-from studies.store import Rows, save
+from studies.passes import speedup_row, with_ends
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "speed-up against distance from the target law, by method"
 METHODS = tuple(name for name in reference.METHODS if not get_method(name).greedy)
@@ -93,7 +92,6 @@ def measure(rule: Method | Fault, model: TargetModel, count: int, seed: int, rig
         out, exact = decode(model, rule, WINDOW, count, seed, record=None, progress=False), exact_distance(rule)
     bits, entropy = surprise(model, out.tokens)
     nll, over = mean_interval(bits), mean_interval(bits - entropy)
-    used = excess(usage(out.tokens.numpy(), model.vocab_size), right, seed=5)
     return {
         "method": rule.name,
         "lossless": isinstance(rule, Method) and rule.lossless,
@@ -101,25 +99,15 @@ def measure(rule: Method | Fault, model: TargetModel, count: int, seed: int, rig
         "source": rule.source if isinstance(rule, Fault) else "",
         **speedup_row(out.nfe.numpy(), model.num_tokens),
         "exact_total_variation": exact,
-        "bits": nll.value,
-        "bits_low": nll.low,
-        "bits_high": nll.high,
-        "excess_bits": over.value,
-        "excess_bits_low": over.low,
-        "excess_bits_high": over.high,
-        "usage": used[0],
-        "usage_low": used[1],
-        "usage_high": used[2],
+        **with_ends("bits", nll.value, nll.low, nll.high),
+        **with_ends("excess_bits", over.value, over.low, over.high),
+        **with_ends("usage", *excess(usage(out.tokens.numpy(), model.vocab_size), right, seed=5)),
     }
 
 
 def main() -> None:
     """Measure every method, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, seed=0).parse_args()
     torch.set_num_threads(1)
     rows, model = Rows("methods_compared", ("method",), fresh=args.fresh), load_model("photos")
     rivals = [fault for fault in faults().values() if fault.rival and fault.name not in LEFT_OUT]
@@ -147,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -14,15 +14,18 @@ from scd_analysis.trace.trajectories import mean_interval
 def speedup_row(nfe: np.ndarray, num_tokens: int) -> dict[str, Any]:
     """Mean passes and speed-up over one token a pass, each with its 95% interval over sequences."""
     found = mean_interval(nfe.astype(np.float64))
-    return {
-        "n": found.n,
-        "mean_nfe": found.value,
-        "mean_nfe_low": found.low,
-        "mean_nfe_high": found.high,
-        "speedup": num_tokens / found.value,
-        "speedup_low": num_tokens / found.high,
-        "speedup_high": num_tokens / found.low,
-    }
+    return {"n": found.n, **gains(found.value, found.low, found.high, num_tokens)}
+
+
+def gains(mean_nfe: float, low: float, high: float, num_tokens: int) -> dict[str, float]:
+    """Mean passes and the speed-up over one token a pass."""
+    speedup = with_ends("speedup", num_tokens / mean_nfe, num_tokens / high, num_tokens / low)
+    return with_ends("mean_nfe", mean_nfe, low, high) | speedup
+
+
+def with_ends(name: str, value: float, low: float, high: float) -> dict[str, float]:
+    """Columns of a number and of the ends of its interval."""
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def passes_and_entropy(

@@ -8,7 +8,6 @@ the comparison with tests whose error rate has to be measured on right decoders.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,7 @@ from scd_analysis import Outcome, audit
 from scd_analysis.trace.trajectories import mean_interval
 from studies import rivals
 from studies.exact_laws import laws, stein_limit
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "sequences until each planted fault is refuted, against Stein's limit and against the tests in use"
 ALPHA, LOOSE = 1e-6, 1e-2
@@ -149,11 +148,7 @@ def measure_traces(name: str, limit: int, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure every fault, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=16)
-    parser.add_argument("--limit", type=int, default=400_000)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, repeats=16, limit=400_000).parse_args()
     torch.set_num_threads(1)
     known, rows = laws(), Rows("power", ("fault",), fresh=args.fresh)
     traced = Rows("power_traces", ("fault",), fresh=args.fresh)
@@ -187,4 +182,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

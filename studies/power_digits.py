@@ -8,7 +8,6 @@ grid at which it has power 0.9.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from scd_analysis import Outcome, Verdict, audit
 from scd_analysis.conditions import Condition
 from scd_analysis.subjects import recorded
 from studies import rivals
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 from studies.verdict_table import WINDOW, Rule, model_of
 
 QUESTION = "images until faulty decoders of digits are refuted, against the tests in use, at one error rate"
@@ -134,9 +133,7 @@ def measure_in_use(missing: list[Fault], rows: Rows) -> None:
 
 def main() -> None:
     """Measure every fault of the decoder, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    parser = command_line(__doc__, repeats=4)
     parser.add_argument("--conditions", nargs="*", help="only faults that break one of these")
     parser.add_argument("--faults", nargs="*", help="only these")
     args = parser.parse_args()
@@ -163,4 +160,4 @@ def _is_fast(fault: Fault) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

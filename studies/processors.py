@@ -6,7 +6,6 @@ stored beside the passes.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ import torch
 from reference import load_model
 from reference.models.base import TargetModel
 from scd_analysis.trace.trajectories import mean_interval
-from studies.passes import passes_and_entropy, speedup_row
-from studies.store import Rows, save
+from studies.passes import passes_and_entropy, speedup_row, with_ends
+from studies.store import Rows, command_line, save
 
 METHODS = ("sjd", "scd-mc", "scd-gs")
 WINDOW = 32
@@ -53,17 +52,12 @@ def measure(model: TargetModel, method: str, window: int, num_sequences: int, se
     """Passes, speed-up and entropy of one method under one setting, with 95% intervals over sequences."""
     nfe, values = passes_and_entropy(model, method, window, num_sequences, seed)
     entropy = mean_interval(values)
-    laws = {"entropy": entropy.value, "entropy_low": entropy.low, "entropy_high": entropy.high}
-    return {**speedup_row(nfe, model.num_tokens), **laws}
+    return speedup_row(nfe, model.num_tokens) | with_ends("entropy", entropy.value, entropy.low, entropy.high)
 
 
 def run(sweep: Sweep, description: str | None) -> None:
     """The command line of a sweep: measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--num-sequences", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(description, num_sequences=24, seed=0).parse_args()
     torch.set_num_threads(1)
     rows = Rows(sweep.name, ("method", sweep.column), fresh=args.fresh)
     for setting in sweep.settings:

@@ -9,7 +9,6 @@ traces: total variation from the exact law, once normalised, and the share of po
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,7 +25,8 @@ from reference.models.base import TargetModel
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.trace import open_trace, read_laws
 from scd_analysis.trace.schema import COMPACT, HALF_SCALE, LAWS
-from studies.store import Rows, save
+from studies.passes import with_ends
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "error, size and time of laws stored whole, in half precision, and cut to their most probable tokens"
 FORMS = ("scalars", "laws", "laws-float16", "laws-top-64", "laws-top-16")
@@ -84,7 +84,7 @@ def forms(model: TargetModel, num_sequences: int, rounds: int) -> list[dict[str,
     for form in FORMS:
         more = np.array(times[form]) / np.array(times[None]) - 1
         low, middle, high = np.quantile(more, [0.25, 0.5, 0.75])
-        spread = {"overhead": float(middle), "overhead_low": float(low), "overhead_high": float(high)}
+        spread = with_ends("overhead", float(middle), float(low), float(high))
         rows.append({"kind": "form", "form": form, "n": num_sequences, "rounds": rounds, **spread, **left[form]})
     return rows
 
@@ -107,11 +107,7 @@ def roundings(model: TargetModel, num_sequences: int, names: list[str]) -> list[
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=16, rounds=5).parse_args()
     kept, model = Rows("recorded_laws", ("kind", "form"), fresh=args.fresh), load_model("photos")
     missing = [name for name in ROUNDINGS if not kept.has("rounding", name)]
     for row in roundings(model, 4, missing) if missing else []:
@@ -124,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

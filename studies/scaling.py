@@ -9,7 +9,6 @@ grows with the size of a decode is another study, ``studies.bench_scaling``.
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import math
 import tempfile
@@ -30,7 +29,7 @@ from scd_analysis.audit.target import Target
 from scd_analysis.common.parallel import side_by_side
 from scd_analysis.trace.trajectories import mean_interval
 from studies import calibration, power
-from studies.store import Rows, load, save
+from studies.store import Rows, command_line, load, run_main, save
 
 QUESTION = "time and cost against workers and judges, measured here and simulated"
 WORKERS = (1, 2, 10, 30, 100, 300, 1_000, 3_000, 10_000)
@@ -235,12 +234,10 @@ def powers(fault: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, simulate and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__, seed=(0, "of the simulated task times"))
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10), help="of the audits by several judges")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated task times")
     parser.add_argument("--only", choices=("measured", "power"), help="measure this part, and store nothing")
     parser.add_argument("--note", default="", help="what else is to be known of the measured times; is stored")
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
     args = parser.parse_args()
     timed = Rows("scaling.measured", ("task", "workers"), fresh=args.fresh)
     for task in TASKS if args.only != "power" else ():
@@ -273,4 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

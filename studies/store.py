@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from scd_analysis.common.files import Kind, write_file
 from scd_analysis.common.versions import library_versions
@@ -46,11 +48,64 @@ def command(study: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", f"studies.{study}", *(word for word in arguments if word != "--fresh")])
 
 
+def command_line(description: str | None, **numbers: int | tuple[int, str]) -> argparse.ArgumentParser:
+    """What a study is told: whole numbers, by their defaults and with help where they need it, and ``--fresh``."""
+    parser = argparse.ArgumentParser(description=description)
+    for name, given in numbers.items():
+        default, about = given if isinstance(given, tuple) else (given, None)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=about)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
+    return parser
+
+
 def _of_this_process(name: str) -> str:
     """The command line of this process where that is a study, else the study of that name."""
     spec = sys.modules["__main__"].__spec__
     is_study = spec is not None and spec.name.startswith("studies.")
     return command(spec.name.removeprefix("studies."), sys.argv[1:]) if spec and is_study else command(name, ())
+
+
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command line, and exit with its status; where its reader has gone, as ``head`` has, with 1 and no word.
+
+    Raises
+    ------
+    BrokenPipeError
+        If something else than standard output was closed.
+    """
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        try:
+            print(flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to be told on the way out
+            status = 1
+        else:
+            raise error
+    sys.exit(status)
+
+
+def in_child(words: Sequence[str], **environment: str) -> dict[str, Any]:
+    """Run Python on a command line, in a process of its own, and read what it prints last, a JSON object.
+
+    Raises
+    ------
+    RuntimeError
+        With the last thing that it said, if it fails.
+    """
+    command, own = [sys.executable, *words], {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def peak_bytes() -> int:
+    """The most resident memory of this process so far; it began with the peak of the one that started it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
 def save(name: str, question: str, content: dict[str, Any], folder: Path = FOLDER, device: str = "cpu") -> Path:

@@ -5,10 +5,7 @@ Run ``python -m studies.train_digits`` (needs the extra ``train``). A fifth of t
 
 from __future__ import annotations
 
-import argparse
-import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +13,9 @@ from torch import nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
+from studies.store import run_main
 from studies.train_photos import WEIGHTS
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
+from studies.training import Batch, PixelPrior, TrainingConfig, command_line, save_model, train
 
 NUM_LEVELS = 17
 
@@ -39,13 +37,7 @@ def _shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:
 
 def main() -> None:
     """Train, then write weights and numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--dropout", type=float, default=0.3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
+    args = command_line(__doc__, steps=600, batch=32, dropout=0.3, folder=WEIGHTS).parse_args()
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)  # parameter initialisation and dropout
     tokens, labels, held_tokens, held_labels = data.load_digits(args.seed)
@@ -55,39 +47,17 @@ def main() -> None:
     features = torch.stack([level, level.square(), (level <= -1).float(), (level >= 1).float()], dim=1)
     model = PixelPrior(TokenTransformer(config, args.dropout), features)
     nn.init.zeros_(model.net.head.weight)
-    num_parameters = sum(p.numel() for p in model.net.parameters())
-    print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
 
     def save(averaged: nn.Module, step: int) -> None:
         assert isinstance(averaged, PixelPrior)
-        net = averaged.bake()
-        card = {
-            "model": "digits",
-            "config": config.to_dict(),
-            "classes": [str(c) for c in range(10)],
-            "pixel_shape": [8, 8, 1],
-            "num_parameters": num_parameters,
-            "bits_per_token_held_out": bits_per_token(net, *held).mean().item(),
-            "bits_per_token_null_class": float(
-                bits_per_token(net, held[0], torch.full_like(held[1], config.num_classes)).mean()
-            ),
-            "num_held_out_images": len(held[0]),
-            "seed": args.seed,
-            "steps": step,
-            "of_steps": args.steps,
-            "batch": args.batch,
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-        }
-        tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
-        save_weights(args.out, "digits", tensors, card, held)
+        card: dict[str, object] = {"classes": [str(c) for c in range(10)], "pixel_shape": [8, 8, 1]}
+        save_model("digits", averaged.bake(), held, card, step, args)
 
     training = TrainingConfig(steps=args.steps, null_share=0.2)
     generator = torch.Generator().manual_seed(args.seed)
     batches = training_batches(tokens, labels, args.batch, rng)
-    train(model, batches, held, training, config.num_classes, generator, save=save)
+    train(model, batches, held, training, config.num_classes, generator, stop=args.stop, save=save)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -6,8 +6,6 @@ Run ``python -m studies.train_photos`` (needs the extra ``train``); the result i
 
 from __future__ import annotations
 
-import argparse
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,8 @@ from torch import Tensor, nn
 
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, save_weights, train
+from studies.store import run_main
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_per_token, command_line, save_model, train
 
 NUM_CODES = 1024
 PATCHES_PER_SOURCE = 24_000
@@ -91,14 +90,7 @@ def psnr(patches: Tensor, codebook: Tensor) -> float:
 
 def main() -> None:
     """Fit the codebook, train the transformer, write weights and numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000, help="length of the schedule")
-    parser.add_argument("--stop", type=int, help="step at which to stop, before the rates have fallen")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
+    args = command_line(__doc__, steps=2000, batch=16, dropout=0.1, folder=WEIGHTS).parse_args()
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)  # parameter initialisation and dropout
     splits = data.photo_splits(args.seed)
@@ -114,43 +106,24 @@ def main() -> None:
     model = PixelPrior(TokenTransformer(config, args.dropout), features)
     nn.init.normal_(model.net.embed_token.weight, std=0.5)
     nn.init.zeros_(model.net.head.weight)
-    num_parameters = sum(p.numel() for p in model.net.parameters())
-    print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
     training = TrainingConfig(steps=args.steps)
-    args.out.mkdir(parents=True, exist_ok=True)
 
     def save(averaged: nn.Module, step: int) -> None:
         assert isinstance(averaged, PixelPrior)
         net = averaged.bake()
         each = bits_per_token(net, *held)
-        card = {
-            "model": "photos",
-            "config": config.to_dict(),
+        card: dict[str, object] = {
             "classes": list(data.PHOTOGRAPHS),
             "pixel_shape": [64, 64, 3],
             "patch": data.PATCH,
-            "num_parameters": num_parameters,
-            "bits_per_token_held_out": each.mean().item(),
             "bits_per_token_by_class": each.view(len(splits), -1).mean(1).tolist(),
-            "bits_per_token_null_class": float(
-                bits_per_token(net, held[0], torch.full_like(held[1], config.num_classes)).mean()
-            ),
-            "num_held_out_images": len(each),
             "codebook_psnr_db": psnr(held_patches, codebook),
-            "seed": args.seed,
-            "steps": step,
-            "of_steps": args.steps,
-            "batch": args.batch,
-            "torch": torch.__version__,
-            "machine": platform.machine(),
         }
-        tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
-        tensors["codebook"] = codebook
-        save_weights(args.out, "photos", tensors, card, held)
+        save_model("photos", net, held, card, step, args, codebook=codebook)
 
     generator = torch.Generator().manual_seed(args.seed)
     train(model, batches, held, training, config.num_classes, generator, stop=args.stop, save=save)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -7,10 +7,7 @@ frame touches a held-out block of 128x128 pixels. The direction is not given: fr
 
 from __future__ import annotations
 
-import argparse
-import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +16,9 @@ from torch import Tensor, nn
 from reference.models.image import load_image_model
 from reference.models.transformer import TokenTransformer, TransformerConfig
 from studies import data
+from studies.store import run_main
 from studies.train_photos import SCALES, WEIGHTS, encode
-from studies.training import Batch, PixelPrior, TrainingConfig, bits_of_tokens, save_weights, train
+from studies.training import Batch, PixelPrior, TrainingConfig, bits_of_tokens, command_line, save_model, train
 
 HELD_OUT_PANS = 16
 """A photograph: every velocity once."""
@@ -76,18 +74,6 @@ def warm_start(net: TokenTransformer, photos: TokenTransformer) -> None:
         motion.copy.bias[none] = 7
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=450, help="length of the schedule")
-    parser.add_argument("--stop", type=int, help="step at which to stop, before the rates have fallen")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=225, help="steps between reports")
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    return parser.parse_args()
-
-
 def _started(
     photos: TokenTransformer, codebook: Tensor, num_classes: int, dropout: float
 ) -> tuple[TransformerConfig, PixelPrior]:
@@ -104,7 +90,9 @@ def _started(
 
 def main() -> None:
     """Train from the weights of ``photos``, write weights and numbers."""
-    args = _arguments()
+    parser = command_line(__doc__, steps=450, batch=8, dropout=0.0, folder=WEIGHTS)
+    parser.add_argument("--every", type=int, default=225, help="steps between reports")
+    args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)  # dropout and what is initialised anew
     photos = load_image_model("photos")
@@ -118,10 +106,6 @@ def main() -> None:
     batches = training_batches([smaller[s] for s in SCALES], codebook, args.batch, rng)
 
     config, model = _started(photos.net, codebook, len(splits), args.dropout)
-    net = model.net
-    num_parameters = sum(p.numel() for p in net.parameters())
-    print(f"{num_parameters / 1e6:.2f} M parameters", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
 
     def save(averaged: nn.Module, step: int) -> None:
         assert isinstance(averaged, PixelPrior)
@@ -129,32 +113,18 @@ def main() -> None:
         bits = bits_of_tokens(net, *held)
         free = bits_of_tokens(net, held[0], torch.full_like(held[1], config.num_classes))
         by_frame, free_by_frame = (x.view(len(x), data.FRAMES, -1).mean((0, 2)) for x in (bits, free))
-        card = {
-            "model": "video",
-            "config": config.to_dict(),
+        card: dict[str, object] = {
             "classes": list(data.PHOTOGRAPHS),
             "pixel_shape": [data.FRAME, data.FRAMES * data.FRAME, 3],
             "patch": data.PATCH,
             "velocities": data.VELOCITIES,
-            "num_parameters": num_parameters,
-            "bits_per_token_held_out": bits.mean().item(),
             "bits_per_token_by_frame": by_frame.tolist(),
             "bits_per_token_later_frames": by_frame[1:].mean().item(),
             "bits_per_token_by_class": bits.view(len(splits), -1).mean(1).tolist(),
-            "bits_per_token_null_class": free.mean().item(),
             "bits_per_token_null_class_by_frame": free_by_frame.tolist(),
-            "num_held_out_images": len(held[0]),
-            "seed": args.seed,
-            "steps": step,
-            "of_steps": args.steps,
-            "batch": args.batch,
-            "torch": torch.__version__,
-            "machine": platform.machine(),
         }
         print("by frame " + " ".join(f"{x:.3f}" for x in by_frame.tolist()), flush=True)
-        tensors = {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
-        tensors["codebook"] = codebook
-        save_weights(args.out, "video", tensors, card, held)
+        save_model("video", net, held, card, step, args, codebook=codebook)
 
     training = TrainingConfig(steps=args.steps, muon_lr=0.006, adam_lr=2e-3)  # the start is trained already
     generator = torch.Generator().manual_seed(args.seed)
@@ -165,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -5,10 +5,12 @@ PyTorch 2.9 or later is needed here for ``torch.optim.Muon``; using the trained 
 
 from __future__ import annotations
 
+import argparse
 import copy
 import io
 import json
 import math
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -123,19 +125,73 @@ def bits_per_token(model: nn.Module, tokens: Tensor, classes: Tensor, batch: int
     return bits_of_tokens(model, tokens, classes, batch).mean(1)
 
 
-def save_weights(
-    folder: Path, name: str, tensors: dict[str, Tensor], card: dict[str, object], held_out: tuple[Tensor, Tensor]
+def command_line(
+    description: str | None, steps: int, batch: int, dropout: float, folder: Path
+) -> argparse.ArgumentParser:
+    """What the training of a model is told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--steps", type=int, default=steps, help="length of the schedule")
+    parser.add_argument("--stop", type=int, help="step at which to stop, before the rates have fallen")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--dropout", type=float, default=dropout)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=folder)
+    return parser
+
+
+def save_model(
+    name: str,
+    net: TokenTransformer,
+    held_out: Batch,
+    card: dict[str, object],
+    step: int,
+    args: argparse.Namespace,
+    **tensors: Tensor,
 ) -> None:
-    """Write a model's weights, its card and the images held out, all of them whole or none."""
+    """Write a model's weights, its card and the images held out, all of them whole or none.
+
+    Parameters
+    ----------
+    name : str
+    net : TokenTransformer
+    held_out : (Long[n, N], Long[n])
+    card : dict
+        What only this model's card says.
+    step : int
+        Steps of training so far.
+    args : argparse.Namespace
+        What the training was told; see :func:`command_line`.
+    **tensors
+        What is kept with the weights.
+    """
+    config = net.config
+    free = bits_per_token(net, held_out[0], torch.full_like(held_out[1], config.num_classes))
+    card = {
+        "model": name,
+        "config": config.to_dict(),
+        **card,
+        "num_parameters": sum(p.numel() for p in net.parameters()),
+        "bits_per_token_held_out": bits_per_token(net, *held_out).mean().item(),
+        "bits_per_token_null_class": free.mean().item(),
+        "num_held_out_images": len(held_out[0]),
+        "seed": args.seed,
+        "steps": step,
+        "of_steps": args.steps,
+        "batch": args.batch,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    tensors |= {f"net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
     archive = io.BytesIO()
     tokens, classes = (part.to(torch.int16).numpy() for part in held_out)
     np.savez(archive, tokens=tokens, classes=classes)
     weights = save(tensors, metadata={"card": json.dumps(card)})
+    args.out.mkdir(parents=True, exist_ok=True)
     write_files(
         [
-            Output(folder / f"{name}.safetensors", weights, Kind.WEIGHTS),
-            Output(folder / f"{name}.json", f"{json.dumps(card, indent=1)}\n".encode(), Kind.CARD),
-            Output(folder / f"{name}_held_out.npz", archive.getvalue(), Kind.HELD_OUT),
+            Output(args.out / f"{name}.safetensors", weights, Kind.WEIGHTS),
+            Output(args.out / f"{name}.json", f"{json.dumps(card, indent=1)}\n".encode(), Kind.CARD),
+            Output(args.out / f"{name}_held_out.npz", archive.getvalue(), Kind.HELD_OUT),
         ]
     )
 

@@ -7,7 +7,6 @@ that of the tokens' marginals by position, in excess of what two samples of a ri
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from scd_analysis.exact.loop import as_loop
 from scd_analysis.laws.kernels import total_variation
 from scd_analysis.subjects import recorded
 from studies.exact_laws import laws
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "verdict, broken condition, distance and speed of every rule"
 WINDOW = 16
@@ -135,11 +134,7 @@ def measure(rule: Rule, count: int, traces: int, right: dict[str, np.ndarray]) -
 
 def main() -> None:
     """Measure every rule, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sequences", type=int, default=512)
-    parser.add_argument("--traces", type=int, default=256)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, sequences=512, traces=256).parse_args()
     torch.set_num_threads(1)
     rows = Rows("verdict_table", ("rule",), fresh=args.fresh)
     right: dict[str, np.ndarray] = {}
@@ -160,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -6,7 +6,6 @@ Run ``python -m studies.video_gain`` (``--fresh`` forgets an interrupted run); t
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ import torch
 from reference import decode
 from reference.models.image import load_image_model
 from scd_analysis.trace.trajectories import mean_interval
-from studies.store import Rows, save
+from studies.passes import with_ends
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "speed-up in passes by method and window, on a video model beside an image model"
 MODELS = ("photos", "video")
@@ -44,20 +44,14 @@ def measure(model: str, method: str, window: int, num_sequences: int, seed: int)
         "n": num_sequences,
         "num_tokens": target.num_tokens,
         "nfe_mean": passes.value,
-        "gain": target.num_tokens / passes.value,
-        "gain_low": target.num_tokens / passes.high,
-        "gain_high": target.num_tokens / passes.low,
+        **with_ends("gain", *(target.num_tokens / nfe for nfe in (passes.value, passes.high, passes.low))),
         **held_out_bits(model),
     }
 
 
 def main() -> None:
     """Measure every setting, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, seed=0).parse_args()
     torch.set_num_threads(1)
     rows = Rows("video_gain", ("model", "window", "method", "n"), fresh=args.fresh)
     settings = [(model, window, method) for window in WINDOWS for model in MODELS for method in METHODS]
@@ -68,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -21,6 +21,7 @@ from torch import Tensor
 from reference import decode
 from reference.models.image import ImageModel, load_image_model
 from scd_analysis.common.files import MADE_BY, Kind, write_file
+from studies.store import run_main
 from studies.train_photos import WEIGHTS
 
 SCALE, GAP = 2, 4
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -10,7 +10,6 @@ SJD-VP is known to us by its abstract: the questions are the paper's, the way th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from reference import Method, VerificationPrediction, decode, load_model
 from reference.models.base import TargetModel
 from scd_analysis.trace.trajectories import ratio_interval
 from studies.passes import speedup_row
-from studies.store import Rows, save
+from studies.store import Rows, command_line, run_main, save
 
 QUESTION = "how often the token whose probability rose is the verified one, and the correct one; speed-up by strength"
 GAMMAS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
@@ -97,12 +96,7 @@ def motivation(model: TargetModel, num_sequences: int, seed: int) -> list[dict[s
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--num-traced", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted run")
-    args = parser.parse_args()
+    args = command_line(__doc__, num_sequences=64, num_traced=24, seed=0).parse_args()
     torch.set_num_threads(1)
     rows, model = Rows("vp_motivation", ("kind", "law", "gamma"), fresh=args.fresh), load_model("photos")
     if not rows.has("risers", "chance", None):
@@ -132,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

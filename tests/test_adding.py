@@ -31,7 +31,6 @@ FAULT = '''
 import torch
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
-from reference.methods import Method
 from scd_analysis.conditions import Condition
 
 
@@ -42,7 +41,7 @@ class Even(DrawnFrom):
 
 
 FAULT = Fault("of-mine", Condition.DECLARED_LAW, "drafts have even numbers too often", "made up",
-              Method("of-mine", Even(), lossless=False))
+              Even())
 '''
 PROCESS = '''
 """Drafts have even numbers too often."""

@@ -134,3 +134,32 @@ def test_a_result_is_stored_with_the_command_that_was_run(monkeypatch, tmp_path)
     assert made["command"] == "python -m studies.power --repeats 3"
     spec.name = "pytest.__main__"
     assert json.loads(store.save("power", "?", {}, tmp_path).read_text())["command"] == "python -m studies.power"
+
+
+ENDING = """
+import os, sys
+from studies.store import run_main
+
+def main():
+    if sys.argv[1] == "other":
+        read, write = os.pipe()
+        os.close(read)
+        os.write(write, b"x")
+    for _ in range(10_000):
+        print("a row")
+
+run_main(main)
+"""
+
+
+@pytest.mark.parametrize(("what", "lines", "status"), [("own", 1, 1), ("own", 10_000, 0), ("other", 10_000, 1)])
+def test_a_reader_that_has_gone_ends_a_study_without_a_word_and_nothing_else_does(what, lines, status):
+    command = [sys.executable, "-c", ENDING, what]
+    study = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(lines):
+        study.stdout.readline()
+    study.stdout.close()
+    with study.stderr as errors:
+        said = errors.read()
+    assert study.wait() == status
+    assert ("BrokenPipeError" in said) == (what == "other"), said

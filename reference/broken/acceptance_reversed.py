@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -27,5 +25,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="drafts are accepted with probability min(1, q/p): draft and target have changed places",
     source="one slip away: papers differ in which of the two is p",
-    method=Method("acceptance-reversed", Independent(), verification=AcceptanceReversed(), lossless=False),
+    verification=AcceptanceReversed(),
 )

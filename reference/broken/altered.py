@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from reference.models.base import TargetModel, device_of, grid_of, read_laws
+from reference.models.base import LikeModel, TargetModel, read_laws
 
 Alter = Callable[[TargetModel, Tensor, Tensor], Tensor]
 
 
-class Altered:
+class Altered(LikeModel):
     """A model whose laws pass through a function.
 
     Parameters
@@ -24,14 +23,8 @@ class Altered:
     """
 
     def __init__(self, model: TargetModel, alter: Alter) -> None:
-        self.model, self.alter = model, alter
-        self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid = grid_of(model)
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the model underneath is."""
-        return device_of(self.model)
+        super().__init__(model)
+        self.alter = alter
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Wrong laws; see :class:`reference.models.base.TargetModel`."""

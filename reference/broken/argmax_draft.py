@@ -8,7 +8,6 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
-from reference.methods import Method
 from reference.models.processors import Processors
 from scd_analysis.conditions import Condition
 
@@ -27,5 +26,5 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="drafts are the most probable token while their law is declared to be the softmax",
     source="transformers 4.44.2, assisted generation with sampling",
-    method=Method("argmax-draft", ArgmaxDraft(), lossless=False),
+    drafting=ArgmaxDraft(),
 )

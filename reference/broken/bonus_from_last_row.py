@@ -9,7 +9,6 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.drafting import Maximal
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.plain_forms import Law
 from reference.verification import ModifiedRejection
@@ -37,6 +36,7 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the bonus token after a window that was accepted whole is drawn from the last row, not the one after it",
     source="one slip away",
-    method=Method("bonus-from-last-row", Maximal(), verification=RepeatedRow(), lossless=False),
+    drafting=Maximal(),
+    verification=RepeatedRow(),
     plain=Plain,
 )

@@ -7,9 +7,7 @@ from typing import Any
 
 from reference.broken.drop_residual import Plain as DropResidual
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainState, Slot, Window
 from reference.verification import Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -61,6 +59,6 @@ FAULT = Fault(
     condition=Condition.SELECTION,
     summary="an accepted draft is committed only if its probability is high; otherwise it is drafted again",
     source="one slip away: confidence thresholds of parallel decoders",
-    method=Method("confident-only", Independent(), verification=ConfidentOnly(), lossless=False),
+    verification=ConfidentOnly(),
     plain=Plain,
 )

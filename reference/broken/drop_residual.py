@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, PlainState, Slot, Window
 from reference.verification import MRS, Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -62,6 +60,6 @@ FAULT = Fault(
     condition=Condition.SELECTION,
     summary="only accepted drafts are committed; a rejected position is drafted again, so its own rejection delays it",
     source="one slip away: commit what was accepted, forget the residual",
-    method=Method("drop-residual", Independent(), verification=AcceptedOnly(), lossless=False),
+    verification=AcceptedOnly(),
     plain=Plain,
 )

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reference.decoder import DecodeOutput, decode
+from reference.drafting import DraftingRule, Independent
 from reference.methods import Method
 from reference.models.base import TargetModel
 from reference.models.tabular import TabularModel
 from reference.plain import PlainDecoder, plain_decoder
+from reference.verification import MRS, VerificationRule
 from scd_analysis.conditions import Condition
 
 
@@ -24,6 +26,7 @@ def same(model: TargetModel) -> TargetModel:
     return model
 
 
+SJD = Independent()
 Run = Callable[["Fault", TargetModel, int, int, int, str | None], DecodeOutput]
 
 
@@ -41,8 +44,10 @@ class Fault:
         What it does, in one sentence.
     source : str
         Where it is seen: a paper and how well we know it, or code.
-    method : Method
-        The decoder.
+    drafting, verification
+        What it decodes with; those of SJD unless one of them is the fault.
+    of : Method or None
+        Another decoder than of these two, as where a right one asks the wrong model.
     plain : type
         Its plain twin, for the exact law.
     corrupt : callable
@@ -63,7 +68,9 @@ class Fault:
     condition: Condition
     summary: str
     source: str
-    method: Method
+    drafting: DraftingRule = SJD
+    verification: VerificationRule = MRS
+    of: Method | None = None
     plain: type[PlainDecoder] = PlainDecoder
     corrupt: Callable[[TargetModel], TargetModel] = same
     model: Callable[[], TargetModel] = small_model
@@ -72,6 +79,11 @@ class Fault:
     rival: bool = False
     same_noise: bool = True
     verdict: str = field(default="REFUTED", init=False)
+
+    @property
+    def method(self) -> Method:
+        """The decoder."""
+        return self.of or Method(self.name, self.drafting, verification=self.verification, lossless=False)
 
     def decode(
         self, model: TargetModel, window: int, num_sequences: int, seed: int, record: str | None = None

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.verification import MRS, Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -40,6 +38,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the first draft of the window is taken for granted, as if the pass before had verified it",
     source="seen in released samplers",
-    method=Method("first-untested", Independent(), verification=FirstUntested(), lossless=False),
+    verification=FirstUntested(),
     plain=Plain,
 )

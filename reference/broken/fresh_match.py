@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -31,5 +29,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="a draft is accepted iff it equals a fresh draw from p, and is otherwise replaced by another fresh draw",
     source="seen in released code; replaced by the same fresh draw it would be exact",
-    method=Method("fresh-match", Independent(), verification=FreshMatch(), lossless=False),
+    verification=FreshMatch(),
 )

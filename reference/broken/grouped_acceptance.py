@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -48,6 +46,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="a draft is accepted by the ratio of the probabilities of a group of tokens around it",
     source="after GSD (arXiv:2508.07747; note and code): token-wise residual, no embedding filter; lossy by design",
-    method=Method("grouped-acceptance", Independent(), verification=GroupedAcceptance(), lossless=False),
+    verification=GroupedAcceptance(),
     rival=True,
 )

@@ -26,7 +26,7 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="drafts are verified against the conditional law, without the guidance that belongs to the target",
     source="seen in released code",
-    method=get_method("sjd"),
+    of=get_method("sjd"),
     corrupt=conditional_only,
     model=guided_model,
 )

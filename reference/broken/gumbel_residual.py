@@ -10,7 +10,6 @@ from torch import where
 from reference.broken.fault import Fault
 from reference.drafting import Gumbel
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.plain_forms import floats, tensor
 from reference.verification import Check, ModifiedRejection, Verification, residual, verify
@@ -47,6 +46,7 @@ FAULT = Fault(
     condition=Condition.INDEPENDENCE,
     summary="the residual is drawn with the Gumbel noise that drafted the rejected token",
     source="one slip away: one noise tensor for everything",
-    method=Method("gumbel-residual", Gumbel(), verification=ResidualByRace(), lossless=False),
+    drafting=Gumbel(),
+    verification=ResidualByRace(),
     plain=Plain,
 )

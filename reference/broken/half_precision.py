@@ -26,6 +26,6 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="logits of about 20 are held in bfloat16, whose steps there are 1/8 of a nat",
     source="seen in released code: logits left in the precision of the network",
-    method=get_method("scd-gs"),
+    of=get_method("scd-gs"),
     corrupt=lambda model: Altered(model, round_logits),
 )

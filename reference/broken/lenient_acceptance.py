@@ -8,7 +8,6 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.drafting import Maximal
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -27,5 +26,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="drafts are accepted with probability min(1, p/q) to the power 0.5",
     source="a typical relaxation",
-    method=Method("lenient-acceptance", Maximal(), verification=LenientAcceptance(), lossless=False),
+    drafting=Maximal(),
+    verification=LenientAcceptance(),
 )

@@ -118,7 +118,7 @@ FAULT = Fault(
     condition=Condition.SELECTION,
     summary="two branches of drafts are verified, each rightly, and the one that commits more is kept",
     source="PathExplore (arXiv:2606.10492) and trees that keep the longest row; its claim: quality is kept",
-    method=replace(get_method("sjd"), name="longest-branch", lossless=False),
+    of=replace(get_method("sjd"), name="longest-branch", lossless=False),
     plain=Plain,
     run=run,
     rival=True,

@@ -9,9 +9,7 @@ from typing import Any
 from torch import Tensor, where
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Verdict, Window
 from reference.verification import Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -62,7 +60,7 @@ FAULT = Fault(
     condition=Condition.SELECTION,
     summary="of two verifications of a window the one that commits more is kept",
     source="as in trees that keep the longest branch (PathExplore, arXiv:2606.10492; its claim: quality is kept)",
-    method=Method("longest-of-two", Independent(), verification=KeepLongest(), lossless=False),
+    verification=KeepLongest(),
     plain=Plain,
     rival=True,
     same_noise=False,

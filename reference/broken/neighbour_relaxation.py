@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule, residual
 from scd_analysis.conditions import Condition
 
@@ -53,6 +51,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the probability of similar tokens counts toward a draft's acceptance",
     source="after LANTERN (arXiv:2410.03355), neighbours by number instead of codebook distance; TV bounded by design",
-    method=Method("neighbour-relaxation", Independent(), verification=NeighbourRelaxation(), lossless=False),
+    verification=NeighbourRelaxation(),
     rival=True,
 )

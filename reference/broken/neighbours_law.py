@@ -11,7 +11,6 @@ from torch import Tensor
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -38,6 +37,6 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="the law declared for a draft is that of the position before, as when the window moves and the laws do not",
     source="one slip away",
-    method=Method("neighbours-law", NeighboursLaw(), lossless=False),
+    drafting=NeighboursLaw(),
     plain=Plain,
 )

@@ -26,6 +26,6 @@ FAULT = Fault(
     condition=Condition.INDEPENDENCE,
     summary="every two sequences share a seed: each alone has the right law, together they do not",
     source="seen in evaluation scripts",
-    method=get_method("scd-mc"),
+    of=get_method("scd-mc"),
     run=run,
 )

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.verification import Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -40,6 +38,6 @@ FAULT = Fault(
     condition=Condition.INDEPENDENCE,
     summary="one acceptance variate serves every position of a pass",
     source="one slip away: a variate of shape [B] broadcast over the window",
-    method=Method("one-uniform-a-pass", Independent(), verification=OneVariateAPass(), lossless=False),
+    verification=OneVariateAPass(),
     plain=Plain,
 )

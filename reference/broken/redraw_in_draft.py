@@ -10,7 +10,6 @@ from torch import where
 from reference.broken.fault import Fault
 from reference.drafting import Draft, Sweep
 from reference.draws import Purpose, inverse_cdf
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -43,6 +42,6 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="the next draft is the old one if it would be accepted, else a draw from p: a coupling of other laws",
     source="one slip away from maximal coupling",
-    method=Method("redraw-in-draft", RedrawFromTarget(), lossless=False),
+    drafting=RedrawFromTarget(),
     plain=Plain,
 )

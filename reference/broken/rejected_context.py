@@ -20,7 +20,7 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="the law after a rejection is taken at the rejected draft, not at its replacement",
     source="one slip away: the row that was at hand",
-    method=get_method("scd-gs"),
+    of=get_method("scd-gs"),
     plain=Plain,
     corrupt=lambda model: Remembering(model, forever=False),
 )

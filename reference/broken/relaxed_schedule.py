@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose, inverse_cdf
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.plain_forms import floats, tensor
 from reference.verification import Check, ModifiedRejection, Verification
@@ -67,7 +65,7 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="drafts early in the window are accepted with a probability above min(1, p/q)",
     source="after COOL-SD (arXiv:2601.09212, note); its claim: a bounded total variation",
-    method=Method("relaxed-schedule", Independent(), verification=RelaxedSchedule(), lossless=False),
+    verification=RelaxedSchedule(),
     plain=Plain,
     rival=True,
 )

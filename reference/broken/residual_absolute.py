@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -27,5 +25,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is |p - q| instead of its positive part",
     source="one slip away: abs for clamp",
-    method=Method("residual-absolute", Independent(), verification=ResidualAbsolute(), lossless=False),
+    verification=ResidualAbsolute(),
 )

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 from scd_analysis.laws.kernels import RESIDUAL_FLOOR
@@ -28,5 +26,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is clamped to a small positive floor before it is normalised",
     source="seen in released samplers, with smaller floors",
-    method=Method("residual-floored", Independent(), verification=ResidualFloored(), lossless=False),
+    verification=ResidualFloored(),
 )

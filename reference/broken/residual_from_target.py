@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -27,5 +25,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="a rejected draft is replaced by a draw from p instead of (p - q)+",
     source="seen in released samplers",
-    method=Method("residual-from-target", Independent(), verification=ReplaceFromTarget(), lossless=False),
+    verification=ReplaceFromTarget(),
 )

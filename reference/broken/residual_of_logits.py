@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -29,5 +27,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is the positive part of a difference of logits instead of probabilities",
     source="one slip away",
-    method=Method("residual-of-logits", Independent(), verification=ResidualOfLogits(), lossless=False),
+    verification=ResidualOfLogits(),
 )

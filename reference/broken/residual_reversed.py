@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -29,5 +27,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is (q - p)+: draft and target have changed places",
     source="one slip away: papers differ in which of the two is p",
-    method=Method("residual-reversed", Independent(), verification=ResidualReversed(), lossless=False),
+    verification=ResidualReversed(),
 )

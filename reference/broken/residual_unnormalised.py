@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -30,5 +28,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is sampled by inverse CDF without being normalised, so that the last token takes the rest",
     source="one slip away",
-    method=Method("residual-unnormalised", Independent(), verification=ResidualUnnormalised(), lossless=False),
+    verification=ResidualUnnormalised(),
 )

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
 
@@ -27,5 +25,5 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the residual is p with the draft's own entry struck out, which is right for point masses only",
     source="one slip away: the rule of initial drafts used for all",
-    method=Method("residual-without-draft", Independent(), verification=ResidualWithoutDraft(), lossless=False),
+    verification=ResidualWithoutDraft(),
 )

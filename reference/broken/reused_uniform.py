@@ -11,7 +11,6 @@ from torch import expm1
 from reference.broken.fault import Fault
 from reference.drafting import Maximal
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, PlainState, Window
 from reference.verification import Check, ModifiedRejection, Verification, verify
 from scd_analysis.conditions import Condition
@@ -50,7 +49,8 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the acceptance variate of a position is the same at every pass, so it is not independent of the draft",
     source="one slip away: a generator keyed by position and not by pass",
-    method=Method("reused-uniform", Maximal(), verification=OneVariateForLife(), lossless=False),
+    drafting=Maximal(),
+    verification=OneVariateForLife(),
     plain=Plain,
     same_noise=False,
 )

@@ -23,6 +23,6 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="from the middle of the sequence on, the law of a token is that of the position before it",
     source="seen in released code: logits shifted by one",
-    method=get_method("scd-mc"),
+    of=get_method("scd-mc"),
     corrupt=lambda model: Altered(model, shift),
 )

@@ -28,7 +28,7 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="the first token of a row is drawn before the row above is finished, in a context that lacks its end",
     source="as in ZipAR and PJD, which change the conditioning context; our rendering of that family",
-    method=get_method("scd-mc"),
+    of=get_method("scd-mc"),
     corrupt=lambda model: Altered(model, hide_row_ends),
     rival=True,
 )

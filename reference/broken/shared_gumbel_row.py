@@ -10,7 +10,6 @@ import torch
 from reference.broken.fault import Fault
 from reference.drafting import Draft, Sweep
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -42,7 +41,7 @@ FAULT = Fault(
     condition=Condition.INDEPENDENCE,
     summary="one vector of Gumbel noise serves two neighbouring positions",
     source="one slip away: noise of shape [B, 1, V] broadcast over positions",
-    method=Method("shared-gumbel-row", PairedRows(), lossless=False),
+    drafting=PairedRows(),
     plain=Plain,
     window=4,
 )

@@ -7,9 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Window
 from reference.plain_forms import floats, tensor
 from reference.verification import Check, ModifiedRejection, Verification, residual, verify
@@ -42,6 +40,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="the variate that rejects a draft also draws its replacement",
     source="one slip away",
-    method=Method("shared-residual-uniform", Independent(), verification=OneVariate(), lossless=False),
+    verification=OneVariate(),
     plain=Plain,
 )

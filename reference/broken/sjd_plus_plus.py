@@ -10,7 +10,6 @@ from torch import where
 from reference.broken.fault import Fault
 from reference.drafting import Draft, Sweep
 from reference.draws import Purpose, inverse_cdf
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -53,7 +52,7 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="drafts behind the first rejection are kept when p/q exceeds a threshold, and declared as drawn from p",
     source="SJD++ (arXiv:2512.07503), known to us by two independent renderings; its claim: no observable degradation",
-    method=Method("sjd-plus-plus", KeepLikely(), lossless=False),
+    drafting=KeepLikely(),
     plain=Plain,
     rival=True,
 )

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.methods import get_method
-from reference.models.base import PlainSession, TargetModel, device_of, grid_of
+from reference.models.base import LikeModel, PlainSession, TargetModel
 from reference.plain import PlainDecoder, PlainState, Slot, Window
 from scd_analysis.conditions import Condition
 
 
-class Remembering:
+class Remembering(LikeModel):
     """A model that sees, of every committed position, the draft that was in its window last.
 
     Parameters
@@ -27,15 +27,8 @@ class Remembering:
     """
 
     def __init__(self, model: TargetModel, *, forever: bool) -> None:
-        self.model, self.forever = model, forever
-        self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid = grid_of(model)
-        self.next_token_probs = model.next_token_probs
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the model underneath is."""
-        return device_of(self.model)
+        super().__init__(model)
+        self.forever, self.next_token_probs = forever, model.next_token_probs
 
     def open_session(self, num_sequences: int, device: torch.device) -> _Session:
         """Start a batch with a cache that is not kept up."""
@@ -102,7 +95,7 @@ FAULT = Fault(
     condition=Condition.TARGET,
     summary="the cache keeps the entry of a rejected draft, which later positions go on to see",
     source="seen in released code: no rollback",
-    method=get_method("sjd"),
+    of=get_method("sjd"),
     plain=Plain,
     corrupt=lambda model: Remembering(model, forever=True),
 )

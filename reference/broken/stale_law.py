@@ -9,7 +9,6 @@ from torch import where
 
 from reference.broken.fault import Fault
 from reference.drafting import Draft, Sweep
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -39,6 +38,6 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="a draft that survives keeps its old law although it now has the new one",
     source="seen in released samplers",
-    method=Method("stale-law", StaleLaw(), lossless=False),
+    drafting=StaleLaw(),
     plain=Plain,
 )

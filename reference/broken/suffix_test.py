@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
 from reference.draws import Purpose, inverse_cdf
-from reference.methods import Method
 from reference.plain import PlainDecoder, Verdict, Window
 from reference.verification import Check, ModifiedRejection, Verification, residual
 from scd_analysis.conditions import Condition
@@ -77,7 +75,7 @@ FAULT = Fault(
     condition=Condition.SELECTION,
     summary="a run of drafts is accepted together by one variate, so whether the first is kept depends on the last",
     source="after SJD-SV (arXiv:2609.13245), known to us by one note: our rendering, not the authors' formula",
-    method=Method("suffix-test", Independent(), verification=BlockTest(), lossless=False),
+    verification=BlockTest(),
     plain=Plain,
     rival=True,
 )

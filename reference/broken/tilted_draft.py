@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from reference.broken.fault import Fault
-from reference.methods import Method
 from reference.methods.sjd_vp import VerificationPrediction
 from scd_analysis.conditions import Condition
 
@@ -12,5 +11,5 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="drafts favour tokens whose probability rose, and are declared as drawn from the law before the tilt",
     source="the uncorrected member of the SJD-VP family (arXiv:2603.27115, abstract only), not a claim about its code",
-    method=Method("tilted-draft", VerificationPrediction(tracked=False), lossless=False),
+    drafting=VerificationPrediction(tracked=False),
 )

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
-from reference.methods import Method
 from reference.models.processors import Processors
 from scd_analysis.conditions import Condition
 
@@ -27,5 +26,5 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="drafts are drawn at a lower temperature than the law declared for them",
     source="one slip away: logits declared before the processors, drafts drawn after",
-    method=Method("undeclared-temperature", UndeclaredTemperature(), lossless=False),
+    drafting=UndeclaredTemperature(),
 )

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from reference.broken.fault import Fault
 from reference.drafting import DrawnFrom
-from reference.methods import Method
 from reference.models.processors import Processors
 from scd_analysis.conditions import Condition
 
@@ -28,5 +27,5 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="drafts are drawn after a top-k that the declared law does not have",
     source="one slip away: raw logits declared, drafts drawn from the processed ones",
-    method=Method("undeclared-top-k", UndeclaredTopK(), lossless=False),
+    drafting=UndeclaredTopK(),
 )

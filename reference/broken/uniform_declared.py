@@ -12,5 +12,5 @@ FAULT = Fault(
     condition=Condition.DECLARED_LAW,
     summary="first drafts copy the left neighbour but are declared uniform instead of as a point mass",
     source="seen in released samplers",
-    method=Method("uniform-declared", Independent(), initial="left", initial_law="uniform", lossless=False),
+    of=Method("uniform-declared", Independent(), initial="left", initial_law="uniform", lossless=False),
 )

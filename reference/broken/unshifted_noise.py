@@ -10,7 +10,6 @@ import torch
 from reference.broken.fault import Fault
 from reference.drafting import Draft, Sweep
 from reference.draws import Purpose
-from reference.methods import Method
 from reference.plain import PlainDecoder, Slot, Verdict, Window
 from scd_analysis.conditions import Condition
 
@@ -45,6 +44,6 @@ FAULT = Fault(
     condition=Condition.INDEPENDENCE,
     summary="the table of Gumbel noise is not moved with the window, so that positions take over each other's noise",
     source="one slip away",
-    method=Method("unshifted-noise", NoiseBySlot(), lossless=False),
+    drafting=NoiseBySlot(),
     plain=Plain,
 )

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reference.broken.fault import Fault
-from reference.drafting import Independent
-from reference.methods import Method
 from reference.models.tabular import TabularModel
 from reference.verification import PositionRule
 from scd_analysis.conditions import Condition
@@ -34,6 +32,6 @@ FAULT = Fault(
     condition=Condition.VERIFICATION,
     summary="variates of 8 bits are compared by <= instead of <, so that forbidden drafts are sometimes accepted",
     source="half-precision variates; one slip away",
-    method=Method("zero-accepted", Independent(), verification=ZeroAccepted(), lossless=False),
+    verification=ZeroAccepted(),
     model=model_with_zeros,
 )

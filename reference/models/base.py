@@ -135,6 +135,19 @@ def device_of(model: TargetModel) -> torch.device | str:
     return device
 
 
+class LikeModel:
+    """What a model that asks another one states as that does: its sizes, its grid and where it is."""
+
+    def __init__(self, model: TargetModel) -> None:
+        self.model, self.vocab_size, self.num_tokens = model, model.vocab_size, model.num_tokens
+        self.grid = grid_of(model)
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where the model underneath is."""
+        return device_of(self.model)
+
+
 def open_session(model: TargetModel, num_sequences: int, device: torch.device) -> Session:
     """The model's own session, or a plain one."""
     if hasattr(model, "open_session"):

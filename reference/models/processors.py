@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reference.models.base import Session, TargetModel, device_of, grid_of, open_session, read_laws
+from reference.models.base import LikeModel, Session, TargetModel, open_session, read_laws
 from scd_analysis.errors import InputError
 from scd_analysis.validate import check_at_least, check_between
 
@@ -84,18 +84,12 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return guided.masked_fill(both, float("-inf"))
 
 
-class ProcessedModel:
+class ProcessedModel(LikeModel):
     """A target model whose laws are those of ``model`` after ``processors``."""
 
     def __init__(self, model: TargetModel, processors: Processors) -> None:
-        self.model, self.processors = model, processors
-        self.vocab_size, self.num_tokens = model.vocab_size, model.num_tokens
-        self.grid = grid_of(model)
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the model underneath is."""
-        return device_of(self.model)
+        super().__init__(model)
+        self.processors = processors
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Processed laws; see :class:`reference.models.base.TargetModel`."""
@@ -109,7 +103,7 @@ class ProcessedModel:
         return self.processors(laws[0])
 
 
-class GuidedModel:
+class GuidedModel(LikeModel):
     """Classifier-free guidance of two models, normalised; see :func:`guide`.
 
     Parameters
@@ -126,14 +120,8 @@ class GuidedModel:
             mine, other = getattr(conditional, name), getattr(unconditional, name)
             if mine != other:
                 raise InputError(f"unconditional.{name} = {other}: the conditional model has {mine}")
+        super().__init__(conditional)
         self.conditional, self.unconditional, self.scale = conditional, unconditional, scale
-        self.vocab_size, self.num_tokens = conditional.vocab_size, conditional.num_tokens
-        self.grid = grid_of(conditional)
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the conditional model is."""
-        return device_of(self.conditional)
 
     def next_token_probs(self, tokens: Tensor) -> Tensor:
         """Guided laws; see :class:`reference.models.base.TargetModel`."""

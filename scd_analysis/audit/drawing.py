@@ -23,12 +23,7 @@ READ_ONCE = 2**24
 
 @dataclass(frozen=True)
 class Ask:
-    """A batch to be drawn.
-
-    Attributes
-    ----------
-    number, num_sequences, seed : int
-    """
+    """A batch to be drawn."""
 
     number: int
     num_sequences: int

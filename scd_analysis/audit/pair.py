@@ -19,7 +19,7 @@ from scd_analysis.audit.opening import Asked, draw_ahead, most_sequences, opened
 from scd_analysis.audit.pair_verdict import GRADE, PairVerdict
 from scd_analysis.audit.progress import Progress
 from scd_analysis.audit.run import record_of, verdict_of
-from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence, SampleJudge
+from scd_analysis.audit.samples import SampleEvidence, SampleJudge, ranked
 from scd_analysis.audit.target import Target
 from scd_analysis.audit.traced import tokens_of
 from scd_analysis.audit.verdict import Finding, Outcome
@@ -28,7 +28,6 @@ from scd_analysis.common.urls import place_of, within
 from scd_analysis.contracts import SubjectSeen, as_subject, is_trace
 from scd_analysis.errors import InputError
 from scd_analysis.evidence.batch import Longs
-from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.resolution import one_coin, one_direction
 from scd_analysis.evidence.two_sample import CHUNK, MESSAGES, PRIORS, Independence, TwoSample
 from scd_analysis.evidence.two_sample_ball import STAKES
@@ -306,12 +305,9 @@ class PairJudge:
         if self.is_equal or self.depends or not self.seen:  # of arms that cannot be compared nothing is said
             return ()
         standings = self.evidence.standings()
-        values = np.array([standing.log_e_value for standing in standings])
-        stands = e_benjamini_hochberg(values, FALSE_DISCOVERY_RATE)
         return tuple(
-            Finding(standings[i].best_arm, standings[i].message, float(values[i]), bool(stands[i]))
-            for i in np.argsort(-values)
-            if values[i] >= 1
+            Finding(standings[i].best_arm, standings[i].message, value, stands)
+            for i, value, stands in ranked(np.array([standing.log_e_value for standing in standings]))
         )
 
     def outcome(self) -> tuple[Outcome, tuple[str, ...]]:

@@ -55,17 +55,18 @@ SMALLEST_CHUNK_OF_LONG = 4
 
 @dataclass(frozen=True)
 class Impossible:
-    """A token of probability zero: one is enough.
-
-    Attributes
-    ----------
-    sequence, position : int
-    message : str
-    """
+    """A token of probability zero: one is enough."""
 
     sequence: int
     position: int
     message: str
+
+
+def ranked(log_e_values: Floats) -> list[tuple[int, float, bool]]:
+    """Rank evidence, largest first: its index, its ln E and whether it stands; below one nat it says nothing."""
+    stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
+    order = [int(i) for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
+    return [(i, float(log_e_values[i]), bool(stands[i])) for i in order]
 
 
 def is_certain(batch: Batch) -> bool:
@@ -222,13 +223,8 @@ class SampleEvidence:
     def findings(self) -> tuple[Finding, ...]:
         """Rank families by their evidence, each with what its best arm says; those below one nat say nothing."""
         families, named = self._speaking(), self.named
-        log_e_values = np.array([family.log_e_value for family in families])
-        stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
-        ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
-        out = [
-            Finding(families[i].best_arm, _told(families[i], named), float(log_e_values[i]), bool(stands[i]))
-            for i in ranked
-        ]
+        order = ranked(np.array([family.log_e_value for family in families]))
+        out = [Finding(families[i].best_arm, _told(families[i], named), value, stands) for i, value, stands in order]
         if self.impossible is not None:
             out.insert(0, Finding("support", self.impossible.message, math.inf, True))
         if self.at_edges.count:

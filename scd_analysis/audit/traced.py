@@ -23,7 +23,7 @@ from scd_analysis.audit.promises import POINT_MASSES, untested
 from scd_analysis.audit.reconstruct import Reconstruction
 from scd_analysis.audit.rules import RULES
 from scd_analysis.audit.rules.mrs import NO_MODEL
-from scd_analysis.audit.samples import FALSE_DISCOVERY_RATE, SampleEvidence
+from scd_analysis.audit.samples import SampleEvidence, ranked
 from scd_analysis.audit.verdict import UNTESTED, ConditionReport, Diagnosis, Drift, Finding
 from scd_analysis.audit.watch import Running, Watch
 from scd_analysis.audit.windows import read_windows
@@ -32,7 +32,6 @@ from scd_analysis.contracts import is_trace
 from scd_analysis.errors import InputError, TraceError
 from scd_analysis.evidence.batch import Batch, Floats, Longs, Rows
 from scd_analysis.evidence.certificate import Certificate
-from scd_analysis.evidence.multiplicity import e_benjamini_hochberg
 from scd_analysis.evidence.repeats import SHARED_SEED
 from scd_analysis.evidence.resolution import one_observation
 from scd_analysis.evidence.robust import RobustPortfolio
@@ -167,12 +166,9 @@ class ConditionsJudge(Judge[Part]):
         """Checks, then processes with more than a nat."""
         checks = [Finding(v.check.name, v.message, math.inf, True) for v in self.watch.violations.values()]
         running, diagnosis = self.watch.running, self.diagnosis()
-        log_e_values = np.array([r.log_e_value for r in running])
-        stands = e_benjamini_hochberg(log_e_values, FALSE_DISCOVERY_RATE)
-        ranked = [i for i in np.argsort(-log_e_values) if log_e_values[i] >= 1]
         spoken = [
-            Finding(running[i].process.name, told(running[i], diagnosis), running[i].log_e_value, bool(stands[i]))
-            for i in ranked
+            Finding(running[i].process.name, told(running[i], diagnosis), value, stands)
+            for i, value, stands in ranked(np.array([r.log_e_value for r in running]))
         ]
         return (*checks, *spoken)
 
@@ -400,12 +396,7 @@ def tokens_of(trace: xr.Dataset, offset: int = 0) -> Longs:
 
 
 class TokensOfTraces(Draws):
-    """Draws of a subject that shows traces, of which only the tokens are looked at.
-
-    Parameters
-    ----------
-    draws : Draws
-    """
+    """Draws of a subject that shows traces, of which only the tokens are looked at."""
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws

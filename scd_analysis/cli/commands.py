@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from scd_analysis.cli.supervisor import COULD_NOT_RUN, STATUSES
 from scd_analysis.common import escape
 from scd_analysis.common.files import Kind, check_output, write_file
 from scd_analysis.common.finite import finite
@@ -46,8 +47,6 @@ app = typer.Typer(
     help="The referee of speculative Jacobi decoding: record a decoder, measure it, judge it, draw it.",
 )
 
-STATUSES = (None, 0, 1, 2, 3)
-COULD_NOT_RUN = 2
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 EXIT_STATUS = {"NOT_REFUTED": 0, "EXACT": 0, "REFUTED": 1, "INCONCLUSIVE": 3, "CONTROL_REFUTED": 3}
 
@@ -569,7 +568,7 @@ def run(words: Sequence[str], prog_name: str = "scd-analysis") -> tuple[int, str
         with announced("the command"):
             status = app(args=list(words), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
-        return (status or 0, None) if status in STATUSES else (COULD_NOT_RUN, "interrupted")
+        return (status or 0, None) if status is None or status in STATUSES else (COULD_NOT_RUN, "interrupted")
     except BaseException as error:
         if sys.flags.dev_mode:
             traceback.print_exc()

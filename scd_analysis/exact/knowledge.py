@@ -150,7 +150,7 @@ class Knowledge:
             is_below, at = threshold(chain, constant, strict=strict)
         except NotInvertible:
             refuse("a comparison with a constant", _ORDER_ONLY)
-        return (self._side(source, at) == 0) == is_below
+        return (self._place(source, [at]) == 0) == is_below
 
     def cut(self, source: int, chain: Chain, constants: Sequence[Number]) -> int:
         """Count how many of the sorted ``constants`` lie below ``chain(u)``."""
@@ -166,9 +166,6 @@ class Knowledge:
         ats = [at if rising == is_below else (2 if at < 0 else -1) for is_below, at in found]
         place = self._place(source, ats if rising else ats[::-1])
         return place if rising else len(constants) - place
-
-    def _side(self, source: int, at: Number) -> int:
-        return self._place(source, [at])
 
     def _place(self, source: int, ats: Sequence[Number]) -> int:
         """Decide how many of the rising thresholds ``ats`` the variate exceeds."""
@@ -207,7 +204,7 @@ class Knowledge:
             return 0
         forms = self._forms(racers)
         if forms is None:
-            return self._contested(racers, largest=largest, what=what)
+            return self.first_of(racers, largest=largest, what=what)
         for (source, _), form in zip(racers, forms, strict=True):
             self._flipped[source] = form.flipped
             self._use_parts(source)
@@ -246,12 +243,8 @@ class Knowledge:
         return probability <= ROUNDING or self._absorbed_distance(source, chain, probability)
 
     # -- contests: variates without a common scale, used once ------------------------------------------------------
-
     def first_of(self, entries: Sequence[tuple[int, Chain] | Number], *, largest: bool, what: str) -> int:
         """Decide which of several variates and constants is the largest (or smallest), the first of equal ones."""
-        return self._contested(entries, largest=largest, what=what)
-
-    def _contested(self, entries: Sequence[tuple[int, Chain] | Number], *, largest: bool, what: str) -> int:
         variates = [entry for entry in entries if isinstance(entry, tuple)]
         key = frozenset((source, chain) for source, chain in variates)
         known = self._known_winner(entries, largest)

@@ -59,7 +59,7 @@ def run(
     with redirect_stdout(sys.stderr), announced(named), foreign(f"{named} raised"):  # what it prints is no part of it
         law = exact_law(sampler, **options)
     if as_json:
-        (write or _to_stdout)(json.dumps(to_json(law, other, worst)) + "\n")
+        (write or sys.stdout.write)(json.dumps(to_json(law, other, worst)) + "\n")
     else:
         _print_table(target, law, other, worst)
     return law
@@ -83,10 +83,6 @@ def distance(law: ExactLaw, against: str, arithmetic: ArithmeticName) -> tuple[f
     """Return bounds on the total variation between a law and ``module:attribute``; equal where all was explored."""
     low, high = law.total_variation_bounds(law_of(load(against, "against"), arithmetic, "against"))
     return float(low), float(high)
-
-
-def _to_stdout(text: str) -> None:
-    sys.stdout.write(text)
 
 
 def _plain(p: Number) -> float | str:

@@ -100,7 +100,8 @@ def figures_command(
                 else:
                     decoding = Decoding(quick, cache, device, jobs)
                     written = shelf.find().render(names or [], out=out, decoding=decoding, report=report)
-            _print([str(path) for path in written], as_json)
+            lines = [str(path) for path in written]
+            typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
     except (InputError, OSError) as error:
         typer.echo(f"error: {escape.line(error)}", err=True)
         raise typer.Exit(2) from None
@@ -142,10 +143,6 @@ def _progress() -> Iterator[Report]:
 
 def _left_out(item: str) -> str:
     return f"left out {escape.line(item)}"
-
-
-def _print(lines: list[str], as_json: bool) -> None:
-    typer.echo(json.dumps(lines, indent=1) if as_json else "\n".join(map(escape.terminal, lines)))
 
 
 def _check_names(names: list[str], shelf: Shelf) -> None:

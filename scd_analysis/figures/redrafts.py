@@ -43,8 +43,8 @@ class Redrafts:
     bound: Array
 
 
-def redrafts(run: Run, chunk: int = 16) -> Redrafts:
-    """Collect them, ``chunk`` sequences at a time.
+def redrafts(run: Run) -> Redrafts:
+    """Collect them, a few sequences at a time.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def redrafts(run: Run, chunk: int = 16) -> Redrafts:
     names = ("base", "age", "committed", "draft_token", "next_token", "renyi2", *PREDICTED_BY.values())
     columns: dict[str, list[Array]] = {name: [] for name in ("sequence", "kept", "bound", *PREDICTED_BY.values())}
     first = 0
-    for part in read(run.trace, names, chunk):
+    for part in read(run.trace, names, 16):
         surviving = (part["age"] > 0) & (part["committed"] == 0)
         which = np.broadcast_to(first + np.arange(len(surviving))[:, None, None], surviving.shape)
         first += len(surviving)

@@ -40,8 +40,6 @@ class Chart:
 
     Attributes
     ----------
-    identifier : str
-        Unique on the page.
     title, caption : str
         Above it and below it.
     svg : Markup or None
@@ -50,15 +48,14 @@ class Chart:
         What is drawn.
     """
 
-    identifier: str
     title: str
     caption: str
     svg: Markup | None
     frame: pd.DataFrame
 
 
-def _absent(identifier: str, title: str, why: str) -> Chart:
-    return Chart(identifier, title, f"Nothing to show: {why}.", None, pd.DataFrame())
+def _absent(title: str, why: str) -> Chart:
+    return Chart(title, f"Nothing to show: {why}.", None, pd.DataFrame())
 
 
 def evidence(verdict: Verdict) -> Chart:
@@ -85,7 +82,7 @@ def evidence(verdict: Verdict) -> Chart:
         f"from ln(1/α) = {nats(threshold)} on. For a lossless subject the line ever crosses it with probability at "
         "most α."
     )
-    return Chart("evidence", "ln E over time", caption, svg, frame)
+    return Chart("ln E over time", caption, svg, frame)
 
 
 def size(verdict: Verdict) -> Chart:
@@ -105,7 +102,7 @@ def size(verdict: Verdict) -> Chart:
         "The logarithm of the wealth of bets against every law of a token lying within epsilon of the target's, at its "
         f"largest, by epsilon: {words}. Refuted counts with all smaller ones alone."
     )
-    return Chart("size", "ln E against epsilon", caption, svg, frame)
+    return Chart("ln E against epsilon", caption, svg, frame)
 
 
 def acceptance(run: Run) -> Chart:
@@ -127,7 +124,7 @@ def acceptance(run: Run) -> Chart:
         }
         frame = pd.DataFrame(columns | {"1 - TV": 1 - (variation / np.maximum(drafts, 1))[ages]})
     if frame.empty:
-        return _absent("acceptance", title, f"fewer than {RARE} drafts were verified at every age")
+        return _absent(title, f"fewer than {RARE} drafts were verified at every age")
     with chart() as (canvas, ax):
         if frame["1 - TV"].notna().any():
             ax.plot(frame["age"], frame["1 - TV"], color=BLUE, label="1 − TV: what the laws say")
@@ -142,7 +139,7 @@ def acceptance(run: Run) -> Chart:
         f"Share of drafts that verification accepts, each taken alone, by age; 0 is the initial draft. {described} "
         "In a lossless decoder the share follows 1 − TV, TV the total variation between draft law and target law."
     )
-    return Chart("acceptance", title, caption, svg, frame)
+    return Chart(title, caption, svg, frame)
 
 
 def collision(run: Run) -> Chart:
@@ -150,14 +147,14 @@ def collision(run: Run) -> Chart:
     title = "Collisions against total variation"
     needed = ("total_variation", "collision_independent", "collision_gumbel")
     if not all(has(run.trace, name) for name in needed):
-        return _absent("collision", title, "the trace does not hold what the laws say of collisions")
+        return _absent(title, "the trace does not hold what the laws say of collisions")
     try:
         every = redrafts(run)
     except InputError as error:
-        return _absent("collision", title, str(error))
+        return _absent(title, str(error))
     frame = _by_variation(every)
     if frame.empty:
-        return _absent("collision", title, f"no bin of total variation holds {RARE} redrafts")
+        return _absent(title, f"no bin of total variation holds {RARE} redrafts")
     with chart() as (canvas, ax):
         for name, color, line in (("maximal", BLUE, "-"), ("gumbel", GREEN, "-."), ("independent", ORANGE, "--")):
             label = name.capitalize() if name == "gumbel" else name
@@ -173,7 +170,7 @@ def collision(run: Run) -> Chart:
         "collision probability of independent drafts, of shared Gumbel noise, and of the maximal coupling (1 − TV), "
         "which no coupling can exceed."
     )
-    return Chart("collision", title, caption, svg, frame)
+    return Chart(title, caption, svg, frame)
 
 
 def _by_variation(every: Redrafts) -> pd.DataFrame:
@@ -200,7 +197,7 @@ def variation(frame: pd.DataFrame) -> Chart:
     """Total variation and rejections by position; ``frame`` is that of :mod:`scd_analysis.report.worst`."""
     title = "Total variation by position"
     if frame.empty:
-        return _absent("variation", title, "no draft was committed on")
+        return _absent(title, "no draft was committed on")
     together = -(-len(frame) // MOST_POINTS)
     shown = frame if together == 1 else frame.groupby(np.arange(len(frame)) // together).mean()
     with chart() as (canvas, ax):
@@ -219,7 +216,7 @@ def variation(frame: pd.DataFrame) -> Chart:
         f"drafts rejected there{f', means of {together} positions' if together > 1 else ''}. {described} In a lossless "
         "decoder the two agree up to chance."
     )
-    return Chart("variation", title, caption, svg, shown.rename(columns={"total_variation": "total variation"}))
+    return Chart(title, caption, svg, shown.rename(columns={"total_variation": "total variation"}))
 
 
 def commits(trace: xr.Dataset) -> Chart:
@@ -237,4 +234,4 @@ def commits(trace: xr.Dataset) -> Chart:
         mean = number(float((np.arange(len(counts)) * shares).sum()))
         described = f"A pass commits {mean} tokens on average."
         svg = inline(canvas, "commits", title, described)
-    return Chart("commits", title, f"{described} A pass that rejects at once still commits one.", svg, frame)
+    return Chart(title, f"{described} A pass that rejects at once still commits one.", svg, frame)

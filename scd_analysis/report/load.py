@@ -25,7 +25,7 @@ SMALLEST_ALPHA = 1e-300
 STATUSES = ("broken", "disturbed", "not refuted", "not tested")
 
 
-def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") -> Verdict:
+def read_verdict(verdict: Verdict | Mapping[str, Any]) -> Verdict:
     """Take a verdict as it is, or rebuild it from the object parsed from its JSON.
 
     Parameters
@@ -33,8 +33,6 @@ def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") ->
     verdict : Verdict or mapping
         Keys that are not known are passed over, so that a later version's verdict can be read; fields that an earlier
         version did not write have their defaults.
-    name : str
-        For messages.
 
     Raises
     ------
@@ -45,16 +43,16 @@ def read_verdict(verdict: Verdict | Mapping[str, Any], name: str = "verdict") ->
     if isinstance(verdict, Verdict):
         return verdict
     if not isinstance(verdict, Mapping):
-        raise InputError(f"{name} = {shown(verdict)}: expected a Verdict, or the object parsed from its JSON")
+        raise InputError(f"verdict = {shown(verdict)}: expected a Verdict, or the object parsed from its JSON")
     kind = PairVerdict if is_of_pair(verdict) else Verdict
-    read: Verdict = build(kind, verdict, name)
+    read: Verdict = build(kind, verdict, "verdict")
     if isinstance(read, PairVerdict):
         for arm in ("control", "speculation"):
             if getattr(read, arm) is not None:
-                _check_ranges(getattr(read, arm), f"{name}.{arm}")
+                _check_ranges(getattr(read, arm), f"verdict.{arm}")
     elif read.outcome is Outcome.CONTROL_REFUTED:
-        raise InputError(f"{name}.outcome = 'CONTROL_REFUTED': only two arms that were compared have it")
-    _check_ranges(read, name)
+        raise InputError("verdict.outcome = 'CONTROL_REFUTED': only two arms that were compared have it")
+    _check_ranges(read, "verdict")
     return read
 
 
@@ -70,9 +68,7 @@ def _check_ranges(verdict: Verdict, name: str) -> None:
         _check_enumerated(verdict, name)
     elif not SMALLEST_ALPHA <= verdict.alpha < 1:
         raise InputError(f"{name}.alpha = {verdict.alpha}: must be at least {SMALLEST_ALPHA:g} and below 1")
-    if not 0 <= verdict.resolution <= 1:
-        raise InputError(f"{name}.resolution = {verdict.resolution}: must lie between 0 and 1")
-    for what in ("epsilon", "epsilon_refuted"):
+    for what in ("resolution", "epsilon", "epsilon_refuted"):
         value = getattr(verdict, what)
         if value is not None and not 0 <= value <= 1:
             raise InputError(f"{name}.{what} = {value}: must lie between 0 and 1")

@@ -47,10 +47,10 @@ _SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def chart(size: tuple[float, float] = (4.1, 2.8)) -> Iterator[tuple[Canvas, Axes]]:
-    """An empty chart of ``size`` inches in the style of all figures, without colours of its own."""
+def chart() -> Iterator[tuple[Canvas, Axes]]:
+    """An empty chart in the style of all figures, without colours of its own."""
     with style(), mpl.rc_context(_SETTINGS):
-        canvas, axes = panels([["only"]], size)
+        canvas, axes = panels([["only"]], (4.1, 2.8))
         yield canvas, axes["only"]
 
 

@@ -166,7 +166,7 @@ def evidence(identifier: str, names: tuple[str, ...], row: tuple[Night | None, .
     frame = pd.DataFrame({"night": names, "ln E": value, "ln(1/α)": threshold})
     title, finite = "ln E over nights", frame["ln E"].replace([math.inf, -math.inf], math.nan)
     if frame["ln E"].isna().all():
-        return Chart(f"{identifier}-evidence", title, "Nothing to show: ln E was not kept.", None, frame)
+        return Chart(title, "Nothing to show: ln E was not kept.", None, frame)
     impossible = np.flatnonzero(np.isposinf(frame["ln E"]))
     refuted = np.flatnonzero([_outcome(one) is Outcome.REFUTED for one in row])
     with chart() as (canvas, ax):
@@ -186,7 +186,7 @@ def evidence(identifier: str, names: tuple[str, ...], row: tuple[Night | None, .
         "subject is refuted in one night with probability at most α; other nights need other seeds, or they say the "
         "same again."
     )
-    return Chart(f"{identifier}-evidence", title, caption, svg, frame)
+    return Chart(title, caption, svg, frame)
 
 
 def size(identifier: str, names: tuple[str, ...], row: tuple[Night | None, ...]) -> Chart:
@@ -196,7 +196,7 @@ def size(identifier: str, names: tuple[str, ...], row: tuple[Night | None, ...])
     frame = pd.DataFrame({"night": names, "refuted epsilon": value, "epsilon": allowed})
     title = "Refuted epsilon over nights"
     if frame["refuted epsilon"].isna().all():
-        return Chart(f"{identifier}-size", title, "Nothing to show: no epsilon was asked about.", None, frame)
+        return Chart(title, "Nothing to show: no epsilon was asked about.", None, frame)
     with chart() as (canvas, ax):
         ax.plot(frame["refuted epsilon"], color=PURPLE, marker="o", markerfacecolor=PAPER, label="refuted epsilon")
         if frame["epsilon"].max() > 0:
@@ -209,7 +209,7 @@ def size(identifier: str, names: tuple[str, ...], row: tuple[Night | None, ...])
         f"The law of some token is further than this from the target's, with confidence 1 − α a night; {largest} at "
         "most so far. Zero where none was refuted."
     )
-    return Chart(f"{identifier}-size", title, caption, svg, frame)
+    return Chart(title, caption, svg, frame)
 
 
 def _nights(ax: Axes, names: tuple[str, ...], label: str) -> None:

@@ -235,15 +235,11 @@ def _model(
 ) -> TableModel:
     size, length = draw(vocabulary), draw(lengths)
     _check_prefixes(size, length)
-    few = draw(st.lists(_law_of(size, zeros, dtype, ties).map(_floats), min_size=1, max_size=6))
+    few = draw(st.lists(_law_of(size, zeros, dtype, ties).map(lambda law: tuple(law.tolist())), min_size=1, max_size=6))
     prefixes: list[Prefix] = [prefix for k in range(length) for prefix in product(range(size), repeat=k)]
     which = _choices(draw, len(prefixes), len(few))
     listed = {prefix: few[i] for prefix, i in zip(prefixes, which, strict=True) if few[i] != few[0]}
     return TableModel(length, few[0], listed, dtype.name)
-
-
-def _floats(law: Law) -> tuple[float, ...]:
-    return tuple(law.tolist())
 
 
 @st.composite

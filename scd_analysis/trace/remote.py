@@ -30,10 +30,6 @@ class Remote:
     sizes : dict of str to int
         Of every file, by its path from the URL.
 
-    Parameters
-    ----------
-    url : str
-
     Raises
     ------
     InputError

@@ -347,7 +347,7 @@ UNCOVERED = 2**16
 """Entries along an axis that no chunk is there for, at most: a shape can claim anything."""
 
 
-def check_covered(store: GuardedStore, name: str, axes: Iterable[int] | None = None) -> None:
+def check_covered(store: GuardedStore, name: str) -> None:
     """Check that a declared shape is about that of the chunks that are there.
 
     Raises
@@ -356,7 +356,7 @@ def check_covered(store: GuardedStore, name: str, axes: Iterable[int] | None = N
         If there are more than :data:`UNCOVERED` entries along an axis without any chunk.
     """
     header = store.arrays[name]
-    for axis in range(len(header.shape)) if axes is None else axes:
+    for axis in range(len(header.shape)):
         covered = len({index[axis] for index in store.chunks[name]}) * header.chunks[axis]
         if header.shape[axis] > covered + UNCOVERED:
             raise TraceError(

@@ -191,34 +191,30 @@ def ages(base: npt.NDArray[Any], drafted: npt.NDArray[np.bool_]) -> FloatArray:
     return np.where(drafted, age, np.nan)
 
 
-def acceptance_trajectories(trace: xr.Dataset, chunk: int = 64) -> Iterator[FloatArray]:
+def acceptance_trajectories(trace: xr.Dataset) -> Iterator[FloatArray]:
     """Acceptance probability ``1 - TV`` of every position at every pass it was in the window for.
 
     Parameters
     ----------
     trace : xarray.Dataset
         Of any decoder that records ``total_variation``.
-    chunk : int
-        Sequences read at a time, at most.
 
     Yields
     ------
     ndarray
         Float[S, T, N], NaN outside the window.
     """
-    for part in read(trace, ("base", "total_variation"), chunk):
+    for part in read(trace, ("base", "total_variation")):
         yield 1 - by_position(part["base"], part["total_variation"], trace.sizes["position"])
 
 
-def acceptance_by_token(trace: xr.Dataset, chunk: int = 64) -> xr.Dataset:
+def acceptance_by_token(trace: xr.Dataset) -> xr.Dataset:
     """Mean and variance over a token's trajectory of its acceptance probability, with the initial draft left out.
 
     Parameters
     ----------
     trace : xarray.Dataset
         Of any decoder.
-    chunk : int
-        Sequences read at a time, at most.
 
     Returns
     -------
@@ -228,7 +224,7 @@ def acceptance_by_token(trace: xr.Dataset, chunk: int = 64) -> xr.Dataset:
     """
     columns: dict[str, list[FloatArray]] = {"mean": [], "variance": [], "passes": [], "accepted": []}
     names = ("base", "total_variation", "accepted", "age")
-    for part in read(trace, names, chunk):
+    for part in read(trace, names):
         drafted = np.where(part["age"] > 0, 1.0, np.nan)
         laid = {
             "p": by_position(part["base"], (1 - part["total_variation"]) * drafted, trace.sizes["position"]),
@@ -267,7 +263,7 @@ class Collisions:
     difference: Estimate
 
 
-def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float = 0.95) -> Collisions:
+def collisions(trace: xr.Dataset, coupling: str, level: float = 0.95) -> Collisions:
     """Compare measured collisions ``x^(t+1) = x^t`` of surviving drafts with a coupling's collision probability.
 
     Parameters
@@ -276,8 +272,6 @@ def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float =
         Of any decoder.
     coupling : str
         ``"independent"``, ``"maximal"`` or ``"gumbel"``.
-    chunk : int
-        Sequences read at a time, at most.
     level : float
         Confidence of the intervals.
 
@@ -293,7 +287,7 @@ def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float =
     check_known(coupling, PREDICTED_BY, "coupling")
     name = PREDICTED_BY[coupling]
     totals = []
-    for part in read(trace, ("draft_token", "next_token", "committed", name), chunk):
+    for part in read(trace, ("draft_token", "next_token", "committed", name)):
         redrafted = part["committed"] == 0
         probability = 1 - part[name] if coupling == "maximal" else part[name]
         same = (part["draft_token"] == part["next_token"]) & redrafted
@@ -308,7 +302,7 @@ def collisions(trace: xr.Dataset, coupling: str, chunk: int = 64, level: float =
     )
 
 
-def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatArray:
+def hamming_distance(trace: xr.Dataset, lag: int = 1) -> FloatArray:
     """Share of positions in the window at passes t - lag and t whose drafts differ, by sequence.
 
     Parameters
@@ -317,8 +311,6 @@ def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatA
         Of any decoder.
     lag : int
         Passes apart, 1 or more.
-    chunk : int
-        Sequences read at a time, at most.
 
     Returns
     -------
@@ -336,7 +328,7 @@ def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatA
     """
     check_at_least(lag, 1, "lag")
     shares = []
-    for part in read(trace, ("base", "draft_token"), chunk):
+    for part in read(trace, ("base", "draft_token")):
         drafts = by_position(part["base"], part["draft_token"], trace.sizes["position"])
         before, after = drafts[:, :-lag], drafts[:, lag:]
         both = ~np.isnan(before) & ~np.isnan(after)
@@ -345,33 +337,13 @@ def hamming_distance(trace: xr.Dataset, lag: int = 1, chunk: int = 64) -> FloatA
     return np.concatenate(shares)
 
 
-def mean_token_difference(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
-    """Share of surviving drafts that change in a pass, by sequence: the Hamming distance at lag one.
-
-    Parameters
-    ----------
-    trace : xarray.Dataset
-        Of any decoder.
-    chunk : int
-        Sequences read at a time, at most.
-
-    Returns
-    -------
-    ndarray
-        Float[S].
-    """
-    return hamming_distance(trace, 1, chunk)
-
-
-def instability(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
+def instability(trace: xr.Dataset) -> FloatArray:
     """Draft changes a token between entering the window and commit, the commit's own change included, by sequence.
 
     Parameters
     ----------
     trace : xarray.Dataset
         Of any decoder.
-    chunk : int
-        Sequences read at a time, at most.
 
     Returns
     -------
@@ -379,21 +351,19 @@ def instability(trace: xr.Dataset, chunk: int = 64) -> FloatArray:
         Float[S], changes a token.
     """
     changes = []
-    for part in read(trace, ("draft_token", "next_token"), chunk):
+    for part in read(trace, ("draft_token", "next_token")):
         used = ~np.isnan(part["draft_token"])
         changes.append((used & (part["draft_token"] != part["next_token"])).sum((1, 2)) / trace.sizes["position"])
     return np.concatenate(changes)
 
 
-def commit_lengths(trace: xr.Dataset, chunk: int = 64) -> npt.NDArray[np.int64]:
+def commit_lengths(trace: xr.Dataset) -> npt.NDArray[np.int64]:
     """Histogram of tokens committed a pass: entry k counts the passes that committed k.
 
     Parameters
     ----------
     trace : xarray.Dataset
         Of any decoder.
-    chunk : int
-        Sequences read at a time, at most.
 
     Returns
     -------
@@ -401,7 +371,7 @@ def commit_lengths(trace: xr.Dataset, chunk: int = 64) -> npt.NDArray[np.int64]:
         Int[L + 2].
     """
     counts = np.zeros(trace.sizes["slot"] + 2, dtype=np.int64)
-    for part in read(trace, ("num_committed",), chunk):
+    for part in read(trace, ("num_committed",)):
         values = part["num_committed"]
         counts += np.bincount(values[~np.isnan(values)].astype(np.int64), minlength=len(counts))
     return counts

@@ -21,15 +21,13 @@ from studies.gallery.results import load_result, settings_of_result
 from studies.gallery.runs import RunStore, available_jobs
 
 
-def gallery(scale: Scale | None = None) -> Collection[Exhibit]:
-    """The gallery; ``scale`` says how much to decode, instead of full and quick."""
-    return Collection(exhibits(), partial(_prepare, scale), page.PAGES, write_page, page.check)
+def gallery() -> Collection[Exhibit]:
+    """The gallery."""
+    return Collection(exhibits(), _prepare, page.PAGES, write_page, page.check)
 
 
-def _prepare(
-    scale: Scale | None, figures: Sequence[Exhibit], decoding: Decoding, report: Report
-) -> list[tuple[Exhibit, Make]]:
-    amount = scale or (QUICK if decoding.quick else FULL)
+def _prepare(figures: Sequence[Exhibit], decoding: Decoding, report: Report) -> list[tuple[Exhibit, Make]]:
+    amount = QUICK if decoding.quick else FULL
     store = RunStore(
         Path(decoding.cache),
         device=decoding.device,

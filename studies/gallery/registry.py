@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from scd_analysis.figures.base import FROM_DECODE, FROM_TRACE, Settings
-from scd_analysis.figures.registry import chosen, found_in
+from scd_analysis.figures.registry import found_in
 from studies.gallery import plots
 from studies.gallery.exhibit import Exhibit
 from studies.gallery.of_traces import exhibits_of_traces
@@ -29,14 +29,3 @@ def _with_paper(exhibit: Exhibit) -> Callable[[pd.DataFrame, Settings], str]:
         return f"{own} {exhibit.paper}" if exhibit.paper and ours else own
 
     return caption
-
-
-def get_exhibit(name: str) -> Exhibit:
-    """An exhibit by name.
-
-    Raises
-    ------
-    UnknownNameError
-        Listing the names.
-    """
-    return chosen([name], exhibits())[0]

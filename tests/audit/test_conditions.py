@@ -54,7 +54,7 @@ def test_one_fault_a_condition_quickly(name):
 def test_wrong_verification_is_told_from_the_drafts_it_spoils(name, drafting):
     """Under maximal coupling a wrong replacement is also the next draft, so that the drafts' law is wrong too."""
     fault = FAULTS[name]
-    fault = replace(fault, method=replace(fault.method, drafting=drafting))
+    fault = replace(fault, drafting=drafting)
     model = TabularModel.random(5, 5, 0.6, seed=7)
     verdict = audit(fault.traced(4), model, max_sequences=10_000, progress=False)
     assert verdict.condition is fault.condition

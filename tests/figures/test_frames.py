@@ -18,7 +18,7 @@ def test_a_point_a_sequence(runs: list[Run]) -> None:
     for run in runs:
         rows = frame[frame["method"] == run.label]
         assert_allclose(rows["nfe"], run.trace["nfe"].values)
-        assert_allclose(rows["difference"], trajectories.mean_token_difference(run.trace))
+        assert_allclose(rows["difference"], trajectories.hamming_distance(run.trace))
 
 
 def test_band_is_mean_and_deviation_by_age(runs: list[Run]) -> None:

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from studies.store import run_main
 from tests.fuzz.kinds import KINDS, jobs_of
 from tests.fuzz.pool import Result, run_all, run_case
 
@@ -85,4 +86,4 @@ def table(results: list[Result]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

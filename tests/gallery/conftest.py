@@ -12,7 +12,7 @@ import torch
 
 from scd_analysis.figures import Run
 from studies.gallery.exhibit import RunSpec, Scale
-from studies.gallery.registry import get_exhibit
+from studies.gallery.registry import exhibits
 from studies.gallery.runs import RunStore
 from tests.figures.conftest import Patches
 
@@ -40,7 +40,7 @@ def runs_of(store: RunStore) -> Callable[[str], list[Run]]:
     loaded: dict[RunSpec, Run] = {}
 
     def runs(name: str) -> list[Run]:
-        specs = get_exhibit(name).needs(TINY)
+        specs = exhibits()[name].needs(TINY)
         for spec in specs:
             if spec not in loaded:
                 run = store.get(spec)

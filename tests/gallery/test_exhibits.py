@@ -28,7 +28,7 @@ from scd_analysis.figures.rendering import check_figures, render, write
 from scd_analysis.figures.style import style
 from scd_analysis.trace import trajectories
 from studies.gallery import of_traces
-from studies.gallery.registry import exhibits, get_exhibit
+from studies.gallery.registry import exhibits
 from tests.figures.conftest import Patches, decoded, write_foreign
 from tests.gallery.conftest import TINY
 
@@ -42,14 +42,14 @@ NAMES = [name for name, exhibit in ALL.items() if not exhibit.result]
 
 def computed(runs_of: Runs, name: str) -> tuple[pd.DataFrame, Settings]:
     runs = runs_of(name)
-    return get_exhibit(name).compute(runs), settings_of(runs, "tiny", None)
+    return exhibits()[name].compute(runs), settings_of(runs, "tiny", None)
 
 
 def drawn(runs_of: Runs, name: str) -> dict[str, Axes]:
     frame, _ = computed(runs_of, name)
     with style():
-        _, axes = get_exhibit(name).layout(frame)
-        get_exhibit(name).draw(frame, axes)
+        _, axes = exhibits()[name].layout(frame)
+        exhibits()[name].draw(frame, axes)
     return axes
 
 
@@ -84,7 +84,7 @@ def test_a_figure_is_one_file(own: str, runs_of: Runs, tmp_path: Path) -> None:
     path = write_foreign(tmp_path / "run.zarr", laws=False)
     assert {one.name for one in render([own], trace=path, out=tmp_path / "out")} >= {f"{own}.png"}
     frame, settings = computed(runs_of, own)
-    assert get_exhibit(own).caption(frame, settings).startswith("Hamming distance")
+    assert exhibits()[own].caption(frame, settings).startswith("Hamming distance")
 
 
 @pytest.mark.parametrize("gone", ["FIGURE", "SUMMARY"])
@@ -93,11 +93,6 @@ def test_a_figure_and_what_it_shows_come_together(own: str, tmp_path: Path, gone
     path.write_text("\n".join(line for line in NEW.splitlines() if gone not in line))
     with pytest.raises(TypeError, match=f"{own}: states one of FIGURE and SUMMARY without the other"):
         all_figures()
-
-
-def test_unknown_exhibit_lists_those_there_are() -> None:
-    with pytest.raises(UnknownNameError, match=r"figure='nope' is not known; known: .*speedup_by_window"):
-        get_exhibit("nope")
 
 
 def test_words_on_a_figure_that_is_not_there_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,20 +115,20 @@ def test_axes_say_what_they_show(runs_of: Runs, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_caption_speaks_from_the_data(runs_of: Runs, name: str) -> None:
     frame, settings = computed(runs_of, name)
-    caption = get_exhibit(name).caption(frame, settings)
+    caption = exhibits()[name].caption(frame, settings)
     assert re.search(r"\d", caption)
     assert "1.23 bits a token held out" in caption
     assert "seed 0" in caption
     assert "nan" not in caption
     numbers = frame.select_dtypes("number").columns
     changed = frame.assign(**{column: frame[column] * 1.7 for column in numbers if column not in PLACES})
-    assert get_exhibit(name).caption(changed, settings) != caption
+    assert exhibits()[name].caption(changed, settings) != caption
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["speedup_by_window", "sample_grids"])
 def test_an_exhibit_is_three_files_and_checks(runs_of: Runs, tmp_path: Path, name: str) -> None:
-    exhibit, runs = get_exhibit(name), runs_of(name)
+    exhibit, runs = exhibits()[name], runs_of(name)
     written = write(exhibit, exhibit.compute(runs), settings_of(runs, "tiny", "abc"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written}
     assert check_figures([exhibit], tmp_path) == {}
@@ -158,7 +153,7 @@ def test_passes_stand_under_each_image(runs_of: Runs) -> None:
 
 def test_the_paper_ends_a_caption_but_not_of_somebodys_trace(runs_of: Runs) -> None:
     frame, settings = computed(runs_of, "hamming_by_lag")
-    figure = get_exhibit("hamming_by_lag")
+    figure = exhibits()["hamming_by_lag"]
     assert figure.caption(frame, settings).endswith(figure.paper)
     assert "94%" in figure.paper
     assert "94%" not in figure.caption(frame, settings | {"scale": "trace"})
@@ -170,7 +165,7 @@ def test_every_figure_of_runs_says_what_the_papers_report() -> None:
 
 def test_speedup_is_the_measure(runs_of: Runs) -> None:
     runs = runs_of("speedup_by_window")
-    frame = get_exhibit("speedup_by_window").compute(runs)
+    frame = exhibits()["speedup_by_window"].compute(runs)
     assert sorted(frame["window"].unique()) == [3, 5]
     assert set(frame["bits_per_token_held_out"]) == {1.2345}
     for run, row in zip(runs, frame.itertuples(), strict=True):
@@ -180,7 +175,7 @@ def test_speedup_is_the_measure(runs_of: Runs) -> None:
 
 def test_images_are_the_tokens(runs_of: Runs) -> None:
     runs = runs_of("sample_grids")
-    frame = get_exhibit("sample_grids").compute(runs)
+    frame = exhibits()["sample_grids"].compute(runs)
     assert list(frame["method"].unique()) == ["ar", "sjd", "scd-mc", "scd-gs", "sjd-vp"]
     assert set(frame.loc[frame["method"] == "ar", "nfe"]) == {24}
     tokens = torch.from_numpy(runs[2].trace["tokens"].values.astype(int))
@@ -190,12 +185,12 @@ def test_images_are_the_tokens(runs_of: Runs) -> None:
 
 def test_images_need_pixels() -> None:
     with pytest.raises(InputError, match="to_pixels"):
-        get_exhibit("sample_grids").compute([decoded("sjd")])
+        exhibits()["sample_grids"].compute([decoded("sjd")])
 
 
 def test_map_is_laid_out_as_the_image(runs_of: Runs) -> None:
     runs = runs_of("acceptance_map")
-    frame = get_exhibit("acceptance_map").compute(runs)
+    frame = exhibits()["acceptance_map"].compute(runs)
     trace = runs[0].trace
     position = 9  # of a grid 4 by 6: second row, fourth column
     slot = position - trace["base"]
@@ -209,4 +204,4 @@ def test_map_is_laid_out_as_the_image(runs_of: Runs) -> None:
 
 def test_a_map_needs_a_grid() -> None:
     with pytest.raises(InputError, match="has no grid"):
-        get_exhibit("acceptance_map").compute([decoded("sjd")])
+        exhibits()["acceptance_map"].compute([decoded("sjd")])

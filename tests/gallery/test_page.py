@@ -25,7 +25,7 @@ from studies.gallery.comparison import Line
 from studies.gallery.making import gallery
 from studies.gallery.paper import write_page
 from studies.gallery.printing import HEIGHT, WIDTH, Drawing, marked, register_fonts
-from studies.gallery.registry import get_exhibit
+from studies.gallery.registry import exhibits
 
 Runs = Callable[[str], list[Run]]
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ NAMES = ("hamming_by_lag", "nfe_vs_token_difference")
 def folder(runs_of: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("page")
     for name in NAMES:
-        figure, runs = get_exhibit(name), runs_of(name)
+        figure, runs = exhibits()[name], runs_of(name)
         write(figure, figure.compute(runs), settings_of(runs, "tiny", "abc"), out)
     write_page(out)
     return out

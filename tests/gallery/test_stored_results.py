@@ -12,7 +12,7 @@ from scd_analysis.errors import InputError
 from scd_analysis.figures.base import Settings
 from scd_analysis.figures.style import style
 from studies.gallery.exhibit import FULL
-from studies.gallery.registry import exhibits, get_exhibit
+from studies.gallery.registry import exhibits
 from studies.gallery.results import load_result, settings_of_result
 
 PLACES = ("x", "n", "alpha", "setting", "gamma", "from", "to", "batch", "window", "vocab_size")
@@ -22,8 +22,8 @@ NAMES = [name for name, figure in exhibits().items() if figure.result]
 
 
 def computed(name: str) -> tuple[pd.DataFrame, Settings, dict[str, Any]]:
-    result = load_result(get_exhibit(name).result)
-    return get_exhibit(name).compute(result), settings_of_result(result), result
+    result = load_result(exhibits()[name].result)
+    return exhibits()[name].compute(result), settings_of_result(result), result
 
 
 def test_the_three_studies_of_the_audit_are_drawn() -> None:
@@ -33,7 +33,7 @@ def test_the_three_studies_of_the_audit_are_drawn() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_drawn_without_a_run(name: str) -> None:
-    figure, (frame, _, result) = get_exhibit(name), computed(name)
+    figure, (frame, _, result) = exhibits()[name], computed(name)
     assert figure.needs(FULL) == []
     assert len(frame) >= len(result["rows"]) > 1
     with style():
@@ -46,13 +46,13 @@ def test_it_is_drawn_without_a_run(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_caption_speaks_from_the_data_and_names_its_command(name: str) -> None:
     frame, settings, result = computed(name)
-    caption = get_exhibit(name).caption(frame, settings)
+    caption = exhibits()[name].caption(frame, settings)
     assert re.search(r"\d", caption)
     assert result["command"] in caption
     assert "nan" not in caption
     numbers = frame.select_dtypes("number").columns
     changed = frame.assign(**{column: frame[column] * 1.7 for column in numbers if column not in PLACES})
-    assert get_exhibit(name).caption(changed, settings) != caption
+    assert exhibits()[name].caption(changed, settings) != caption
 
 
 def test_a_missing_result_says_how_to_make_it() -> None:

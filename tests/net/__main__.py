@@ -7,6 +7,7 @@ import time
 
 import torch
 
+from studies.store import run_main
 from tests.net import stored
 from tests.net.subjects import SUBJECTS
 from tests.net.texts import printed
@@ -59,4 +60,4 @@ def _stored() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(lambda: main(sys.argv[1:]))

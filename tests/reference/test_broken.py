@@ -9,12 +9,12 @@ import pytest
 from reference import TabularModel
 from reference.broken import faults, get_fault
 from reference.broken.fault import small_model
-from reference.plain import KeyedDraws
 from scd_analysis import exact_law
 from scd_analysis.conditions import Condition
 from scd_analysis.errors import UnknownNameError
 from scd_analysis.exact import exact_target_law
 from scd_analysis.exact.loop import as_loop
+from tests.reference.keyed import KeyedDraws
 from tests.statistics import assert_same_law, ledger
 
 FAULTS = faults()

@@ -9,8 +9,9 @@ import torch
 import reference
 from reference import METHODS, Method, TabularModel, coupling_mixture, decode, get_method
 from reference.kernel import fill_race
-from reference.plain import KeyedDraws, plain_decoder
+from reference.plain import plain_decoder
 from scd_analysis.errors import CausalityError, InputError, LawError, UnknownNameError
+from tests.reference.keyed import KeyedDraws
 from tests.statistics import assert_same_law, ledger
 
 LOSSLESS = ("ar", "sjd", "scd-mc", "scd-gs", "sjd-vp")

@@ -69,12 +69,7 @@ class NamedFault:
 
 
 class NamedBets:
-    """Bet ``1 - w + w out(x) / p(x)`` on every token, one arm a setting and share of a fault.
-
-    Parameters
-    ----------
-    fault : NamedFault
-    """
+    """Bet ``1 - w + w out(x) / p(x)`` on every token, one arm a setting and share of a fault."""
 
     def __init__(self, fault: NamedFault) -> None:
         self._fault, self._shares = fault, np.asarray(fault.shares)

@@ -28,10 +28,6 @@ def _references(tensor: torch.Tensor) -> int:
 _OWN_REFERENCES = _references(torch.empty(1))
 
 
-def _referred(owner: torch.Tensor) -> bool:
-    return _references(owner) > _OWN_REFERENCES
-
-
 class Shadow:
     """The shadows of all storages of one run that hold, or held, a variate."""
 
@@ -83,7 +79,7 @@ class Shadow:
 
     def survivors(self) -> list[torch.Tensor]:
         """Give the storages that hold variates and to which somebody else refers too, each as a tensor."""
-        kept = [(key, owner) for key, (_, owner) in self._flat.items() if _referred(owner)]
+        kept = [(key, owner) for key, (_, owner) in self._flat.items() if _references(owner) > _OWN_REFERENCES]
         return [owner for key, owner in kept if self._arrays[key].any()]
 
     def touches(self, values: Iterable[Any]) -> bool:

@@ -31,16 +31,12 @@ def looks(run: Run, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     if name in ("logical_not", "bitwise_not"):
         return _negated(run, func, tensor) if tensor.dtype == torch.bool else None
     if name == "cumprod":
-        return _cumulated(run, tensor, given["dim"], given.get("dtype") or _widened(tensor.dtype))
+        return _cumulated(run, tensor, given["dim"], given.get("dtype") or torch.int64)
     return _quantified(run, tensor, given, stop_at=name == "any")
 
 
 def _value(entry: Any) -> Any:
     return entry.draw() if isinstance(entry, Undrawn) else entry
-
-
-def _widened(dtype: torch.dtype) -> torch.dtype:
-    return torch.int64
 
 
 def _negated(run: Run, func: Any, tensor: torch.Tensor) -> torch.Tensor:

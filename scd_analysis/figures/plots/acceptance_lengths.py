@@ -100,10 +100,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "tokens committed by a pass: distribution by method"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("num_committed",),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("num_committed",))

@@ -155,10 +155,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "acceptance probability of tokens over passes, and its mean and variance"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("total_variation",),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("total_variation",))

@@ -116,10 +116,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "draft changes a token before commit, and collision by age in the window"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("draft_token",),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("draft_token",))

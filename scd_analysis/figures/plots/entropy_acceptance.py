@@ -120,10 +120,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "acceptance against Shannon and Rényi-2 entropy of the target law"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("total_variation", "entropy", "renyi2"),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("total_variation", "entropy", "renyi2"))

@@ -68,10 +68,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "Hamming distance of drafts one, two, three and more passes apart"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("draft_token",),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("draft_token",))

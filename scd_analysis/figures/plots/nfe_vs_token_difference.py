@@ -22,7 +22,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
     """One row a sequence: ``method``, ``sequence``, ``nfe`` (passes), ``difference`` (share of surviving drafts)."""
     parts = []
     for run in runs:
-        nfe, difference = run.trace["nfe"].values.astype(float), trajectories.mean_token_difference(run.trace)
+        nfe, difference = run.trace["nfe"].values.astype(float), trajectories.hamming_distance(run.trace)
         part = pd.DataFrame(
             {"method": run.label, "sequence": np.arange(len(nfe)), "nfe": nfe, "difference": difference}
         )
@@ -78,10 +78,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "NFE against mean token difference, a point a sequence"
 
-FIGURE = Figure(
-    compute,
-    layout,
-    draw,
-    caption,
-    variables=("nfe", "draft_token"),
-)
+FIGURE = Figure(compute, layout, draw, caption, variables=("nfe", "draft_token"))

@@ -136,11 +136,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "map over the image of acceptance and of the entropy at commit"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    needs=main_runs(),
-    paper="Of the papers we have no such map on file.",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, needs=main_runs(), paper="Of the papers we have no such map on file.")

@@ -89,10 +89,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "rate at which audits refute lossless decoders, and the PIT of their tokens"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="calibration",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="calibration")

@@ -126,10 +126,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "sequences until each planted fault is refuted, against Stein's limit and the tests in use"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="power",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="power")

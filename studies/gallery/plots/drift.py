@@ -103,10 +103,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "how lossless is lossless: drift of laws in half precision"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="drift",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="drift")

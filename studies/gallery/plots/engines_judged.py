@@ -63,7 +63,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
             _cell(ax, columns.index(row["sampling"]), lines.index((engine, row["mode"], row["draft"])), row)
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.set_ylim(len(lines) - 0.5, -0.5)
-        ax.set_xticks(np.arange(len(columns)), [_broken(column) for column in columns], fontsize=6.5)
+        ax.set_xticks(np.arange(len(columns)), [column.replace(", ", ",\n", 1) for column in columns], fontsize=6.5)
         ax.set_yticks(np.arange(len(lines)), [_arm(mode, draft) for _, mode, draft in lines], fontsize=7)
         ax.set_title(f"{engine} ({own['version'].iloc[0]})")
         ax.grid(False)
@@ -89,11 +89,6 @@ def _arm(mode: str, draft: str) -> str:
     return f"{mode} ({draft})" if draft else mode
 
 
-def _broken(words: str) -> str:
-    """Settings over two lines where they are long."""
-    return words.replace(", ", ",\n", 1)
-
-
 def caption(frame: pd.DataFrame, settings: Settings) -> str:
     """How many cells of each engine are refuted, off and on, and by what."""
     parts = []
@@ -117,10 +112,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "released engines, judged: speculation off and on"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="audit_engines",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="audit_engines")

@@ -145,10 +145,4 @@ def _of_kind(twice: pd.DataFrame, kind: str) -> list[float]:
 
 SUMMARY = "what an audit up to epsilon says of epsilon"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="epsilon",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="epsilon")

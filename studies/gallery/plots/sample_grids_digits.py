@@ -8,8 +8,4 @@ from studies.gallery.plots import sample_grids
 
 SUMMARY = "samples of digits: AR beside each method, with their passes"
 
-FIGURE = replace(
-    sample_grids.FIGURE,
-    needs=sample_grids.grid_of("digits"),
-    paper="",
-)
+FIGURE = replace(sample_grids.FIGURE, needs=sample_grids.grid_of("digits"), paper="")

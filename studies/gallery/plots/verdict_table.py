@@ -96,10 +96,4 @@ def caption(frame: pd.DataFrame, settings: Settings) -> str:
 
 SUMMARY = "the audit's verdict on every rule, with distances and speed"
 
-FIGURE = Exhibit(
-    compute,
-    layout,
-    draw,
-    caption,
-    result="verdict_table",
-)
+FIGURE = Exhibit(compute, layout, draw, caption, result="verdict_table")
