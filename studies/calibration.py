@@ -182,7 +182,7 @@ def main() -> None:
         __doc__,
         samples=(10_080, "audits of tokens"),
         traces=(504, "audits of traces of each kind"),
-        rules=(510, "audits of traces of rules"),
+        rules=(540, "audits of traces of rules"),
         kernels=(2_040, "audits of kernels"),
         jobs=1,
     ).parse_args()

@@ -30,7 +30,7 @@ def rows_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[
     monkeypatch.setattr(calibration, "PIT_SEQUENCES", 100)
     monkeypatch.setattr(calibration, "save", lambda *args: None)
     monkeypatch.setattr(
-        "sys.argv", ["calibration", "--samples", "72", "--traces", "36", "--rules", "30", "--kernels", "30", *words]
+        "sys.argv", ["calibration", "--samples", "72", "--traces", "36", "--rules", "36", "--kernels", "30", *words]
     )
     calibration.main()
     lines = [json.loads(line) for line in (folder / "build" / "calibration.rows.jsonl").read_text().splitlines()]
@@ -59,7 +59,7 @@ def test_a_stopped_study_goes_on_and_two_jobs_give_its_rows(tmp_path: Path, monk
     assert len(made) == len(together) - 20  # what was kept is not made again
     assert str(os.getpid()) not in {line.split()[0] for line in made}
     assert together == rows_of(tmp_path / "one", monkeypatch)
-    assert len(together) == 36 * 5 + 30 + 24
+    assert len(together) == 36 * 5 + 36 + 24
 
 
 @pytest.mark.slow
