@@ -40,13 +40,11 @@ class Page:
         self.printed, self.status = "", 0
         self.left_out: list[Fence] = []
 
-    def run(self, flag: str | None = None, until: str | None = None) -> None:
-        """Run every block, those with ``flag`` too; or up to the first after which a file of that name is there."""
+    def run(self, flag: str | None = None) -> None:
+        """Run every block, those with ``flag`` too."""
         with _working_in(self.folder):
             for fence in fences(self.path):
                 self._run(fence, flag)
-                if until is not None and (self.folder / until).exists():
-                    return
 
     def _run(self, fence: Fence, flag: str | None) -> None:
         place = f"{self.path.name}, line {fence.line}"

@@ -32,7 +32,8 @@ NOT_RUN = {
 }
 """First lines of blocks that are marked no-run, with the reason."""
 
-DIGITS = DOCS / "assets" / "tutorial-digits.png"
+PICTURES = {"tutorial.md": {"digits.png": DOCS / "assets" / "tutorial-digits.png"}}
+"""What pages draw, and the pictures that they show of it."""
 
 QUICK = {"how-to/exact.md", "reference-decoder.md"}
 """Pages of a second or two; the others are for the slow lane."""
@@ -48,14 +49,9 @@ def test_a_page_prints_what_it_shows(name: str, tmp_path: Path, monkeypatch: pyt
     page.run()
     left_out = [fence for fence in page.left_out if "gpu" not in fence.flags and fence.title is None]
     assert [f.body.splitlines()[0] for f in left_out if f.body.splitlines()[0] not in NOT_RUN] == []
-
-
-@pytest.mark.slow
-def test_the_tutorials_picture_is_what_it_draws(tmp_path: Path) -> None:
-    page = Page(DOCS / "tutorial.md", tmp_path)
-    page.run(until="digits.png")
-    drawn, shown = (np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "digits.png", DIGITS))
-    np.testing.assert_array_equal(drawn, shown)
+    for file, picture in PICTURES.get(name, {}).items():
+        drawn, shown = (np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / file, picture))
+        np.testing.assert_array_equal(drawn, shown)
 
 
 @pytest.mark.parametrize("name", EXECUTED)
