@@ -85,7 +85,7 @@ def test_what_is_said_of_vllm_is_the_stored_result():
         expected = "RAISED" if is_ended else "REFUTED" if is_cut or not is_right else "NOT_REFUTED"
         assert (mode, row["sampling"], row["outcome"]) == (mode, row["sampling"], expected)
         if not is_off and not is_ended:
-            assert row["pair"] == ("CONTROL_REFUTED" if is_cut else expected)
+            assert row["pair"] == ("CONTROL_REFUTED" if is_cut and is_right else expected)
             assert row.get("pair_alone", "NOT_REFUTED") == "NOT_REFUTED"
     refuted = [row for row in rows if row["outcome"] == "REFUTED"]
     most = max(row["sequences"] for row in refuted if not row["mode"].endswith(BF16))
