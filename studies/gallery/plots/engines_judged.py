@@ -72,7 +72,7 @@ def draw(frame: pd.DataFrame, axes: Panels) -> None:
     used = [face for name, face in FACES.items() if name in set(frame["outcome"])]
     handles = [Rectangle((0, 0), 1, 1, facecolor=color, hatch=hatch, edgecolor=INK) for _, color, hatch in used]
     first.legend(handles, [label for label, _, _ in used], fontsize=6.5, loc="lower right", ncols=len(used),
-                 bbox_to_anchor=(1, 1.02))  # fmt: skip
+                 bbox_to_anchor=(1, 1.09))  # fmt: skip
 
 
 def _cell(ax: Axes, x: int, y: int, row: dict[Any, Any]) -> None:
