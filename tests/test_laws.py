@@ -40,6 +40,19 @@ def test_by_hand():
     assert laws.entropy([0.5, 0.5, 0.0]) == pytest.approx(np.log(2), abs=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "within"), [("float64", 1e-12), ("float32", 1e-5), ("float16", 1e-2), ("bfloat16", 5e-2)]
+)
+@pytest.mark.parametrize("learns", [False, True])
+def test_gumbel_of_tensors_is_that_of_arrays_in_every_precision(dtype, within, learns):
+    first, second = np.random.default_rng(0).dirichlet(np.ones(16), size=(2, 5))
+    tensors = [torch.from_numpy(law).to(getattr(torch, dtype)).requires_grad_(learns) for law in (first, second)]
+    found = kernels.collision_gumbel(*tensors)
+    assert found.dtype == tensors[0].dtype
+    assert found.requires_grad == learns
+    np.testing.assert_allclose(found.detach().double().numpy(), kernels.collision_gumbel(first, second), atol=within)
+
+
 def test_gumbel_by_hand():
     """Rows of max(p_v / p_i, q_v / q_i): (1, 1.5, 2.5), (5/3, 1, 5/3), (2.5, 1.5, 1); their sums are 5, 13/3, 5."""
     by_hand = 1 / 5 + 3 / 13 + 1 / 5

@@ -243,6 +243,7 @@ class Knowledge:
         return probability <= ROUNDING or self._absorbed_distance(source, chain, probability)
 
     # -- contests: variates without a common scale, used once ------------------------------------------------------
+
     def first_of(self, entries: Sequence[tuple[int, Chain] | Number], *, largest: bool, what: str) -> int:
         """Decide which of several variates and constants is the largest (or smallest), the first of equal ones."""
         variates = [entry for entry in entries if isinstance(entry, tuple)]
